@@ -1,0 +1,195 @@
+//! The checked configuration: what everything else reads. It exists only when every fault is gone.
+
+use crate::pop::jwk::Algorithm;
+use crate::pop::policy::{DpopPolicy, Routes};
+use crate::pop::target_uri::Origin;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The configuration, checked: every file it names has been read and makes sense.
+#[derive(Debug)]
+pub struct Config {
+    /// Where requests come in.
+    pub listen: Listen,
+    /// The service behind us.
+    pub upstream: Upstream,
+    /// Who may issue access tokens.
+    pub issuers: Vec<Issuer>,
+    /// The rules for DPoP proofs.
+    pub dpop: DpopPolicy,
+    /// The replay memory's bound, in entries.
+    pub replay_max_entries: usize,
+    /// Where revocations come from; `None` when the section is absent.
+    pub revocation: Option<Revocation>,
+    /// The routes.
+    pub routes: Routes,
+    /// What the service is told.
+    pub identity: Identity,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    /// Where metrics, `/live` and `/ready` are served.
+    pub admin: SocketAddr,
+}
+
+/// `listen`
+#[derive(Debug)]
+pub struct Listen {
+    /// The socket address.
+    pub address: SocketAddr,
+    /// What clients call: the only authorities accepted, and what `htu` is compared with.
+    pub public_origins: Vec<Origin>,
+    /// TLS: certificate, key, client certificates.
+    pub tls: Tls,
+    /// The limits.
+    pub limits: Limits,
+    /// How long in-flight requests may take after SIGTERM.
+    pub drain: Duration,
+}
+
+/// `listen.tls`: already loaded and checked against each other and the clock.
+#[derive(Debug)]
+pub struct Tls {
+    /// The certificate chain, leaf first.
+    pub certificate: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// The private key of the leaf.
+    pub private_key: rustls::pki_types::PrivateKeyDer<'static>,
+    /// Whether clients present certificates.
+    pub client_certificate: ClientCertificates,
+    /// The trust anchors for client certificates.
+    pub client_ca: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// The certificate revocation lists for client certificates.
+    pub client_crl: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
+}
+
+/// `listen.tls.client_certificate`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Never asked for.
+    Off,
+    /// Asked for; a connection without one is fine, a bad one is not.
+    Optional,
+    /// No connection without one.
+    Required,
+}
+
+/// `listen.limits`
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Bytes of a request's header section.
+    pub header_bytes: usize,
+    /// Time for the TLS handshake, and then for each header section.
+    pub header_timeout: Duration,
+    /// Time a connection may idle between requests.
+    pub idle_timeout: Duration,
+    /// Requests in flight.
+    pub in_flight: usize,
+}
+
+/// `upstream`
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// `http://host:port`, the authority only.
+    pub authority: http::uri::Authority,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Time to the response's header section.
+    pub response_timeout: Duration,
+}
+
+/// One entry of `issuers`
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// What the pure core checks.
+    pub expected: Arc<crate::pop::access_token::Expected>,
+    /// Where the keys are; `None` means discovery (RFC 8414, then OpenID).
+    pub jwks_uri: Option<http::Uri>,
+    /// Extra trust anchors for the issuer's own TLS.
+    pub ca: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// How often the keys are fetched.
+    pub jwks_refresh: Duration,
+    /// The least time between two fetches that unknown key ids caused.
+    pub jwks_cooldown: Duration,
+    /// How long the last good keys serve when fetches fail.
+    pub jwks_max_stale: Duration,
+}
+
+/// `revocation`
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// The feed.
+    pub feed: Feed,
+    /// Whether unsigned plain events are believed.
+    pub accept_plain: bool,
+    /// How long the feed may be silent.
+    pub max_staleness: Duration,
+    /// What to do when it is silent for longer.
+    pub on_stale: OnStale,
+    /// The index's bound, in entries.
+    pub max_entries: usize,
+}
+
+/// `revocation.feed`
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// A JSON-lines journal.
+    File {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A NATS JetStream stream.
+    Nats {
+        /// `nats://` or `tls://`.
+        url: String,
+        /// The stream.
+        stream: String,
+        /// The subject filter.
+        subject: String,
+    },
+}
+
+/// `revocation.on_stale`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStale {
+    /// Refuse with 503.
+    Deny,
+    /// Let pass.
+    Allow,
+}
+
+/// `identity`
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Extra headers and the claims they carry.
+    pub headers: Vec<(http::HeaderName, String)>,
+    /// Whether Authorization and DPoP reach the service.
+    pub forward_authorization: bool,
+}
+
+/// `telemetry`
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// The OTLP/HTTP endpoint.
+    pub otlp: Option<http::Uri>,
+    /// The share of traces that are sampled, 0 to 1.
+    pub sample: f64,
+    /// How logs look.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: tracing::level_filters::LevelFilter,
+}
+
+/// `telemetry.log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+#[allow(unused)]
+type Placeholder = Algorithm;

@@ -1,0 +1,190 @@
+//! Why a request is refused: one closed table, and nothing else decides a status or a reason.
+//!
+//! Every row has the rule it enforces, the HTTP status, the OAuth error of the challenge (RFC 6750
+//! section 3.1, RFC 9449 section 7.1), the reason (metric label, span attribute, log field, audit
+//! reason: stable, snake_case) and the fixed text that helps the caller's developer. Nothing of the
+//! request is ever echoed. How the challenge is written is decided in [`challenge`](super::challenge).
+
+use http::StatusCode;
+
+/// The `error` parameter of a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OAuthError {
+    /// No error parameter: no credentials came (RFC 6750 section 3.1), or the refusal has no challenge.
+    None,
+    /// `invalid_request` (RFC 6750 section 3.1).
+    InvalidRequest,
+    /// `invalid_token` (RFC 6750 section 3.1).
+    InvalidToken,
+    /// `insufficient_scope` (RFC 6750 section 3.1).
+    InsufficientScope,
+    /// `invalid_dpop_proof` (RFC 9449 section 7.1).
+    InvalidDpopProof,
+}
+
+impl OAuthError {
+    /// The registered name, where there is one.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            OAuthError::None => None,
+            OAuthError::InvalidRequest => Some("invalid_request"),
+            OAuthError::InvalidToken => Some("invalid_token"),
+            OAuthError::InsufficientScope => Some("insufficient_scope"),
+            OAuthError::InvalidDpopProof => Some("invalid_dpop_proof"),
+        }
+    }
+}
+
+macro_rules! denials {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $status:ident, $error:ident, $reason:literal, $text:literal;)+) => {
+        /// Why a request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Denial { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Denial {
+            /// Every denial there is, for metrics that start at zero and for the documentation.
+            pub const ALL: &'static [Denial] = &[$(Denial::$variant,)+];
+
+            /// The HTTP status.
+            pub fn status(self) -> StatusCode {
+                match self { $(Denial::$variant => StatusCode::$status,)+ }
+            }
+            /// The OAuth error of the challenge.
+            pub fn error(self) -> OAuthError {
+                match self { $(Denial::$variant => OAuthError::$error,)+ }
+            }
+            /// The stable reason: metric label, span attribute, log field, audit reason.
+            pub fn reason(self) -> &'static str {
+                match self { $(Denial::$variant => $reason,)+ }
+            }
+            /// The fixed text for the caller's developer.
+            pub fn description(self) -> &'static str {
+                match self { $(Denial::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+denials! {
+    // The request itself
+    /// The request breaks HTTP in a way that makes its target or framing doubtful (RFC 9112, RFC 9113).
+    RequestMalformed, BAD_REQUEST, None, "request_malformed", "the request is malformed";
+    /// The path has dot segments, empty segments, encoded slashes or characters no URI may have (RFC 3986).
+    PathAmbiguous, BAD_REQUEST, None, "path_ambiguous", "the request path is ambiguous";
+    /// The authority is none of the public origins (RFC 9110 section 7.4).
+    HostUnknown, MISDIRECTED_REQUEST, None, "host_unknown", "this host is not served here";
+    /// CONNECT and TRACE are never forwarded (RFC 9110 section 9.3).
+    MethodRefused, NOT_IMPLEMENTED, None, "method_refused", "this method is not served";
+    /// No route of the policy has this path: nothing is open by omission.
+    RouteUnknown, FORBIDDEN, None, "route_unknown", "no route for this path";
+    /// The path has routes, none of them for this method (RFC 9110 section 15.5.6).
+    MethodNotAllowed, METHOD_NOT_ALLOWED, None, "method_not_allowed", "this method is not allowed here";
+
+    // Credentials: RFC 6750 section 2, RFC 9449 section 7
+    /// No credentials at all (RFC 6750 section 3.1: no error code then).
+    CredentialsMissing, UNAUTHORIZED, None, "credentials_missing", "credentials are required";
+    /// `Authorization` is not `scheme 1*SP token68` (RFC 9110 section 11.4).
+    CredentialsMalformed, BAD_REQUEST, InvalidRequest, "credentials_malformed", "the Authorization header is malformed";
+    /// More than one set of credentials (RFC 6750 section 2, RFC 9449 section 7.2).
+    CredentialsAmbiguous, BAD_REQUEST, InvalidRequest, "credentials_ambiguous", "more than one set of credentials";
+    /// An access token in the query (RFC 6750 section 2.3, RFC 9700 section 4.3.2).
+    CredentialsInQuery, BAD_REQUEST, InvalidRequest, "credentials_in_query", "access tokens in the query are not accepted";
+    /// The Bearer scheme together with a DPoP header: which one is meant?
+    BearerWithProof, BAD_REQUEST, InvalidRequest, "bearer_with_proof", "a DPoP header does not go with the Bearer scheme";
+
+    // The access token: RFC 9068 section 4, RFC 8725
+    /// Not a JWS in compact form with a header and claims that can be read strictly.
+    TokenMalformed, UNAUTHORIZED, InvalidToken, "token_malformed", "the access token is malformed";
+    /// `typ` is none of the configured token types (RFC 9068 section 4).
+    TokenType, UNAUTHORIZED, InvalidToken, "token_type", "the token type is not accepted";
+    /// `alg` is not on the issuer's list (RFC 8725 section 3.1).
+    TokenAlgorithm, UNAUTHORIZED, InvalidToken, "token_algorithm", "the token algorithm is not accepted";
+    /// `crit` names what we do not understand (RFC 7515 section 4.1.11).
+    TokenCritical, UNAUTHORIZED, InvalidToken, "token_critical", "a critical header parameter is not understood";
+    /// `iss` is not on the list (RFC 9068 section 4).
+    TokenIssuer, UNAUTHORIZED, InvalidToken, "token_issuer", "the token issuer is not accepted";
+    /// The issuer publishes no key that fits.
+    TokenKeyUnknown, UNAUTHORIZED, InvalidToken, "token_key_unknown", "the token is signed with an unknown key";
+    /// The signature does not verify.
+    TokenSignature, UNAUTHORIZED, InvalidToken, "token_signature", "the token signature is wrong";
+    /// A required claim is missing or has the wrong type (RFC 9068 section 2.2).
+    TokenClaims, UNAUTHORIZED, InvalidToken, "token_claims", "a required token claim is missing or malformed";
+    /// `aud` names none of our audiences (RFC 9068 section 4).
+    TokenAudience, UNAUTHORIZED, InvalidToken, "token_audience", "the token is for another audience";
+    /// `exp` has passed (RFC 9068 section 4).
+    TokenExpired, UNAUTHORIZED, InvalidToken, "token_expired", "the token has expired";
+    /// `nbf` or `iat` lies in the future (RFC 7519 section 4.1.5).
+    TokenNotYetValid, UNAUTHORIZED, InvalidToken, "token_not_yet_valid", "the token is not valid yet";
+    /// The token lives longer than the issuer's `max_token_lifetime` (RFC 9449 section 11.2).
+    TokenLifetime, UNAUTHORIZED, InvalidToken, "token_lifetime", "the token lives too long";
+
+    // The binding: RFC 7800, RFC 9449 section 6, RFC 8705 section 3
+    /// `cnf` is there, but malformed or without a member we can verify (RFC 7800 section 3.1).
+    ConfirmationUnknown, UNAUTHORIZED, InvalidToken, "confirmation_unknown", "the token is bound in a way that is not understood";
+    /// The token is not bound to a key, and the route does not admit that.
+    TokenUnbound, UNAUTHORIZED, InvalidToken, "token_unbound", "the token is not bound to a key";
+    /// A DPoP-bound token came under the Bearer scheme (RFC 9449 section 7.2).
+    TokenBoundAsBearer, UNAUTHORIZED, InvalidToken, "token_bound_as_bearer", "a DPoP-bound token must be sent with the DPoP scheme";
+    /// A token without `cnf.jkt` came under the DPoP scheme (RFC 9449 section 7.1).
+    TokenNotDpopBound, UNAUTHORIZED, InvalidToken, "token_not_dpop_bound", "the token is not bound to a DPoP key";
+    /// The proof's key is not the key of `cnf.jkt` (RFC 9449 section 4.3, check 12b).
+    KeyMismatch, UNAUTHORIZED, InvalidToken, "key_mismatch", "the token is bound to another key";
+    /// The token is bound to a certificate and none came (RFC 8705 section 3).
+    CertificateMissing, UNAUTHORIZED, InvalidToken, "certificate_missing", "the token is bound to a client certificate";
+    /// The certificate is not that of `cnf.x5t#S256` (RFC 8705 section 3).
+    CertificateMismatch, UNAUTHORIZED, InvalidToken, "certificate_mismatch", "the token is bound to another certificate";
+    /// The token's binding is not one that the route admits.
+    ProofKindRefused, UNAUTHORIZED, InvalidToken, "proof_kind_refused", "this kind of proof of possession is not accepted here";
+
+    // The DPoP proof: RFC 9449 section 4.3, in the order of its checks
+    /// The DPoP scheme without a DPoP header (RFC 9449 section 7.1).
+    ProofMissing, UNAUTHORIZED, InvalidDpopProof, "proof_missing", "the DPoP proof is missing";
+    /// Check 1: more than one DPoP header.
+    ProofDuplicate, UNAUTHORIZED, InvalidDpopProof, "proof_duplicate", "more than one DPoP proof";
+    /// Check 2: not one well-formed JWT.
+    ProofMalformed, UNAUTHORIZED, InvalidDpopProof, "proof_malformed", "the DPoP proof is not a well-formed JWT";
+    /// Check 3: a required claim is missing or has the wrong type.
+    ProofClaims, UNAUTHORIZED, InvalidDpopProof, "proof_claims", "a required claim of the DPoP proof is missing or malformed";
+    /// Check 4: `typ` is not `dpop+jwt`.
+    ProofType, UNAUTHORIZED, InvalidDpopProof, "proof_type", "typ is not dpop+jwt";
+    /// Check 5: `alg` is not accepted.
+    ProofAlgorithm, UNAUTHORIZED, InvalidDpopProof, "proof_algorithm", "the algorithm of the DPoP proof is not accepted";
+    /// `crit` names what we do not understand (RFC 7515 section 4.1.11).
+    ProofCritical, UNAUTHORIZED, InvalidDpopProof, "proof_critical", "a critical header parameter is not understood";
+    /// Check 6: `jwk` is missing, malformed, or no key for `alg`.
+    ProofKey, UNAUTHORIZED, InvalidDpopProof, "proof_key", "jwk is not a valid public key for alg";
+    /// Check 6: the signature does not verify with `jwk`.
+    ProofSignature, UNAUTHORIZED, InvalidDpopProof, "proof_signature", "the signature of the DPoP proof is wrong";
+    /// Check 7: `jwk` has private members.
+    ProofKeyPrivate, UNAUTHORIZED, InvalidDpopProof, "proof_key_private", "jwk contains private key material";
+    /// Check 8: `htm` is another method.
+    ProofMethod, UNAUTHORIZED, InvalidDpopProof, "proof_method", "htm does not match the request method";
+    /// Check 9: `htu` is another URI.
+    ProofTarget, UNAUTHORIZED, InvalidDpopProof, "proof_target", "htu does not match the request URL";
+    /// Check 11: `iat` is too old, or `exp` has passed.
+    ProofExpired, UNAUTHORIZED, InvalidDpopProof, "proof_expired", "the DPoP proof is too old";
+    /// Check 11: `iat` or `nbf` lies in the future.
+    ProofNotYetValid, UNAUTHORIZED, InvalidDpopProof, "proof_not_yet_valid", "the DPoP proof is from the future";
+    /// Check 12a: `ath` is not the hash of the access token.
+    ProofTokenHash, UNAUTHORIZED, InvalidDpopProof, "proof_token_hash", "ath does not match the access token";
+    /// The proof has been used before (RFC 9449 section 11.1).
+    ProofReplayed, UNAUTHORIZED, InvalidDpopProof, "proof_replayed", "the DPoP proof has been used before";
+
+    // Authorization
+    /// A scope of the route is missing (RFC 6750 section 3.1).
+    ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
+    /// The token was revoked.
+    TokenRevoked, UNAUTHORIZED, InvalidToken, "token_revoked", "the token has been revoked";
+
+    // Our own failures: the client can do nothing about them, so never 401
+    /// The issuer's keys are not known, or too old to be trusted.
+    KeysUnavailable, SERVICE_UNAVAILABLE, None, "keys_unavailable", "the issuer's keys are not available";
+    /// The revocation feed is silent for longer than `max_staleness`, or not caught up.
+    RevocationsStale, SERVICE_UNAVAILABLE, None, "revocations_stale", "the revocation feed is stale";
+    /// The replay memory is full: nothing is forgotten early.
+    ReplayFull, SERVICE_UNAVAILABLE, None, "replay_full", "the replay memory is full";
+    /// Too many requests in flight.
+    Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
+    /// A panic or another fault of ours: it costs this request and lets nothing through.
+    Internal, INTERNAL_SERVER_ERROR, None, "internal", "internal error";
+}

@@ -1,0 +1,166 @@
+//! What the operator demands: routes with their methods, kinds of proof and scopes.
+//!
+//! Paths are matched on the normalised path of the [target URI](super::target_uri), most specific
+//! first (matchit's rules). A path may have several routes, one per set of methods. No route is
+//! open by omission.
+
+use super::Denial;
+use super::jwk::Algorithm;
+use http::Method;
+use std::time::Duration;
+
+/// Everything the pure core needs to know of the configuration.
+#[derive(Debug)]
+pub struct Policy {
+    /// The routes.
+    pub routes: Routes,
+    /// The rules for DPoP proofs.
+    pub dpop: DpopPolicy,
+}
+
+/// The rules for DPoP proofs.
+#[derive(Clone, Debug)]
+pub struct DpopPolicy {
+    /// Accepted algorithms, in the order announced in `algs`.
+    pub algorithms: Vec<Algorithm>,
+    /// How old `iat` may be.
+    pub max_age: Duration,
+    /// How far in the future `iat` may lie.
+    pub max_future: Duration,
+}
+
+/// One route of the policy.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The path pattern as the operator wrote it; also the route's name in metrics, logs and spans.
+    pub path: String,
+    /// The admitted methods; empty means every method.
+    pub methods: Vec<Method>,
+    /// What a caller must show.
+    pub access: Access,
+}
+
+/// What a caller must show on a route.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// `danger_unprotected: true`: nothing at all.
+    Unprotected,
+    /// An access token.
+    Protected(Requirements),
+}
+
+/// What the token and its binding must satisfy.
+#[derive(Clone, Debug, Default)]
+pub struct Requirements {
+    /// The kinds of proof of possession that are admitted.
+    pub proof: ProofRule,
+    /// All of these scopes.
+    pub scopes: Vec<String>,
+}
+
+/// Which kinds of proof a route admits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProofRule {
+    /// A DPoP proof will do.
+    pub dpop: bool,
+    /// A certificate-bound token will do.
+    pub mtls: bool,
+    /// `{ all: [dpop, mtls] }`: both are needed.
+    pub all: bool,
+    /// `danger_bearer: true`: an unbound token will do.
+    pub bearer: bool,
+}
+
+/// How the caller proved possession.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProofKind {
+    /// A DPoP proof (RFC 9449).
+    Dpop,
+    /// The client certificate of the connection (RFC 8705).
+    Mtls,
+    /// Both.
+    DpopAndMtls,
+    /// Not at all: an unbound token.
+    Bearer,
+}
+
+impl ProofKind {
+    /// The value of `clinch-proof`, and the label everywhere else.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProofKind::Dpop => "dpop",
+            ProofKind::Mtls => "mtls",
+            ProofKind::DpopAndMtls => "dpop+mtls",
+            ProofKind::Bearer => "bearer",
+        }
+    }
+}
+
+impl ProofRule {
+    /// Whether the route admits a caller who proved possession in this way.
+    pub fn admits(&self, kind: ProofKind) -> bool {
+        match kind {
+            ProofKind::Dpop => self.dpop && !self.all,
+            ProofKind::Mtls => self.mtls && !self.all,
+            ProofKind::DpopAndMtls => self.dpop || self.mtls,
+            ProofKind::Bearer => self.bearer,
+        }
+    }
+}
+
+/// The routes, by path and method.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    by_path: matchit::Router<Vec<Route>>,
+    all: Vec<Route>,
+}
+
+/// Why a route can't be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteConflict {
+    /// The pattern is not matchit syntax, or collides with another; the text says how.
+    Pattern(String),
+    /// Another route has this path and one of these methods.
+    Duplicate,
+}
+
+impl Routes {
+    /// Adds a route.
+    pub fn add(&mut self, route: Route) -> Result<(), RouteConflict> {
+        let overlaps = |other: &Route| {
+            other.methods.is_empty()
+                || route.methods.is_empty()
+                || other.methods.iter().any(|m| route.methods.contains(m))
+        };
+        let same_path: Vec<Route> = self.all.iter().filter(|r| r.path == route.path).cloned().collect();
+        if same_path.iter().any(overlaps) {
+            return Err(RouteConflict::Duplicate);
+        }
+        if same_path.is_empty() {
+            self.by_path
+                .insert(&route.path, vec![route.clone()])
+                .map_err(|e| RouteConflict::Pattern(e.to_string()))?;
+        } else {
+            self.by_path.remove(&route.path);
+            let mut group = same_path;
+            group.push(route.clone());
+            self.by_path.insert(&route.path, group).map_err(|e| RouteConflict::Pattern(e.to_string()))?;
+        }
+        self.all.push(route);
+        Ok(())
+    }
+
+    /// The route for a method and a normalised path.
+    pub fn find(&self, method: &Method, path: &str) -> Result<&Route, Denial> {
+        let group = self.by_path.at(path).map_err(|_| Denial::RouteUnknown)?.value;
+        group
+            .iter()
+            .find(|r| r.methods.is_empty() || r.methods.contains(method))
+            .ok_or(Denial::MethodNotAllowed)
+    }
+
+    /// The routes in the order they were written.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.all.iter()
+    }
+}

@@ -1,0 +1,5 @@
+//! What is remembered or fetched. Each answer is evidence.
+pub mod issuers;
+pub mod replay;
+pub mod revocation;
+pub mod tokens;
