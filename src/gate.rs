@@ -1,11 +1,20 @@
 //! The gate: one decision per request, recorded exactly once.
+//!
+//! Find the route, read the credentials, establish the token, verify possession, check for
+//! revocation, and last, because it is the one write, remember the proof.
+
+use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
-use crate::pop::policy::{Access, Policy, Route};
+use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
+use crate::telemetry::{Record, RequestSpan, Telemetry};
+use http::Method;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Everything a decision needs.
 #[derive(Debug)]
@@ -18,6 +27,8 @@ pub struct Gate {
     pub revocations: Arc<Revocations>,
     /// Used proofs.
     pub replay: ReplayStore,
+    /// Where decisions are recorded.
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// The decision on one request.
@@ -40,31 +51,70 @@ pub enum Admission {
     Unprotected,
 }
 
+/// What was learnt on the way to a decision.
+#[derive(Default)]
+struct Findings<'g> {
+    route: Option<&'g Route>,
+    scheme: Option<Scheme>,
+    token: Option<Arc<AccessToken>>,
+    proof: Option<ProofKind>,
+}
+
 impl Gate {
-    /// Decides on a request.
-    pub async fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
-        let mut decision = Decision { route: None, scheme: None, verdict: Err(Denial::Internal) };
-        decision.verdict = self.judge(request, now, &mut decision.route, &mut decision.scheme).await;
-        decision
+    /// Decides on a request, or records why there is none to decide on.
+    pub async fn decide(
+        &self,
+        method: &Method,
+        request: Result<Request<'_>, Denial>,
+        peer: SocketAddr,
+        span: &mut RequestSpan,
+        now: Timestamp,
+    ) -> Decision<'_> {
+        let started = Instant::now();
+        let mut found = Findings::default();
+        let verdict = match &request {
+            Ok(request) => self.judge(request, now, &mut found).await,
+            Err(denial) => Err(*denial),
+        };
+        let token = found.token.as_deref();
+        self.telemetry.decided(
+            span,
+            &Record {
+                method: method.as_str(),
+                target: request.as_ref().ok().map(|r| r.target.as_str()),
+                route: found.route.map(|r| r.path.as_str()),
+                peer,
+                scheme: found.scheme.map(Scheme::name),
+                proof: found.proof,
+                issuer: token.map(AccessToken::issuer),
+                subject: token.map(AccessToken::subject),
+                client: token.map(AccessToken::client),
+                token_id: token.map(AccessToken::token_id),
+                verdict: verdict.as_ref().map(|_| ()).map_err(|d| *d),
+                elapsed: started.elapsed(),
+            },
+        );
+        Decision { route: found.route, scheme: found.scheme, verdict }
     }
 
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
         now: Timestamp,
-        route_found: &mut Option<&'g Route>,
-        scheme: &mut Option<Scheme>,
+        found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
         let route = self.policy.routes.find(request.method, request.target.path())?;
-        *route_found = Some(route);
+        found.route = Some(route);
         let demands = match &route.access {
             Access::Unprotected => return Ok(Admission::Unprotected),
             Access::Protected(demands) => demands,
         };
         let credentials = Credentials::of(request)?;
-        *scheme = Some(credentials.scheme);
+        found.scheme = Some(credentials.scheme);
         let token = self.tokens.establish(credentials.token(), now).await?;
+        found.token = Some(Arc::clone(&token));
         let verified = pop::verify(request, &credentials, token, demands, &self.policy.dpop, now)?;
+        found.proof = Some(verified.kind());
         let unrevoked = self.revocations.check(verified, now)?;
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))

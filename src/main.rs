@@ -1,1 +1,5 @@
-fn main(){}
+//! The clinch binary; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    clinch::cli::main()
+}

@@ -1,1 +1,67 @@
-//! The command line.
+//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`.
+//!
+//! Exit codes: 0 fine, 1 failed, 64 wrong usage or config (sysexits `EX_USAGE`).
+
+mod check;
+mod demo;
+mod explain;
+mod proof;
+mod revoke;
+mod run;
+mod schema;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A wrong command line or configuration.
+pub(crate) const EX_USAGE: u8 = 64;
+
+#[derive(Parser)]
+#[command(
+    name = "clinch",
+    version,
+    about = "A proof-of-possession sidecar: a stolen access token is worthless",
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the sidecar
+    Run(run::Arguments),
+    /// Check a configuration file and name every fault in it
+    Check(check::Arguments),
+    /// Say in words which route a request takes and which rules apply
+    Explain(explain::Arguments),
+    /// Show on embedded parts why a stolen token is worthless
+    Demo(demo::Arguments),
+    /// Print the JSON Schema of the configuration file
+    Schema(schema::Arguments),
+    /// Print a DPoP proof, for curl
+    Proof(proof::Arguments),
+    /// Publish a revocation to a feed
+    Revoke(revoke::Arguments),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EX_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Check(arguments) => check::main(&arguments),
+        Command::Explain(arguments) => explain::main(&arguments),
+        Command::Demo(arguments) => demo::main(&arguments),
+        Command::Schema(arguments) => schema::main(&arguments),
+        Command::Proof(arguments) => proof::main(&arguments),
+        Command::Revoke(arguments) => revoke::main(&arguments),
+    }
+}

@@ -11,7 +11,9 @@ use std::time::Duration;
 pub struct TokenHash([u8; 32]);
 impl TokenHash {
     /// Of the token exactly as received.
-    pub fn of(_token: &str) -> TokenHash { todo!() }
+    pub fn of(_token: &str) -> TokenHash {
+        todo!()
+    }
 }
 
 /// What is expected of an issuer's tokens.
@@ -31,14 +33,28 @@ pub struct Expected {
 
 /// A token whose claims have been read but nothing else: only good for finding its issuer.
 #[derive(Debug)]
-pub struct Unverified<'a> { _jwt: &'a str }
+pub struct Unverified<'a> {
+    _jwt: &'a str,
+}
 impl<'a> Unverified<'a> {
     /// Splits and reads header and claims.
-    pub fn parse(_jwt: &'a str) -> Result<Unverified<'a>, Denial> { todo!() }
+    pub fn parse(_jwt: &'a str) -> Result<Unverified<'a>, Denial> {
+        todo!()
+    }
     /// The `iss` claim, unverified.
-    pub fn issuer(&self) -> Result<&str, Denial> { todo!() }
+    pub fn issuer(&self) -> Result<&str, Denial> {
+        todo!()
+    }
     /// Verifies it: the one constructor of [`AccessToken`]. `TokenKeyUnknown` means that fresher keys may help.
-    pub fn verify(self, _hash: TokenHash, _expected: &Arc<Expected>, _keys: &KeySet, _now: Timestamp) -> Result<AccessToken, Denial> { todo!() }
+    pub fn verify(
+        self,
+        _hash: TokenHash,
+        _expected: &Arc<Expected>,
+        _keys: &KeySet,
+        _now: Timestamp,
+    ) -> Result<AccessToken, Denial> {
+        todo!()
+    }
 }
 
 /// A genuine access token, valid when it was verified.
@@ -57,23 +73,43 @@ pub struct AccessToken {
 }
 impl AccessToken {
     /// `iss`
-    pub fn issuer(&self) -> &str { &self.expected.issuer }
+    pub fn issuer(&self) -> &str {
+        &self.expected.issuer
+    }
     /// `sub`
-    pub fn subject(&self) -> &str { &self.subject }
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
     /// `client_id`
-    pub fn client(&self) -> &str { &self.client }
+    pub fn client(&self) -> &str {
+        &self.client
+    }
     /// `jti`
-    pub fn token_id(&self) -> &str { &self.token_id }
+    pub fn token_id(&self) -> &str {
+        &self.token_id
+    }
     /// `scope`, space-separated
-    pub fn scope(&self) -> &str { &self.scope }
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
     /// `iat`
-    pub fn issued_at(&self) -> Timestamp { self.issued_at }
+    pub fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
     /// `exp`
-    pub fn expires_at(&self) -> Timestamp { self.expires_at }
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
     /// `cnf`
-    pub fn confirmation(&self) -> Confirmation { self.confirmation }
+    pub fn confirmation(&self) -> Confirmation {
+        self.confirmation
+    }
     /// All claims.
-    pub fn claims(&self) -> &Object<'static> { &self.claims }
+    pub fn claims(&self) -> &Object<'static> {
+        &self.claims
+    }
     /// Checks the time again: `exp` may have passed since.
-    pub fn still_valid(&self, now: Timestamp) -> Result<(), Denial> { if now < self.expires_at { Ok(()) } else { Err(Denial::TokenExpired) } }
+    pub fn still_valid(&self, now: Timestamp) -> Result<(), Denial> {
+        if now < self.expires_at { Ok(()) } else { Err(Denial::TokenExpired) }
+    }
 }

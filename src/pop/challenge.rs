@@ -3,4 +3,11 @@ use super::{Denial, credentials::Scheme, jwk::Algorithm, policy::Requirements};
 use http::HeaderValue;
 
 /// The challenges for a refusal: none for refusals that are not about credentials.
-pub fn challenges(_denial: Denial, _attempted: Option<Scheme>, _demands: Option<&Requirements>, _algorithms: &[Algorithm]) -> Vec<HeaderValue> { todo!() }
+pub fn challenges(
+    _denial: Denial,
+    _attempted: Option<Scheme>,
+    _demands: Option<&Requirements>,
+    _algorithms: &[Algorithm],
+) -> Vec<HeaderValue> {
+    todo!()
+}

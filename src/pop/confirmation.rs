@@ -4,6 +4,9 @@ use super::mtls::CertificateThumbprint;
 
 /// What the token is bound to. Both may be set; then both must hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Confirmation { /// RFC 9449 section 6.1
- pub jkt: Option<Thumbprint>, /// RFC 8705 section 3.1
- pub x5t: Option<CertificateThumbprint> }
+pub struct Confirmation {
+    /// RFC 9449 section 6.1
+    pub jkt: Option<Thumbprint>,
+    /// RFC 8705 section 3.1
+    pub x5t: Option<CertificateThumbprint>,
+}

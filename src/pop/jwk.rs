@@ -3,19 +3,29 @@ use super::jose::Json;
 
 /// A signature algorithm that can be configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm { /// ECDSA P-256
- Es256, /// Ed25519, also under its RFC 9864 name
- EdDsa, /// RSA PKCS#1
- Rs256, /// RSA PSS
- Ps256 }
+pub enum Algorithm {
+    /// ECDSA P-256
+    Es256,
+    /// Ed25519, also under its RFC 9864 name
+    EdDsa,
+    /// RSA PKCS#1
+    Rs256,
+    /// RSA PSS
+    Ps256,
+}
 
 impl Algorithm {
     /// Every algorithm there is.
-    pub const ALL: &'static [Algorithm] = &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
+    pub const ALL: &'static [Algorithm] =
+        &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
     /// The name in config files, challenges and JOSE headers.
-    pub fn name(self) -> &'static str { todo!() }
+    pub fn name(self) -> &'static str {
+        todo!()
+    }
     /// The algorithm of a JOSE `alg` value (`EdDSA` and `Ed25519` are the same).
-    pub fn from_name(_name: &str) -> Option<Algorithm> { todo!() }
+    pub fn from_name(_name: &str) -> Option<Algorithm> {
+        todo!()
+    }
 }
 
 /// A key of an issuer with the header parameters that select it.
@@ -24,15 +34,23 @@ pub struct IssuerKey;
 
 /// The keys an issuer publishes. Unusable ones are left out (RFC 7517 section 5).
 #[derive(Clone, Debug, Default)]
-pub struct KeySet { pub(crate) keys: Vec<IssuerKey> }
+pub struct KeySet {
+    pub(crate) keys: Vec<IssuerKey>,
+}
 
 impl KeySet {
     /// Reads a JWK Set document. `None` if it is not one; keys that can't serve are left out.
-    pub fn parse(_json: &Json<'_>) -> Option<KeySet> { todo!() }
+    pub fn parse(_json: &Json<'_>) -> Option<KeySet> {
+        todo!()
+    }
     /// How many keys can be used.
-    pub fn len(&self) -> usize { self.keys.len() }
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool { self.keys.is_empty() }
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
 }
 
 /// The SHA-256 JWK thumbprint (RFC 7638) as 43 characters of base64url.
@@ -40,5 +58,7 @@ impl KeySet {
 pub struct Thumbprint([u8; 43]);
 impl Thumbprint {
     /// The text.
-    pub fn as_str(&self) -> &str { todo!() }
+    pub fn as_str(&self) -> &str {
+        todo!()
+    }
 }

@@ -20,8 +20,8 @@ pub use request::Request;
 pub use time::Timestamp;
 
 use access_token::AccessToken;
-use policy::{DpopPolicy, ProofKind, Requirements};
 use credentials::Credentials;
+use policy::{DpopPolicy, ProofKind, Requirements};
 use std::sync::Arc;
 
 /// The core's verdict: the token is genuine, the caller holds its key, and the route's demands are
@@ -36,11 +36,17 @@ pub struct Verified {
 
 impl Verified {
     /// The token that was verified.
-    pub fn token(&self) -> &AccessToken { &self.token }
+    pub fn token(&self) -> &AccessToken {
+        &self.token
+    }
     /// How possession was proved.
-    pub fn kind(&self) -> ProofKind { self.kind }
+    pub fn kind(&self) -> ProofKind {
+        self.kind
+    }
     /// The DPoP proof, where there was one.
-    pub fn proof(&self) -> Option<&dpop::Proof> { self.proof.as_ref() }
+    pub fn proof(&self) -> Option<&dpop::Proof> {
+        self.proof.as_ref()
+    }
 }
 
 /// Verifies a request whose access token is already established.

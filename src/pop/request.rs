@@ -20,7 +20,14 @@ pub struct Request<'a> {
 }
 impl<'a> Request<'a> {
     /// Judges method, authority and path (RFC 9110 section 7, RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-    pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap, certificate: Option<&'a ClientCertificate>, origins: &[Origin]) -> Result<Self, Denial> {
-        let _ = (method, uri, headers, certificate, origins); todo!()
+    pub fn new(
+        method: &'a Method,
+        uri: &'a Uri,
+        headers: &'a HeaderMap,
+        certificate: Option<&'a ClientCertificate>,
+        origins: &[Origin],
+    ) -> Result<Self, Denial> {
+        let _ = (method, uri, headers, certificate, origins);
+        todo!()
     }
 }

@@ -7,13 +7,21 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// From milliseconds.
-    pub const fn from_millis(millis: i64) -> Self { Timestamp(millis) }
+    pub const fn from_millis(millis: i64) -> Self {
+        Timestamp(millis)
+    }
     /// From whole seconds.
-    pub const fn from_secs(secs: i64) -> Self { Timestamp(secs.saturating_mul(1000)) }
+    pub const fn from_secs(secs: i64) -> Self {
+        Timestamp(secs.saturating_mul(1000))
+    }
     /// In milliseconds.
-    pub const fn as_millis(self) -> i64 { self.0 }
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
     /// In whole seconds, rounded down.
-    pub const fn as_secs(self) -> i64 { self.0.div_euclid(1000) }
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
     /// The clock's reading as a timestamp.
     pub fn from_system(time: std::time::SystemTime) -> Self {
         let millis = time.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis());

@@ -7,9 +7,21 @@ use crate::pop::{Denial, Timestamp};
 pub struct Memory;
 impl Memory {
     /// An empty memory for at most `max_entries` proofs.
-    pub fn new(_max_entries: usize) -> Memory { todo!() }
+    pub fn new(_max_entries: usize) -> Memory {
+        todo!()
+    }
     /// Remembers (jkt, jti) until then; one atomic step. `ProofReplayed` or `ReplayFull`.
-    pub fn insert(&self, _jkt: &Thumbprint, _jti: &str, _until: Timestamp, _now: Timestamp) -> Result<(), Denial> { todo!() }
+    pub fn insert(
+        &self,
+        _jkt: &Thumbprint,
+        _jti: &str,
+        _until: Timestamp,
+        _now: Timestamp,
+    ) -> Result<(), Denial> {
+        todo!()
+    }
     /// How many are remembered.
-    pub fn len(&self) -> usize { todo!() }
+    pub fn len(&self) -> usize {
+        todo!()
+    }
 }

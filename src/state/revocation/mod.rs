@@ -6,7 +6,9 @@ use crate::pop::{Denial, Timestamp, Verified};
 pub struct Unrevoked(Verified);
 impl Unrevoked {
     /// What was verified.
-    pub fn verified(&self) -> &Verified { &self.0 }
+    pub fn verified(&self) -> &Verified {
+        &self.0
+    }
 }
 
 /// The index of everything revoked, fed in the background.
@@ -14,15 +16,25 @@ impl Unrevoked {
 pub struct Revocations;
 impl Revocations {
     /// The one constructor of [`Unrevoked`].
-    pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> { Ok(Unrevoked(verified)) }
+    pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> {
+        Ok(Unrevoked(verified))
+    }
     /// For `/ready` and metrics.
-    pub fn status(&self) -> FeedStatus { todo!() }
+    pub fn status(&self) -> FeedStatus {
+        todo!()
+    }
 }
 /// The feed as seen by `/ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FeedStatus { /// No feed configured.
- Off, /// Backlog not yet applied.
- CatchingUp, /// Connected and current.
- Current, /// Connection lost, not yet stale.
- Reconnecting, /// Silent for longer than `max_staleness`.
- Stale }
+pub enum FeedStatus {
+    /// No feed configured.
+    Off,
+    /// Backlog not yet applied.
+    CatchingUp,
+    /// Connected and current.
+    Current,
+    /// Connection lost, not yet stale.
+    Reconnecting,
+    /// Silent for longer than `max_staleness`.
+    Stale,
+}

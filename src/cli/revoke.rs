@@ -1,0 +1,10 @@
+//! `clinch revoke`
+use std::process::ExitCode;
+
+/// Arguments of `clinch revoke`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn main(_arguments: &Arguments) -> ExitCode {
+    todo!()
+}
