@@ -3,6 +3,7 @@
 //! `BLESS=1` rewrites the messages and the schema; read the difference before you commit it.
 
 mod bad;
+mod command;
 mod examples;
 mod fixture;
 mod mutation;
