@@ -248,3 +248,20 @@ async fn an_event_that_is_long_over_takes_no_place() {
     assert_eq!(intake.take(event.to_json().as_bytes(), now()), Taken::Applied);
     assert_eq!(intake.index.len(), 0);
 }
+
+#[tokio::test]
+async fn a_verified_request_is_judged_by_its_token() {
+    use crate::pop::forge::{self, DPOP_ONLY, NOW, URL};
+    let directory = Directory::new();
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    let jwt = forge::token(|_, claims| claims["sub"] = "carol".into());
+    let (authorization, proof) = (format!("DPoP {jwt}"), forge::proof(&jwt, |_, _| ()));
+    let parts = forge::parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
+    let check = || revocations.check(forge::verdict(DPOP_ONLY, &parts, None).unwrap(), NOW).map(|_| ());
+    file::append(&journal(&directory), &event(Kind::Subject, "dave")).unwrap();
+    until("dave", || revocations.entries() == 1).await;
+    assert_eq!(check(), Ok(()));
+    file::append(&journal(&directory), &event(Kind::Subject, "carol")).unwrap();
+    until("carol", || check() == Err(Denial::TokenRevoked)).await;
+}
