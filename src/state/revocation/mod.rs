@@ -159,7 +159,12 @@ pub enum FeedStatus {
 async fn sweep(intake: Arc<Intake>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        intake.index.sweep(Timestamp::from_system(SystemTime::now()));
+        let intake = Arc::clone(&intake);
+        // Off the threads that serve requests: a large index takes a while to look through.
+        let swept = tokio::task::spawn_blocking(move || {
+            intake.index.sweep(Timestamp::from_system(SystemTime::now()))
+        });
+        let _ = swept.await;
     }
 }
 

@@ -178,6 +178,8 @@ async fn a_long_outage_is_stale_until_what_was_missed_is_applied() {
     server.start().await;
     until("current", || revocations.status() == FeedStatus::Current).await;
     assert_eq!(admits(&revocations, "t"), Ok(()));
+    server.publish("after").await;
+    revoked(&revocations, "after").await;
     let started = std::time::Instant::now();
     while started.elapsed() < Duration::from_millis(1200) {
         assert_eq!(revocations.status(), FeedStatus::Current, "heartbeats are signs of life");
