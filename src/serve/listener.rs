@@ -82,7 +82,7 @@ impl Listener {
             Err(_) => return tracing::debug!(peer = %address, "TLS handshake timed out"),
         };
         let Handshake { stream, http2, certificate } = handshake;
-        let certificate = certificate.map(|der| ClientCertificate::from_der(&der));
+        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der)));
         let activity = Activity::new();
         let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
         let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));

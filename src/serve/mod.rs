@@ -12,6 +12,8 @@ mod forwarded;
 mod listener;
 mod proxy;
 mod response;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upstream;
 
@@ -70,7 +72,7 @@ impl Server {
 
         let telemetry = Telemetry::start(&config.telemetry)?;
         let issuers = Issuers::start(&config.issuers)?;
-        let revocations = Revocations::start(config.revocation)?;
+        let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let admin = Arc::new(Admin {
             telemetry: Arc::clone(&telemetry),

@@ -50,7 +50,7 @@ pub(super) struct Peer {
     proxy: Arc<Proxy>,
     activity: Arc<Activity>,
     address: SocketAddr,
-    certificate: Option<ClientCertificate>,
+    certificate: Option<Arc<ClientCertificate>>,
     hop: Hop,
 }
 
@@ -80,7 +80,7 @@ impl Peer {
         proxy: Arc<Proxy>,
         activity: Arc<Activity>,
         address: SocketAddr,
-        certificate: Option<ClientCertificate>,
+        certificate: Option<Arc<ClientCertificate>>,
     ) -> Peer {
         let hop = Hop::new(address, &proxy.hosts);
         Peer { proxy, activity, address, certificate, hop }
@@ -156,7 +156,7 @@ fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> 
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    Request::new(&parts.method, &parts.uri, &parts.headers, peer.certificate.as_ref(), &peer.proxy.origins)
+    Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
@@ -177,11 +177,8 @@ fn is_framing_clear(parts: &Parts) -> bool {
 impl Proxy {
     /// Which of the public origins the target has.
     fn origin_of(&self, request: &Request<'_>) -> usize {
-        let target = request.target.as_str();
-        let has = |origin: &Origin| {
-            target.strip_prefix(origin.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        if self.origins.len() == 1 { 0 } else { self.origins.iter().position(has).unwrap_or(0) }
+        let authority = request.target.authority();
+        self.origins.iter().position(|origin| origin.authority() == authority).unwrap_or(0)
     }
 }
 
