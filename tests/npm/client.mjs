@@ -1,16 +1,23 @@
 // An OAuth client as an application would write it, on oauth4webapi. Reads one JSON document on stdin and writes one:
 //   { issuer, ca, certificate?, key?, client_id, client_secret?, bind: 'dpop' | 'mtls' | 'none', scope, resource,
-//     calls: [{ method, url, with?: 'oauth4webapi' | 'dpop' }] }
+//     resolve: { host: port }, calls: [{ method, url, with?: 'oauth4webapi' | 'dpop' }] }
 //   -> { token, private_jwk?, answers: [{ status, challenge, body }] }
 // With `with: 'dpop'` the proof of a call is made by the npm package dpop: a second opinion on what a proof is.
+// `resolve` sends the calls to a host to a port of 127.0.0.1 instead, so that a test needs no fixed port and no DNS.
 // `private_jwk` is the DPoP key, for tests that go on with this very token.
 import * as dpop from 'dpop';
 import * as oauth from 'oauth4webapi';
 import { text } from 'node:stream/consumers';
-import { Agent, fetch } from 'undici';
+import { Agent, buildConnector, fetch } from 'undici';
 
 const task = JSON.parse(await text(process.stdin));
-const dispatcher = new Agent({ connect: { ca: task.ca, cert: task.certificate, key: task.key } });
+const connect = buildConnector({ ca: task.ca, cert: task.certificate, key: task.key });
+const dispatcher = new Agent({
+  connect(target, done) {
+    const port = task.resolve[target.hostname];
+    connect(port ? { ...target, hostname: '127.0.0.1', port, servername: target.hostname } : target, done);
+  },
+});
 const http = { [oauth.customFetch]: (url, init) => fetch(url, { ...init, dispatcher }) };
 
 const issuer = new URL(task.issuer);
