@@ -11,3 +11,4 @@ mod operator;
 mod revocation;
 mod support;
 mod thief;
+mod vectors;

@@ -14,6 +14,8 @@ pub mod temporary;
 pub mod wire;
 pub mod world;
 
+mod tests;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -71,11 +71,15 @@ impl Proof {
 
     /// Signed with a key, which need not be the one in its header.
     pub fn sign(&self, key: &ProofKey) -> String {
-        let part = |members: &Map<String, Value>| BASE64.encode(serde_json::to_vec(members).unwrap());
-        let message = format!("{}.{}", part(&self.header), part(&self.claims));
-        let signature: Signature = key.0.sign(message.as_bytes());
-        format!("{message}.{}", BASE64.encode(signature.to_bytes()))
+        jwt(&Value::Object(self.header.clone()), &Value::Object(self.claims.clone()), key)
     }
+}
+
+/// Any JWT at all, signed with ES256 whatever its header says.
+pub fn jwt(header: &Value, claims: &Value, key: &ProofKey) -> String {
+    let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+    let signature: Signature = key.0.sign(message.as_bytes());
+    format!("{message}.{}", BASE64.encode(signature.to_bytes()))
 }
 
 /// base64url of the SHA-256.
