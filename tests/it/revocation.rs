@@ -48,7 +48,7 @@ async fn an_outage_of_the_bus_shows_and_heals() {
     world.nats.as_mut().unwrap().kill();
     let unready = world.clinch.becomes_unready().await;
     assert_eq!(unready.status, 503);
-    assert!(unready.body.contains("revocation"), "/ready does not name what is wrong: {}", unready.body);
+    assert!(unready.body.contains(r#""revocations":"stale""#), "{}", unready.body);
     // Fail closed, and not with a 401: the token is good, and asking for another would not help.
     let refusal = world.get_as_owner(PATH, &token, &key).await;
     assert_eq!(refusal.status, 503, "{refusal:?}");
