@@ -1,23 +1,21 @@
-//! Where the access token is (RFC 6750 section 2.1, RFC 9449 section 7.1).
+//! Where the access token is: in the one `Authorization` header, under the scheme `DPoP` or `Bearer`
+//! (RFC 6750 section 2.1, RFC 9449 section 7.1), and nowhere else.
+
 use super::{Denial, Request};
+use http::header;
+use std::fmt;
 
 /// The authentication scheme that came with the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// RFC 6750
+    /// RFC 6750.
     Bearer,
-    /// RFC 9449
+    /// RFC 9449.
     Dpop,
 }
 
-/// The access token and the scheme it came under. Its Debug shows no token.
-pub struct Credentials<'a> {
-    /// The scheme.
-    pub scheme: Scheme,
-    token: &'a str,
-}
 impl Scheme {
-    /// `Bearer` or `DPoP`.
+    /// The registered name.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::Bearer => "Bearer",
@@ -25,13 +23,162 @@ impl Scheme {
         }
     }
 }
-impl<'a> Credentials<'a> {
-    /// Reads the one Authorization header.
-    pub fn of(_request: &Request<'a>) -> Result<Self, Denial> {
-        todo!()
+
+/// An access token and the scheme it came under.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The scheme.
+    pub scheme: Scheme,
+    token: &'a str,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({} …)", self.scheme.name())
     }
-    /// The access token exactly as received. A secret: hash it, never print it.
+}
+
+impl<'a> Credentials<'a> {
+    /// Reads them. More than one set is ambiguous (RFC 9449 section 7.2), a token in the query is
+    /// refused (RFC 9700 section 4.3.2), a scheme that is not ours is no credentials for us.
+    pub fn of(request: &Request<'a>) -> Result<Self, Denial> {
+        if request.query.is_some_and(has_access_token) {
+            return Err(Denial::CredentialsInQuery);
+        }
+        let mut fields = request.headers.get_all(header::AUTHORIZATION).iter();
+        let field = fields.next().ok_or(Denial::CredentialsMissing)?;
+        if fields.next().is_some() {
+            return Err(Denial::CredentialsAmbiguous);
+        }
+        let text = field.to_str().map_err(|_| Denial::CredentialsMalformed)?;
+        // `credentials = auth-scheme 1*SP token68` (RFC 9110 section 11.4)
+        let (scheme, token) = text.split_once(' ').ok_or(Denial::CredentialsMalformed)?;
+        let scheme = match scheme {
+            s if s.eq_ignore_ascii_case("DPoP") => Scheme::Dpop,
+            s if s.eq_ignore_ascii_case("Bearer") => Scheme::Bearer,
+            s if !s.is_empty() && s.bytes().all(is_scheme_character) => {
+                return Err(Denial::CredentialsMissing);
+            }
+            _ => return Err(Denial::CredentialsMalformed),
+        };
+        let token = token.trim_start_matches(' ');
+        if is_token68(token) { Ok(Credentials { scheme, token }) } else { Err(Denial::CredentialsMalformed) }
+    }
+
+    /// The access token exactly as received. A secret: it is hashed and verified, never shown.
     pub fn token(&self) -> &'a str {
         self.token
+    }
+}
+
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+}
+
+fn is_scheme_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn has_access_token(query: &str) -> bool {
+    query.split(['&', ';']).any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        decoded(name.as_bytes()).eq(b"access_token".iter().copied())
+    })
+}
+
+/// The bytes of a form-encoded name; what is not well encoded stands for itself.
+fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        let (byte, used) = match rest {
+            [] => return None,
+            [b'%', high, low, ..] => {
+                let pair = (char::from(*high).to_digit(16), char::from(*low).to_digit(16));
+                match pair {
+                    (Some(high), Some(low)) => (u8::try_from(high << 4 | low).unwrap_or(b'%'), 3),
+                    _ => (b'%', 1),
+                }
+            }
+            [byte, ..] => (*byte, 1),
+        };
+        rest = &rest[used..];
+        Some(byte)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pop::target_uri::Origin;
+    use http::HeaderValue;
+
+    fn of(uri: &str, fields: &[&[u8]]) -> Result<(Scheme, String), Denial> {
+        let mut request = http::Request::builder().uri(uri).header("host", "a");
+        for field in fields {
+            request = request.header("authorization", HeaderValue::from_bytes(field).unwrap());
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        let request = Request::of(&parts, None, &[Origin::parse("https://a").unwrap()]).unwrap();
+        Credentials::of(&request).map(|c| (c.scheme, c.token().to_owned()))
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_may_be_followed_by_spaces() {
+        for field in ["DPoP a.b.c", "dpop a.b.c", "DPOP  a.b.c"] {
+            assert_eq!(of("/", &[field.as_bytes()]), Ok((Scheme::Dpop, "a.b.c".to_owned())));
+        }
+        assert_eq!(of("/", &[b"bearer a~+/-_.=="]), Ok((Scheme::Bearer, "a~+/-_.==".to_owned())));
+    }
+
+    #[test]
+    fn anything_else_is_malformed() {
+        for field in [
+            &b"DPoP"[..],
+            b"DPoP ",
+            b"DPoP\ta.b.c",
+            b"DPoP=a",
+            b"DPoPa",
+            b"DPoP a, realm=x",
+            b"DPoP a, Bearer b",
+            b"Bearer Bearer a",
+            b"DPoP a b",
+            b"DPoP \"a\"",
+            b"DPoP a%2Eb",
+            b"DPoP =",
+            b"DPoP \xffa",
+            b" DPoP a",
+        ] {
+            assert_eq!(of("/", &[field]), Err(Denial::CredentialsMalformed), "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn missing_foreign_and_ambiguous_are_told_apart() {
+        assert_eq!(of("/", &[]), Err(Denial::CredentialsMissing));
+        assert_eq!(of("/", &[b"Basic dTpw"]), Err(Denial::CredentialsMissing));
+        assert_eq!(of("/", &[b"Bearer a", b"DPoP b"]), Err(Denial::CredentialsAmbiguous));
+        assert_eq!(of("/", &[b"DPoP a", b"DPoP a"]), Err(Denial::CredentialsAmbiguous));
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_refused_however_it_is_spelled() {
+        for uri in [
+            "/?access_token=x",
+            "/?a=b&access_token=x",
+            "/?access%5Ftoken=x",
+            "/?%61ccess_token",
+            "/?a;access_token=x",
+        ] {
+            assert_eq!(of(uri, &[b"Bearer a"]), Err(Denial::CredentialsInQuery), "{uri}");
+            assert_eq!(of(uri, &[]), Err(Denial::CredentialsInQuery), "{uri}");
+        }
+        assert!(of("/?access_tokens=x&b=access_token&x%", &[b"Bearer a"]).is_ok());
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let credentials = Credentials { scheme: Scheme::Dpop, token: "secret" };
+        assert!(!format!("{credentials:?}").contains("secret"));
     }
 }

@@ -1,14 +1,205 @@
-//! The DPoP proof (RFC 9449 section 4.3).
-use super::Timestamp;
-use super::jwk::Thumbprint;
+//! The DPoP proof: the twelve checks of RFC 9449 section 4.3.
+//!
+//! They are numbered as in the RFC and run cheapest first, as it allows: the signature comes last, so
+//! that nobody can buy one with a proof that would fail anyway. Check 10 (a nonce we provided) does not
+//! arise while no nonces are given out. Whether the proof was used before is decided by the
+//! replay memory, after everything else.
+
+use super::access_token::AccessToken;
+use super::jose::{Compact, Json, Object};
+use super::jwk::{Algorithm, JwkFault, PublicJwk, Thumbprint};
+use super::policy::DpopPolicy;
+use super::{Denial, Request, Timestamp};
+use http::HeaderMap;
+use std::fmt;
 
 /// A proof that passed every check but replay.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// The thumbprint of the key that signed it.
-    pub key: Thumbprint,
-    /// `jti`
-    pub jti: String,
-    /// Until when the same proof would be accepted again: `iat + max_age + max_future`.
-    pub acceptable_until: Timestamp,
+    key: Thumbprint,
+    jti: String,
+    acceptable_until: Timestamp,
 }
+
+impl Proof {
+    /// The thumbprint of the key that signed it, which is the key of the token.
+    pub fn key(&self) -> &Thumbprint {
+        &self.key
+    }
+    /// `jti`: unique together with the key.
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+    /// Until when the same proof could pass these checks again, whatever the clock does within the
+    /// tolerated skew: `iat + max_age + max_future`.
+    pub fn acceptable_until(&self) -> Timestamp {
+        self.acceptable_until
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proof").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Checks the proof of a request against the token it came with, which is bound to `jkt`.
+pub fn verify(
+    request: &Request<'_>,
+    token: &AccessToken,
+    jkt: &Thumbprint,
+    policy: &DpopPolicy,
+    now: Timestamp,
+) -> Result<Proof, Denial> {
+    let jws = the_one_proof(request.headers)?; // 1
+    let compact = Compact::split(jws).ok_or(Denial::ProofMalformed)?; // 2
+    let header = compact.header().ok_or(Denial::ProofMalformed)?;
+    let header = Json::parse_object(&header).ok_or(Denial::ProofMalformed)?;
+    let payload = compact.payload().ok_or(Denial::ProofMalformed)?;
+    let payload = Json::parse_object(&payload).ok_or(Denial::ProofMalformed)?;
+    let claims = Claims::of(&payload)?; // 3
+
+    check_type(&header)?; // 4
+    let algorithm = check_algorithm(&header, policy)?; // 5
+    let key = check_key(&header, algorithm)?; // 7, and the key for 6
+    check_method(&claims, request)?; // 8
+    check_target(&claims, request)?; // 9
+    check_time(&claims, policy, now)?; // 11
+    check_token(&claims, token)?; // 12, first half
+    let thumbprint = check_binding(&key, jkt)?; // 12, second half
+    check_signature(&compact, algorithm, &key)?; // 6
+
+    Ok(Proof {
+        key: thumbprint,
+        jti: claims.jti.to_owned(),
+        acceptable_until: claims.iat.plus(policy.max_age).plus(policy.max_future),
+    })
+}
+
+/// Check 1: "There is not more than one DPoP HTTP request header field."
+fn the_one_proof(headers: &HeaderMap) -> Result<&str, Denial> {
+    let mut fields = headers.get_all(super::DPOP).iter();
+    let field = fields.next().ok_or(Denial::ProofMissing)?;
+    if fields.next().is_some() {
+        return Err(Denial::ProofDuplicate);
+    }
+    field.to_str().ok().filter(|jws| jws.len() <= MAX_PROOF_BYTES).ok_or(Denial::ProofMalformed)
+}
+
+/// The claims of section 4.2 that a resource server needs; others are ignored.
+struct Claims<'a> {
+    jti: &'a str,
+    htm: &'a str,
+    htu: &'a str,
+    ath: &'a str,
+    iat: Timestamp,
+    exp: Option<Timestamp>,
+    nbf: Option<Timestamp>,
+}
+
+impl<'a> Claims<'a> {
+    /// Check 3: all required claims are there, and of their type.
+    fn of(payload: &'a Object<'_>) -> Result<Self, Denial> {
+        let text = |name| payload.get(name).and_then(|value| value.as_str()).ok_or(Denial::ProofClaims);
+        let date = |name| {
+            let value = payload.get(name);
+            value.map(|v| v.as_numeric_date().ok_or(Denial::ProofClaims)).transpose()
+        };
+        let jti = text("jti")?;
+        if jti.is_empty() || jti.len() > MAX_JTI_BYTES {
+            return Err(Denial::ProofClaims); // RFC 9449 section 11.1
+        }
+        let iat = date("iat")?.ok_or(Denial::ProofClaims)?;
+        let (htm, htu, ath) = (text("htm")?, text("htu")?, text("ath")?);
+        Ok(Claims { jti, htm, htu, ath, iat, exp: date("exp")?, nbf: date("nbf")? })
+    }
+}
+
+/// Check 4: `typ` is `dpop+jwt`, in this spelling, so that no other JWT of the key is a proof.
+fn check_type(header: &Object<'_>) -> Result<(), Denial> {
+    match header.get("typ").and_then(|typ| typ.as_str()) {
+        Some("dpop+jwt") => Ok(()),
+        _ => Err(Denial::ProofType),
+    }
+}
+
+/// Check 5: `alg` is on the list, which holds asymmetric signatures only. Nothing is critical to us.
+fn check_algorithm(header: &Object<'_>, policy: &DpopPolicy) -> Result<Algorithm, Denial> {
+    if header.has("crit") || header.has("b64") {
+        return Err(Denial::ProofCritical);
+    }
+    let algorithm = header.get("alg").and_then(|alg| alg.as_str()).and_then(Algorithm::from_name);
+    algorithm.filter(|a| policy.algorithms.contains(a)).ok_or(Denial::ProofAlgorithm)
+}
+
+/// Check 7: `jwk` has no private part. And it is a valid key for `alg`.
+fn check_key(header: &Object<'_>, algorithm: Algorithm) -> Result<PublicJwk, Denial> {
+    let jwk = header.get("jwk").and_then(|jwk| jwk.as_object()).ok_or(Denial::ProofKey)?;
+    let key = PublicJwk::parse(jwk).map_err(|fault| match fault {
+        JwkFault::Private => Denial::ProofKeyPrivate,
+        JwkFault::Invalid => Denial::ProofKey,
+    })?;
+    // What the issuer of the key says of it, it must mean (RFC 7517 section 4.2 to 4.4).
+    let says = |name: &str, accepted: &dyn Fn(&Json<'_>) -> bool| jwk.get(name).is_none_or(accepted);
+    let consistent = says("use", &|v| v.as_str() == Some("sig"))
+        && says("alg", &|v| v.as_str().and_then(Algorithm::from_name) == Some(algorithm))
+        && says("key_ops", &|v| {
+            v.as_array().is_some_and(|ops| ops.iter().any(|op| op.as_str() == Some("verify")))
+        });
+    if consistent && key.fits(algorithm) { Ok(key) } else { Err(Denial::ProofKey) }
+}
+
+/// Check 8: `htm` is the method, case-sensitive (RFC 9110 section 9.1).
+fn check_method(claims: &Claims<'_>, request: &Request<'_>) -> Result<(), Denial> {
+    if claims.htm == request.method.as_str() { Ok(()) } else { Err(Denial::ProofMethod) }
+}
+
+/// Check 9: `htu` is the target URI without query and fragment.
+fn check_target(claims: &Claims<'_>, request: &Request<'_>) -> Result<(), Denial> {
+    if request.target.is_named_by(claims.htu) { Ok(()) } else { Err(Denial::ProofTarget) }
+}
+
+/// Check 11: `iat` lies within the window, both edges included, counted in whole seconds as clients
+/// write it. `exp` and `nbf` are honoured where a client sets them (RFC 7519 section 4.1).
+fn check_time(claims: &Claims<'_>, policy: &DpopPolicy, now: Timestamp) -> Result<(), Denial> {
+    let latest = now.plus(policy.max_future);
+    if claims.iat.as_secs() > latest.as_secs()
+        || claims.nbf.is_some_and(|nbf| nbf.as_secs() > latest.as_secs())
+    {
+        return Err(Denial::ProofNotYetValid);
+    }
+    let oldest = claims.iat.plus(policy.max_age);
+    if now.as_secs() > oldest.as_secs() || claims.exp.is_some_and(|exp| now >= exp) {
+        return Err(Denial::ProofExpired);
+    }
+    Ok(())
+}
+
+/// Check 12, first half: `ath` is the hash of the access token exactly as received.
+fn check_token(claims: &Claims<'_>, token: &AccessToken) -> Result<(), Denial> {
+    if token.hash().is_ath(claims.ath) { Ok(()) } else { Err(Denial::ProofTokenHash) }
+}
+
+/// Check 12, second half: the token is bound to the key of the proof.
+fn check_binding(key: &PublicJwk, jkt: &Thumbprint) -> Result<Thumbprint, Denial> {
+    let thumbprint = key.thumbprint();
+    if thumbprint == *jkt { Ok(thumbprint) } else { Err(Denial::KeyMismatch) }
+}
+
+/// Check 6: the signature verifies with the key in `jwk`.
+fn check_signature(compact: &Compact<'_>, algorithm: Algorithm, key: &PublicJwk) -> Result<(), Denial> {
+    if key.verifies(algorithm, compact.signing_input.as_bytes(), compact.signature) {
+        Ok(())
+    } else {
+        Err(Denial::ProofSignature)
+    }
+}
+
+/// A proof with an RSA key of 4096 bits is under 3 KiB.
+const MAX_PROOF_BYTES: usize = 8 * 1024;
+/// A UUID is 36 bytes; a SHA-512 in hex is 128.
+const MAX_JTI_BYTES: usize = 256;
+
+#[cfg(test)]
+#[path = "dpop_tests.rs"]
+mod tests;

@@ -1,13 +1,201 @@
-//! The identity headers the service receives (DESIGN: headers to the service).
-use super::Verified;
-use http::{HeaderMap, HeaderName};
+//! The identity headers that the service receives.
+//!
+//! Names that are ours never come from outside, in whatever spelling; values are percent-encoded
+//! after the manner of RFC 8187, so that no claim can end a header, split a list or lose its edges.
 
-/// Removes every header whose name, after folding `_` and `.` to `-`, begins with `clinch-`, and those in `extra`.
-pub fn strip(_headers: &mut HeaderMap, _extra: &[(HeaderName, String)]) {
-    todo!()
+use super::Verified;
+use super::jose::Json;
+use super::policy::ProofKind;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt::Write;
+
+/// Removes every field whose name is ours once `_` and `.` are read as `-` (some servers fold them),
+/// and those in `extra`, the operator's own identity headers.
+pub fn strip(headers: &mut HeaderMap, extra: &[(HeaderName, String)]) {
+    let ours = |name: &HeaderName| {
+        folded_starts_with(name.as_str(), PREFIX)
+            || extra.iter().any(|(e, _)| folded_eq(name.as_str(), e.as_str()))
+    };
+    if headers.keys().any(ours) {
+        let names: Vec<HeaderName> = headers.keys().filter(|name| ours(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
 }
 
-/// Writes the identity. Only a Grant calls this.
-pub(crate) fn write(_verified: &Verified, _extra: &[(HeaderName, String)], _headers: &mut HeaderMap) {
-    todo!()
+/// Writes the identity of a verified request. Only a `Grant` calls this.
+pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers: &mut HeaderMap) {
+    let token = verified.token.headers();
+    for (name, value) in [
+        (SUBJECT, &token.subject),
+        (CLIENT, &token.client),
+        (ISSUER, &token.issuer),
+        (SCOPE, &token.scope),
+        (TOKEN_ID, &token.token_id),
+    ] {
+        headers.insert(name, value.clone());
+    }
+    headers.insert(PROOF, HeaderValue::from_static(verified.kind.as_str()));
+    if let Some(key) = key_of(verified) {
+        headers.insert(KEY, header_value(key));
+    }
+    if let Some(certificate) = verified.certificate.as_ref().filter(|c| !c.subject.is_empty()) {
+        headers.insert(CERTIFICATE_SUBJECT, encoded_value(&certificate.subject));
+    }
+    for (name, claim) in extra {
+        if let Some(value) = verified.token.claims().get(claim).and_then(claim_value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The thumbprint the token is bound to: of the DPoP key, else of the certificate.
+fn key_of(verified: &Verified) -> Option<&str> {
+    let confirmation = verified.token.confirmation();
+    match verified.kind {
+        ProofKind::Dpop | ProofKind::DpopAndMtls => confirmation.jkt.as_ref().map(|jkt| jkt.as_str()),
+        ProofKind::Mtls => confirmation.x5t.as_ref().map(|x5t| x5t.as_str()),
+        ProofKind::Bearer => None,
+    }
+}
+
+/// The values that depend on the token alone, encoded once per token.
+#[derive(Debug)]
+pub(super) struct TokenHeaders {
+    subject: HeaderValue,
+    client: HeaderValue,
+    issuer: HeaderValue,
+    scope: HeaderValue,
+    token_id: HeaderValue,
+}
+
+impl TokenHeaders {
+    pub(super) fn of(issuer: &str, subject: &str, client: &str, scope: &str, token_id: &str) -> Self {
+        let scopes: Vec<String> = scope.split(' ').filter(|s| !s.is_empty()).map(encoded).collect();
+        TokenHeaders {
+            subject: encoded_value(subject),
+            client: encoded_value(client),
+            issuer: encoded_value(issuer),
+            scope: header_value(&scopes.join(" ")),
+            token_id: encoded_value(token_id),
+        }
+    }
+}
+
+/// A claim as a header: strings, numbers and booleans as they are, the items of an array between
+/// commas, anything deeper as JSON; `null` is no header. All encoded.
+fn claim_value(claim: &Json<'_>) -> Option<HeaderValue> {
+    let item = |value: &Json<'_>| match value {
+        Json::String(text) => encoded(text),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+            encoded(&value.to_string())
+        }
+    };
+    match claim {
+        Json::Null => None,
+        Json::Array(items) => Some(header_value(&items.iter().map(item).collect::<Vec<_>>().join(","))),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+            Some(header_value(&item(claim)))
+        }
+    }
+}
+
+/// Percent-encodes what is not plain: space, controls, non-ASCII, and `%` `"` `,` `;` `\`.
+fn encoded(text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"%\",;\\".contains(&byte) {
+            value.push(char::from(byte));
+        } else {
+            let _ = write!(value, "%{byte:02X}");
+        }
+    }
+    value
+}
+
+fn encoded_value(text: &str) -> HeaderValue {
+    header_value(&encoded(text))
+}
+
+/// Of encoded text, which is printable ASCII.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte == b'_' || byte == b'.' { b'-' } else { byte.to_ascii_lowercase() }
+}
+
+fn folded_starts_with(name: &str, prefix: &str) -> bool {
+    name.len() >= prefix.len() && folded_eq(&name[..prefix.len()], prefix)
+}
+
+fn folded_eq(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().map(fold).eq(b.bytes().map(fold))
+}
+
+const PREFIX: &str = "clinch-";
+const SUBJECT: HeaderName = HeaderName::from_static("clinch-subject");
+const CLIENT: HeaderName = HeaderName::from_static("clinch-client");
+const ISSUER: HeaderName = HeaderName::from_static("clinch-issuer");
+const SCOPE: HeaderName = HeaderName::from_static("clinch-scope");
+const PROOF: HeaderName = HeaderName::from_static("clinch-proof");
+const KEY: HeaderName = HeaderName::from_static("clinch-key");
+const TOKEN_ID: HeaderName = HeaderName::from_static("clinch-token-id");
+const CERTIFICATE_SUBJECT: HeaderName = HeaderName::from_static("clinch-certificate-subject");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_names_never_come_from_outside() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "clinch-subject",
+            "Clinch_Subject",
+            "clinch.key",
+            "clinch-anything",
+            "X_Team",
+            "x-teams",
+            "clinch",
+        ] {
+            headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("admin"));
+            headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("again"));
+        }
+        strip(&mut headers, &[(HeaderName::from_static("x-team"), "team".to_owned())]);
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["clinch", "x-teams"]);
+    }
+
+    #[test]
+    fn no_claim_breaks_a_header() {
+        assert_eq!(encoded("auth0|5f@a.example/x=1"), "auth0|5f@a.example/x=1");
+        assert_eq!(encoded(" admin\r\nx: y\0"), "%20admin%0D%0Ax:%20y%00");
+        assert_eq!(encoded("a,b;c\"d\\e%20é"), "a%2Cb%3Bc%22d%5Ce%2520%C3%A9");
+        assert_eq!(encoded(""), "");
+    }
+
+    #[test]
+    fn claims_of_every_kind_have_one_form() {
+        let value = |json: &str| {
+            let json = Json::parse(json.as_bytes()).unwrap();
+            claim_value(&json).map(|v| v.to_str().unwrap().to_owned())
+        };
+        assert_eq!(value("null"), None);
+        assert_eq!(value("\"\"").as_deref(), Some(""));
+        assert_eq!(value("9007199254740993").as_deref(), Some("9007199254740993"));
+        assert_eq!(value("true").as_deref(), Some("true"));
+        assert_eq!(value(r#"["a,admin","b"]"#).as_deref(), Some("a%2Cadmin,b"));
+        assert_eq!(value(r#"[]"#).as_deref(), Some(""));
+        assert_eq!(value(r#"{"a":[1]}"#).as_deref(), Some("{%22a%22:[1]}"));
+    }
+
+    #[test]
+    fn scopes_stay_a_list() {
+        let headers = TokenHeaders::of("https://as", "s", "c", "a.read  b\tc", "1");
+        assert_eq!(headers.scope, "a.read b%09c");
+    }
 }

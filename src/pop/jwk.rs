@@ -1,64 +1,261 @@
-//! Public keys (RFC 7517, 7518, 8037), their thumbprints (RFC 7638), the algorithms, the signature check.
-use super::jose::Json;
+//! Public keys: which exist, what they are called, and whether they signed something.
+//!
+//! A [`PublicJwk`] exists only when it is valid (RFC 7517, RFC 7518 section 6, RFC 8037): right
+//! members, canonical encoding, a point on the curve, an RSA modulus of sane size, no private part.
+//! Its thumbprint (RFC 7638) is made from the canonical bytes, so one key has one name. The keys that
+//! an issuer publishes are in [`key_set`](super::key_set).
 
-/// A signature algorithm that can be configured.
+use super::jose::{Object, base64url, base64url_decode, base64url_sha256};
+use aws_lc_rs::digest::{SHA256, digest};
+use jsonwebtoken::DecodingKey;
+use std::fmt;
+
+/// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// ECDSA P-256
+    /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// Ed25519, also under its RFC 9864 name
+    /// EdDSA with Ed25519.
     EdDsa,
-    /// RSA PKCS#1
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
-    /// RSA PSS
+    /// RSASSA-PSS with SHA-256.
     Ps256,
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// Every algorithm that can be configured.
     pub const ALL: &'static [Algorithm] =
-        &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
+        &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
+
     /// The name in config files, challenges and JOSE headers.
     pub fn name(self) -> &'static str {
-        todo!()
+        match self {
+            Algorithm::Es256 => "ES256",
+            Algorithm::EdDsa => "EdDSA",
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Ps256 => "PS256",
+        }
     }
-    /// The algorithm of a JOSE `alg` value (`EdDSA` and `Ed25519` are the same).
-    pub fn from_name(_name: &str) -> Option<Algorithm> {
-        todo!()
+
+    /// The algorithm of a JOSE `alg` value. `Ed25519` is RFC 9864's name for what we call EdDSA.
+    pub fn from_name(name: &str) -> Option<Algorithm> {
+        if name == "Ed25519" {
+            return Some(Algorithm::EdDsa);
+        }
+        Algorithm::ALL.iter().copied().find(|a| a.name() == name)
+    }
+
+    fn in_library(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+        }
     }
 }
 
-/// A key of an issuer with the header parameters that select it.
-#[derive(Clone, Debug)]
-pub struct IssuerKey;
-
-/// The keys an issuer publishes. Unusable ones are left out (RFC 7517 section 5).
-#[derive(Clone, Debug, Default)]
-pub struct KeySet {
-    pub(crate) keys: Vec<IssuerKey>,
+/// A valid public key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PublicJwk {
+    /// A point on P-256, uncompressed: `04 ‖ x ‖ y`.
+    P256([u8; 65]),
+    /// An Ed25519 key that is not of small order.
+    Ed25519([u8; 32]),
+    /// An RSA key of 2048 to 4096 bits, big-endian without leading zeros.
+    Rsa {
+        /// The modulus.
+        n: Vec<u8>,
+        /// The exponent.
+        e: Vec<u8>,
+    },
 }
 
-impl KeySet {
-    /// Reads a JWK Set document. `None` if it is not one; keys that can't serve are left out.
-    pub fn parse(_json: &Json<'_>) -> Option<KeySet> {
-        todo!()
+/// Why a JWK is not a [`PublicJwk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwkFault {
+    /// It has private members, so it may be known to anyone (RFC 9449 section 4.3, check 7).
+    Private,
+    /// It is malformed, of an unknown kind, or too weak.
+    Invalid,
+}
+
+impl PublicJwk {
+    /// Reads a JWK. Members that do not belong to the key (`kid`, `use`, …) are the caller's matter.
+    pub fn parse(jwk: &Object<'_>) -> Result<PublicJwk, JwkFault> {
+        // By presence, not by value: `"d": null` was a private key in somebody's hands.
+        if PRIVATE_MEMBERS.iter().any(|name| jwk.has(name)) {
+            return Err(JwkFault::Private);
+        }
+        let member = |name: &str| jwk.get(name).and_then(|value| value.as_str()).ok_or(JwkFault::Invalid);
+        let key = match (member("kty")?, jwk.get("crv").and_then(|crv| crv.as_str())) {
+            ("EC", Some("P-256")) => p256_point(member("x")?, member("y")?),
+            ("OKP", Some("Ed25519")) => ed25519_point(member("x")?),
+            ("RSA", None) if !jwk.has("crv") => rsa_key(member("n")?, member("e")?),
+            _ => None,
+        };
+        key.ok_or(JwkFault::Invalid)
     }
-    /// How many keys can be used.
-    pub fn len(&self) -> usize {
-        self.keys.len()
+
+    /// Whether the key is made for this algorithm (RFC 7518 section 3.1).
+    pub fn fits(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Es256 => matches!(self, PublicJwk::P256(_)),
+            Algorithm::EdDsa => matches!(self, PublicJwk::Ed25519(_)),
+            Algorithm::Rs256 | Algorithm::Ps256 => matches!(self, PublicJwk::Rsa { .. }),
+        }
     }
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+
+    /// The SHA-256 thumbprint (RFC 7638 section 3, RFC 8037 section 2).
+    pub fn thumbprint(&self) -> Thumbprint {
+        let canonical = match self {
+            PublicJwk::P256(point) => format!(
+                r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+                base64url(&point[1..33]),
+                base64url(&point[33..])
+            ),
+            PublicJwk::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
+            PublicJwk::Rsa { n, e } => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n))
+            }
+        };
+        Thumbprint(base64url_sha256(&sha256(canonical.as_bytes())))
+    }
+
+    /// Whether this key made the signature (base64url) of the message. False if it can't have, for
+    /// want of fit or length; nothing is tried then.
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
+        if !self.fits(algorithm) || signature.len() != self.signature_characters() {
+            return false;
+        }
+        let key = match self {
+            PublicJwk::P256(point) => DecodingKey::from_ec_der(point),
+            PublicJwk::Ed25519(x) => DecodingKey::from_ed_der(x),
+            PublicJwk::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+        };
+        jsonwebtoken::crypto::verify(signature, message, &key, algorithm.in_library()).unwrap_or(false)
+    }
+
+    /// The one length a signature of this key has (RFC 7518 sections 3.3 and 3.4), in base64url.
+    fn signature_characters(&self) -> usize {
+        let bytes = match self {
+            PublicJwk::P256(_) | PublicJwk::Ed25519(_) => 64,
+            PublicJwk::Rsa { n, .. } => n.len(),
+        };
+        (bytes * 4).div_ceil(3)
     }
 }
 
-/// The SHA-256 JWK thumbprint (RFC 7638) as 43 characters of base64url.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+impl fmt::Debug for PublicJwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicJwk({})", self.thumbprint().as_str())
+    }
+}
+
+/// A JWK thumbprint (RFC 7638) with SHA-256: 43 characters of base64url.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Thumbprint([u8; 43]);
+
 impl Thumbprint {
+    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
+    pub fn parse(text: &str) -> Option<Thumbprint> {
+        let bytes: [u8; 32] = base64url_decode(text)?.try_into().ok()?;
+        Some(Thumbprint(base64url_sha256(&bytes)))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
-        todo!()
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
+
+impl fmt::Debug for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// SHA-256.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+fn p256_point(x: &str, y: &str) -> Option<PublicJwk> {
+    // Fixed length, leading zeros kept (RFC 7518 section 6.2.1.2): other spellings are other names.
+    let (x, y) = (exactly_32(x)?, exactly_32(y)?);
+    let mut point = [4; 65];
+    point[1..33].copy_from_slice(&x);
+    point[33..].copy_from_slice(&y);
+    p256::PublicKey::from_sec1_bytes(&point).ok()?; // on the curve (RFC 8725 section 3.4)
+    Some(PublicJwk::P256(point))
+}
+
+fn ed25519_point(x: &str) -> Option<PublicJwk> {
+    let bytes = exactly_32(x)?;
+    let mut y = bytes;
+    y[31] &= 0x7f; // the sign of x says nothing about the order
+    // The identity and its like verify any message; y at or above p has a second spelling.
+    let canonical = y.iter().rev().cmp(ED25519_P.iter().rev()).is_lt();
+    (canonical && !ED25519_SMALL_ORDER.contains(&y)).then_some(PublicJwk::Ed25519(bytes))
+}
+
+fn rsa_key(n: &str, e: &str) -> Option<PublicJwk> {
+    if n.len() > MAX_RSA_BYTES * 4 / 3 + 1 || e.len() > 4 {
+        return None; // before decoding: a huge modulus is a cheap attack on an expensive check
+    }
+    let (n, e) = (base64url_decode(n)?, base64url_decode(e)?);
+    let exponent = e.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
+    let minimal = n.first() != Some(&0) && e.first() != Some(&0);
+    let odd = n.last()? & 1 == 1 && exponent & 1 == 1;
+    let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
+    let sane = (2048..=MAX_RSA_BYTES * 8).contains(&bits) && (3..=65537).contains(&exponent);
+    (minimal && odd && sane).then_some(PublicJwk::Rsa { n, e })
+}
+
+fn exactly_32(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 43 {
+        return None;
+    }
+    base64url_decode(text)?.try_into().ok()
+}
+
+/// Private or symmetric members of any key type (RFC 7518 section 6, RFC 8037 section 2, and AKP).
+const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+/// 4096 bits. Above, a verification costs more than a caller should be able to buy.
+const MAX_RSA_BYTES: usize = 512;
+/// 2^255 - 19, little-endian.
+const ED25519_P: [u8; 32] = {
+    let mut p = [0xff; 32];
+    p[0] = 0xed;
+    p[31] = 0x7f;
+    p
+};
+/// The y coordinates of the points of order 1, 2, 4 and 8, little-endian, sign bit cleared.
+const ED25519_SMALL_ORDER: [[u8; 32]; 5] = [
+    [0; 32],
+    {
+        let mut one = [0; 32];
+        one[0] = 1;
+        one
+    },
+    {
+        let mut minus_one = ED25519_P;
+        minus_one[0] = 0xec;
+        minus_one
+    },
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+#[cfg(test)]
+#[path = "jwk_tests.rs"]
+mod tests;

@@ -1,4 +1,19 @@
-//! The pure core: is this request made by the holder of the key its access token is bound to?
+//! The pure core: is this request made by the holder of the key that its access token is bound to?
+//!
+//! No I/O, no clock, no globals, no async: everything that a verdict depends on is a parameter, so
+//! every rule can be tested, replayed and fuzzed. The order of the story:
+//!
+//! 1. [`Request::of`](request::Request::of): is it beyond doubt what is asked for?
+//! 2. [`policy`]: what does the operator demand there?
+//! 3. [`credentials`]: where is the access token, under which scheme?
+//! 4. [`access_token`]: is it genuine, for us, and valid now?
+//! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`],
+//!    [`mtls`]), and does it carry what the route demands?
+//!
+//! Not decided here: whether anything was revoked, and whether the proof was used before. Those need
+//! memory ([`state`](crate::state)), and the gate asks them last.
+
+#![deny(clippy::disallowed_methods)]
 
 pub mod access_token;
 pub mod challenge;
@@ -9,6 +24,7 @@ pub mod dpop;
 pub mod identity;
 pub mod jose;
 pub mod jwk;
+pub mod key_set;
 pub mod mtls;
 pub mod policy;
 pub mod request;
@@ -20,22 +36,27 @@ pub use request::Request;
 pub use time::Timestamp;
 
 use access_token::AccessToken;
-use credentials::Credentials;
+use credentials::{Credentials, Scheme};
+use http::HeaderName;
+use mtls::ClientCertificate;
 use policy::{DpopPolicy, ProofKind, Requirements};
 use std::sync::Arc;
 
+/// The header of the proof (RFC 9449 section 4.1).
+pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+
 /// The core's verdict: the token is genuine, the caller holds its key, and the route's demands are
-/// met. Not yet: whether anything was revoked, whether the proof was seen before.
+/// met. Its only constructor is [`verify`].
 #[derive(Debug)]
 pub struct Verified {
     token: Arc<AccessToken>,
     kind: ProofKind,
     proof: Option<dpop::Proof>,
-    certificate: Option<mtls::CertificateThumbprint>,
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Verified {
-    /// The token that was verified.
+    /// The access token.
     pub fn token(&self) -> &AccessToken {
         &self.token
     }
@@ -49,7 +70,10 @@ impl Verified {
     }
 }
 
-/// Verifies a request whose access token is already established.
+/// Verifies that the caller holds the key of an established token, and that this is enough here.
+///
+/// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
+/// must be shown, and only then is the route asked whether it admits that.
 pub fn verify(
     request: &Request<'_>,
     credentials: &Credentials<'_>,
@@ -58,6 +82,56 @@ pub fn verify(
     dpop: &DpopPolicy,
     now: Timestamp,
 ) -> Result<Verified, Denial> {
-    let _ = (request, credentials, token, demands, dpop, now);
-    todo!()
+    token.still_valid(now)?;
+    let proof = match credentials.scheme {
+        Scheme::Dpop => Some(prove_dpop(request, &token, dpop, now)?),
+        Scheme::Bearer => no_proof_expected(request, &token).map(|()| None)?,
+    };
+    let certificate = prove_certificate(request, &token)?;
+    let kind = match (&proof, certificate) {
+        (Some(_), true) => ProofKind::DpopAndMtls,
+        (Some(_), false) => ProofKind::Dpop,
+        (None, true) => ProofKind::Mtls,
+        (None, false) => ProofKind::Bearer,
+    };
+    if !demands.proof.admits(kind) {
+        return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
+    }
+    // Scopes are compared as they are written (RFC 6749 section 3.3).
+    if !demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed)) {
+        return Err(Denial::ScopeInsufficient);
+    }
+    Ok(Verified { token, kind, proof, certificate: request.certificate.cloned() })
+}
+
+/// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1). An unbound token
+/// has no business here: any key would do.
+fn prove_dpop(
+    request: &Request<'_>,
+    token: &AccessToken,
+    policy: &DpopPolicy,
+    now: Timestamp,
+) -> Result<dpop::Proof, Denial> {
+    if !request.headers.contains_key(DPOP) {
+        return Err(Denial::ProofMissing);
+    }
+    let jkt = token.confirmation().jkt.as_ref().ok_or(Denial::TokenNotDpopBound)?;
+    dpop::verify(request, token, jkt, policy, now)
+}
+
+/// The Bearer scheme: never for a DPoP-bound token (RFC 9449 section 7.2), and never with a proof,
+/// which would be a promise that nobody checks.
+fn no_proof_expected(request: &Request<'_>, token: &AccessToken) -> Result<(), Denial> {
+    if token.confirmation().jkt.is_some() {
+        return Err(Denial::TokenBoundAsBearer);
+    }
+    if request.headers.contains_key(DPOP) { Err(Denial::BearerWithProof) } else { Ok(()) }
+}
+
+/// A certificate-bound token: the connection's certificate and no other (RFC 8705 section 3). False
+/// if the token is not bound to one.
+fn prove_certificate(request: &Request<'_>, token: &AccessToken) -> Result<bool, Denial> {
+    let Some(bound_to) = token.confirmation().x5t else { return Ok(false) };
+    let certificate = request.certificate.ok_or(Denial::CertificateMissing)?;
+    if certificate.thumbprint == bound_to { Ok(true) } else { Err(Denial::CertificateMismatch) }
 }

@@ -1,29 +1,55 @@
 //! The client certificate of the connection (RFC 8705).
+//!
+//! It comes from the TLS layer, which has checked the handshake's signature; never from a header
+//! (section 3). Whether its chain was validated is the listener's configuration.
 
-/// base64url of the SHA-256 of the certificate's DER: `x5t#S256` (RFC 8705 section 3.1).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+use super::jose::{base64url_decode, base64url_sha256};
+use super::jwk::sha256;
+use std::fmt;
+
+/// `x5t#S256`: base64url of the SHA-256 of the whole DER certificate (RFC 8705 section 3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CertificateThumbprint([u8; 43]);
+
 impl CertificateThumbprint {
-    /// Of a certificate.
-    pub fn of_der(_der: &[u8]) -> Self {
-        todo!()
+    /// Of a certificate in DER.
+    pub fn of_der(der: &[u8]) -> Self {
+        CertificateThumbprint(base64url_sha256(&sha256(der)))
     }
+
+    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = base64url_decode(text)?.try_into().ok()?;
+        Some(CertificateThumbprint(base64url_sha256(&bytes)))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
-        todo!()
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
+
+impl fmt::Debug for CertificateThumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The client certificate as the TLS layer saw it; made once per connection.
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
-    /// `x5t#S256`
+    /// `x5t#S256`.
     pub thumbprint: CertificateThumbprint,
-    /// The subject, RFC 4514 text
+    /// The subject's distinguished name (RFC 4514 text); empty where it can't be read.
     pub subject: String,
 }
+
 impl ClientCertificate {
     /// From the leaf's DER.
-    pub fn from_der(_der: &[u8]) -> Self {
-        todo!()
+    pub fn from_der(der: &[u8]) -> Self {
+        let subject = x509_parser::parse_x509_certificate(der)
+            .map(|(_, certificate)| certificate.subject().to_string())
+            .unwrap_or_default();
+        ClientCertificate { thumbprint: CertificateThumbprint::of_der(der), subject }
     }
 }

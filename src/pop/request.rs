@@ -1,33 +1,45 @@
-//! The neutral request: what every shell (proxy, later ext_authz and others) hands to the gate.
+//! The neutral request: what every shell hands to the gate.
+
 use super::Denial;
 use super::mtls::ClientCertificate;
 use super::target_uri::{Origin, TargetUri};
-use http::{HeaderMap, Method, Uri};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use std::sync::Arc;
 
-/// A request, stripped of transport. Exists only when its target is beyond doubt.
-#[derive(Debug)]
+/// A request without its transport. It exists only when its target is beyond doubt.
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// The method, case-sensitive.
+    /// The method, case-sensitive (RFC 9110 section 9.1).
     pub method: &'a Method,
     /// The target URI, normalised.
     pub target: TargetUri,
-    /// The raw query, if any.
+    /// The query as it came, without the question mark.
     pub query: Option<&'a str>,
-    /// The header fields.
+    /// The header fields as they came.
     pub headers: &'a HeaderMap,
-    /// The client certificate of the TLS connection, never of a header.
-    pub certificate: Option<&'a ClientCertificate>,
+    /// The client certificate of the TLS connection.
+    pub certificate: Option<&'a Arc<ClientCertificate>>,
 }
+
 impl<'a> Request<'a> {
-    /// Judges method, authority and path (RFC 9110 section 7, RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-    pub fn new(
-        method: &'a Method,
-        uri: &'a Uri,
-        headers: &'a HeaderMap,
-        certificate: Option<&'a ClientCertificate>,
+    /// Judges method, authority and path. CONNECT would make a tunnel and TRACE an echo of
+    /// credentials: neither is served.
+    pub fn of(
+        parts: &'a Parts,
+        certificate: Option<&'a Arc<ClientCertificate>>,
         origins: &[Origin],
     ) -> Result<Self, Denial> {
-        let _ = (method, uri, headers, certificate, origins);
-        todo!()
+        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+            return Err(Denial::MethodRefused);
+        }
+        let target = TargetUri::of(parts, origins)?;
+        Ok(Request {
+            method: &parts.method,
+            target,
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            certificate,
+        })
     }
 }

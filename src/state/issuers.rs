@@ -2,7 +2,7 @@
 use crate::config::Issuer;
 use crate::pop::Denial;
 use crate::pop::access_token::Expected;
-use crate::pop::jwk::KeySet;
+use crate::pop::key_set::KeySet;
 use std::sync::Arc;
 
 /// All issuers of the config.

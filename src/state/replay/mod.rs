@@ -30,7 +30,7 @@ impl ReplayStore {
         if let Some(proof) = unrevoked.verified().proof() {
             match self {
                 ReplayStore::Memory(memory) => {
-                    memory.insert(&proof.key, &proof.jti, proof.acceptable_until, now)?
+                    memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?
                 }
             }
         }

@@ -1,0 +1,123 @@
+//! The keys an issuer publishes (RFC 7517 section 5), and which of them may have signed a token.
+//!
+//! A key that can't serve for signatures is left out, never a reason to fail the set: unknown types,
+//! missing members, `use: enc`, symmetric keys, and keys published with their private part.
+
+use super::jose::{Json, Object};
+use super::jwk::{Algorithm, PublicJwk};
+
+/// One key of an issuer with the header parameters that select it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct IssuerKey {
+    kid: Option<String>,
+    /// The only algorithm it may be used with, where the issuer says so (RFC 8725 section 3.1).
+    algorithm: Option<Algorithm>,
+    key: PublicJwk,
+}
+
+/// The usable keys of an issuer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeySet {
+    keys: Vec<IssuerKey>,
+}
+
+impl KeySet {
+    /// Reads a JWK Set document; `None` if it is not one.
+    pub fn parse(document: &Json<'_>) -> Option<KeySet> {
+        let keys = document.as_object()?.get("keys")?.as_array()?;
+        Some(KeySet { keys: keys.iter().filter_map(|key| issuer_key(key.as_object()?)).collect() })
+    }
+
+    /// How many keys can be used.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether no key can be used.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The keys that may have made a signature, at most [`MAX_CANDIDATES`]: those of the token's
+    /// `kid`, and where either side names none, those that fit the algorithm (FAPI 2.0 section 5.4.3).
+    pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
+        let named = move |key: &&IssuerKey| match (kid, &key.kid) {
+            (Some(wanted), Some(has)) => wanted == has,
+            (None, _) | (_, None) => true,
+        };
+        let fits = move |key: &&IssuerKey| {
+            key.algorithm.is_none_or(|only| only == algorithm) && key.key.fits(algorithm)
+        };
+        self.keys.iter().filter(named).filter(fits).map(|key| &key.key).take(MAX_CANDIDATES)
+    }
+}
+
+fn issuer_key(jwk: &Object<'_>) -> Option<IssuerKey> {
+    let for_signatures = match jwk.get("use") {
+        None => true,
+        Some(purpose) => purpose.as_str() == Some("sig"),
+    };
+    let may_verify = match jwk.get("key_ops") {
+        None => true,
+        Some(operations) => operations.as_array()?.iter().any(|op| op.as_str() == Some("verify")),
+    };
+    if !for_signatures || !may_verify {
+        return None;
+    }
+    let algorithm = match jwk.get("alg") {
+        None => None,
+        Some(name) => Some(Algorithm::from_name(name.as_str()?)?),
+    };
+    let kid = match jwk.get("kid") {
+        None => None,
+        Some(kid) => Some(kid.as_str()?.to_owned()),
+    };
+    Some(IssuerKey { kid, algorithm, key: PublicJwk::parse(jwk).ok()? })
+}
+
+/// Signatures that are tried for one token at the most.
+const MAX_CANDIDATES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: &str = r#""x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs""#;
+    const Y: &str = r#""y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
+
+    fn set(keys: &[&str]) -> KeySet {
+        let keys: Vec<String> =
+            keys.iter().map(|more| format!(r#"{{"kty":"EC","crv":"P-256",{X},{Y}{more}}}"#)).collect();
+        KeySet::parse(&Json::parse(format!(r#"{{"keys":[{}]}}"#, keys.join(",")).as_bytes()).unwrap())
+            .unwrap()
+    }
+
+    #[test]
+    fn keys_that_cannot_serve_are_left_out() {
+        let unusable = [
+            r#","use":"enc""#,
+            r#","key_ops":["sign"]"#,
+            r#","alg":"HS256""#,
+            r#","alg":7"#,
+            r#","kid":7"#,
+            r#","d":"AA""#,
+        ];
+        assert!(set(&unusable).is_empty());
+        assert_eq!(set(&["", r#","use":"sig","key_ops":["verify"],"alg":"ES256","kid":"1""#]).len(), 2);
+        for not_a_set in [r#"{"keys":{}}"#, "[]", "{}"] {
+            assert!(KeySet::parse(&Json::parse(not_a_set.as_bytes()).unwrap()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_kid_selects_and_its_absence_leaves_those_that_fit() {
+        let keys = set(&[r#","kid":"1""#, r#","kid":"2","alg":"ES256""#, ""]);
+        let found = |kid, algorithm| keys.candidates(kid, algorithm).count();
+        assert_eq!(found(Some("1"), Algorithm::Es256), 2);
+        assert_eq!(found(Some("3"), Algorithm::Es256), 1);
+        assert_eq!(found(None, Algorithm::Es256), 3);
+        assert_eq!(found(None, Algorithm::Ps256), 0);
+        assert_eq!(set(&[r#","kid":"1""#]).candidates(Some("3"), Algorithm::Es256).count(), 0);
+        assert_eq!(set(&[""; 9]).candidates(None, Algorithm::Es256).count(), MAX_CANDIDATES);
+    }
+}
