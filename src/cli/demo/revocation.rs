@@ -6,7 +6,11 @@ use super::now;
 use super::outcome::Outcome;
 use super::stage::{APP_SUBJECT, READ, Stage};
 use super::story::{REVOCATION, SIGNED, Told, app_call};
+use crate::cli::holder::random_id;
 use crate::pop::Denial;
+use crate::state::revocation::event::{Event, Kind};
+use crate::state::revocation::feed::file as journal;
+use anyhow::Context as _;
 use std::time::{Duration, Instant};
 
 /// Uses a token, revokes it, and uses it again and again until it is refused.
@@ -64,10 +68,17 @@ fn request(stage: &Stage, token: &Token) -> Call {
     app_call(stage, token, &stage.app, SIGNED)
 }
 
-/// Writes the event to the journal as `clinch revoke --feed file:… --jti … --issuer …` does.
+/// Writes the event to the journal, as `clinch revoke --feed file:… --jti … --issuer …` does.
 fn publish(stage: &Stage, token_id: &str) -> anyhow::Result<()> {
-    let _ = (stage, token_id, now());
-    todo!()
+    let event = Event {
+        id: random_id(),
+        issuer: stage.issuer.url.clone(),
+        kind: Kind::Token,
+        value: token_id.to_owned(),
+        at: now(),
+        until: None,
+    };
+    journal::append(&stage.journal(), &event).context("the revocation journal")
 }
 
 const LIMIT: Duration = Duration::from_secs(3);

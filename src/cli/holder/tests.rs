@@ -1,5 +1,15 @@
 use super::*;
+use crate::pop::access_token::{Expected, TokenHash, Unverified};
+use crate::pop::credentials::Credentials;
+use crate::pop::jose::Json;
+use crate::pop::jwk::Algorithm::Es256;
+use crate::pop::key_set::KeySet;
+use crate::pop::policy::{DpopPolicy, ProofRule, Requirements};
+use crate::pop::target_uri::Origin;
+use crate::pop::{self, Denial};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// RFC 7515 appendix A.3.1: a P-256 key.
 const RFC_7515_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
@@ -85,4 +95,54 @@ fn what_is_no_key_is_named() {
 fn debug_shows_no_private_part() {
     let holder = Holder::read(RFC_7515_KEY).unwrap();
     assert!(!format!("{holder:?}").contains("jpsQnnGQ"));
+}
+
+/// What the pure core says of a request with this token, proof, method and URL.
+fn judged(token: &str, proof: &str, issuer: &Holder, method: &str, url: &str) -> Result<(), Denial> {
+    let expected = Arc::new(Expected {
+        issuer: "https://as.example".into(),
+        audiences: vec!["https://api.example".to_owned()],
+        algorithms: vec![Es256],
+        token_types: vec!["at+jwt".to_owned()],
+        max_lifetime: Duration::from_secs(3600),
+    });
+    let keys = json!({"keys": [issuer.public_jwk()]}).to_string();
+    let keys = KeySet::parse(&Json::parse(keys.as_bytes()).unwrap()).unwrap();
+    let token = Unverified::parse(token)?.verify(TokenHash::of(token), &expected, &keys, NOW)?;
+    let request = http::Request::builder().method(method).uri(url);
+    let request = request
+        .header("host", "api.example")
+        .header("authorization", "DPoP x")
+        .header("dpop", proof)
+        .body(())
+        .unwrap();
+    let (parts, ()) = request.into_parts();
+    let request = pop::Request::of(&parts, None, &[Origin::parse("https://api.example").unwrap()])?;
+    let credentials = Credentials::of(&request)?;
+    let proof = ProofRule { dpop: true, ..ProofRule::default() };
+    let demands = Requirements { proof, ..Requirements::default() };
+    let max = Duration::from_secs(60);
+    let dpop = DpopPolicy { algorithms: vec![Es256], max_age: max, max_future: Duration::ZERO };
+    pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, NOW).map(|_| ())
+}
+
+#[test]
+fn the_core_accepts_what_a_holder_makes_and_only_for_its_purpose() {
+    let (issuer, app, thief) = (Holder::generate(), Holder::generate(), Holder::generate());
+    let claims = json!({
+        "iss": "https://as.example", "aud": "https://api.example", "sub": "alice", "client_id": "app",
+        "iat": NOW.as_secs(), "exp": NOW.as_secs() + 600, "jti": "1", "cnf": {"jkt": app.thumbprint()},
+    });
+    let header = Map::from_iter([("typ".to_owned(), "at+jwt".into())]);
+    let token = &issuer.sign(header, &claims);
+    let url = "https://api.example/accounts/42";
+    let prove = |holder: &Holder, method, url, token| {
+        holder.prove(ProofFor { method, url, token: Some(token), nonce: None }, NOW)
+    };
+    let judge = |proof: String| judged(token, &proof, &issuer, "GET", url);
+    assert_eq!(judge(prove(&app, "GET", "https://api.example/accounts/42?a=b", token)), Ok(()));
+    assert_eq!(judge(prove(&thief, "GET", url, token)), Err(Denial::KeyMismatch));
+    assert_eq!(judge(prove(&app, "POST", url, token)), Err(Denial::ProofMethod));
+    assert_eq!(judge(prove(&app, "GET", "https://api.example/accounts/7", token)), Err(Denial::ProofTarget));
+    assert_eq!(judge(prove(&app, "GET", url, "another token")), Err(Denial::ProofTokenHash));
 }
