@@ -29,8 +29,8 @@ pub(super) struct Call {
     pub(super) binding: &'static str,
     /// The proof, and where it comes from in words.
     pub(super) proof: Option<(String, &'static str)>,
-    /// Whether the connection shows the client certificate.
-    pub(super) certificate: bool,
+    /// Whether the connection shows the client certificate; `None` where that is of no interest.
+    pub(super) certificate: Option<bool>,
     /// Further headers.
     pub(super) extra: Vec<(&'static str, &'static str)>,
 }
@@ -77,7 +77,7 @@ impl Network {
 
     /// A connection of its own for one request.
     pub(super) async fn send(&self, call: &Call) -> anyhow::Result<Answer> {
-        self.connect(call.certificate).await?.send(call).await
+        self.connect(call.certificate == Some(true)).await?.send(call).await
     }
 
     pub(super) async fn connect(&self, certificate: bool) -> anyhow::Result<Connection> {
@@ -145,8 +145,13 @@ fn told(body: &serde_json::Value) -> Vec<(String, String)> {
 }
 
 fn subjects(told: &[(String, String)]) -> String {
-    let subjects = told.iter().filter(|(name, _)| folded(name) == "clinch-subject");
+    let subjects = told.iter().filter(|(name, _)| is_subject(name));
     subjects.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether the service could take this header for the subject.
+pub(super) fn is_subject(name: &str) -> bool {
+    folded(name) == "clinch-subject"
 }
 
 fn folded(name: &str) -> String {

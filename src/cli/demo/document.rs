@@ -59,7 +59,7 @@ fn request(call: &Call) -> Value {
         "headers": headers,
         "token": call.binding,
         "proof": call.proof.as_ref().map(|(_, from)| from),
-        "certificate": call.certificate.then_some(MACHINE),
+        "certificate": (call.certificate == Some(true)).then_some(MACHINE),
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn play(stage: &Stage, broken: bool) -> anyhow::Result<Told> {
         expected,
         seen,
         delay,
+        all_headers: false,
     })
 }
 

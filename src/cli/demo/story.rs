@@ -20,6 +20,8 @@ pub(super) struct Told {
     pub(super) seen: Outcome,
     /// From the publication of a revocation to the first refusal.
     pub(super) delay: Option<Duration>,
+    /// Whether everything that the service was told belongs to the story, or only who is calling.
+    pub(super) all_headers: bool,
 }
 
 /// A step before it is taken.
@@ -43,7 +45,8 @@ pub(super) async fn play(
         let Step { title, tale, call, expected } = step;
         let seen = answer.outcome.clone();
         let exchanges = vec![(call, answer)];
-        told.push(Told { number, title, tale, exchanges, expected, seen, delay: None });
+        let all_headers = matches!(number, 1 | 6);
+        told.push(Told { number, title, tale, exchanges, expected, seen, delay: None, all_headers });
         told.last().map_or(Ok(()), &mut tell)?;
     }
     let last = revocation::play(stage, cast.broken(REVOCATION)).await?;
@@ -96,8 +99,8 @@ impl<'a> Cast<'a> {
         let signer = if self.broken(1) { &self.stage.thief } else { &self.stage.app };
         Step {
             title: "The right caller",
-            tale: "The app signs each request with the private key that its token is bound to; clinch \
-                   checks that, and tells the service who is calling.",
+            tale: "Alice's app signs each request with the private key that its token is bound to; \
+                   clinch checks that, and tells the service who is calling.",
             call: self.call(signer, SIGNED),
             expected: Outcome::admitted(APP_SUBJECT),
         }
@@ -218,7 +221,7 @@ impl<'a> Cast<'a> {
             token: self.machine_token.text.clone(),
             binding: "bound to the certificate",
             proof: None,
-            certificate,
+            certificate: Some(certificate),
             extra: Vec::new(),
         }
     }
@@ -245,7 +248,7 @@ pub(super) fn app_call(stage: &Stage, token: &Token, signer: &Holder, origin_of_
         token: token.text.clone(),
         binding: "bound to the app's key",
         proof: Some((proof, origin_of_proof)),
-        certificate: false,
+        certificate: None,
         extra: Vec::new(),
     }
 }

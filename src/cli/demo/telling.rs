@@ -1,6 +1,6 @@
 //! The story for people: calm, aligned, at most 80 columns; colour where it means something.
 
-use super::caller::{Answer, Call};
+use super::caller::{Answer, Call, is_subject};
 use super::outcome::Outcome;
 use super::stage::{MACHINE, Stage};
 use super::story::Told;
@@ -59,15 +59,17 @@ impl Telling {
                 writeln!(self.out, "    {event}\n")?;
             }
             self.request(call)?;
-            self.answer(answer)?;
+            self.answer(answer, told.all_headers)?;
         }
         self.verdict(told)
     }
 
     fn request(&mut self, call: &Call) -> io::Result<()> {
         let path = call.url.splitn(4, '/').nth(3).unwrap_or_default();
-        if call.certificate {
-            self.sent(&format!("TLS client certificate CN={MACHINE}"), "")?;
+        match call.certificate {
+            Some(true) => self.sent(&format!("TLS client certificate CN={MACHINE}"), "")?,
+            Some(false) => self.sent("TLS without a client certificate", "")?,
+            None => {}
         }
         self.sent(&format!("{} /{path}", call.method), "")?;
         self.sent(&format!("Authorization: {} {}", call.scheme, shortened(&call.token)), call.binding)?;
@@ -86,18 +88,23 @@ impl Telling {
         writeln!(self.out, "{}", line.trim_end())
     }
 
-    fn answer(&mut self, answer: &Answer) -> io::Result<()> {
-        let mark = self.paint(Style::new().dimmed(), "<");
+    /// The challenges that give no error only say what else is accepted here; the document has them.
+    fn answer(&mut self, answer: &Answer, all_headers: bool) -> io::Result<()> {
+        let dim = Style::new().dimmed();
+        let mark = self.paint(dim, "<");
         writeln!(self.out, "    {mark} {}", answer.status)?;
-        for challenge in &answer.challenges {
+        for challenge in answer.challenges.iter().filter(|challenge| challenge.contains("error=")) {
             let lines = wrapped(&format!("WWW-Authenticate: {challenge}"), ", ", WIDTH - 8);
             writeln!(self.out, "    {mark} {}", lines.join(",\n        "))?;
         }
-        if !answer.told.is_empty() {
-            writeln!(self.out, "      {}", self.paint(Style::new().dimmed(), "the service was told"))?;
-        }
-        for (name, value) in &answer.told {
-            writeln!(self.out, "        {name}: {value}")?;
+        let shown = |name: &str| all_headers || is_subject(name);
+        let mut note = "the service was told";
+        for (name, value) in answer.told.iter().filter(|(name, _)| shown(name)) {
+            let text = format!("{name}: {value}");
+            let width = if note.is_empty() { 0 } else { 38 };
+            let line = format!("    {} {text:<width$}{}", self.paint(dim, "="), self.paint(dim, note));
+            writeln!(self.out, "{}", line.trim_end())?;
+            note = "";
         }
         Ok(())
     }
@@ -152,7 +159,7 @@ impl Telling {
             table.add_row([Cell::new(number), Cell::new(told.title), Cell::new(&told.expected), seen, ok]);
         }
         table.column_iter_mut().for_each(|column| {
-            column.set_padding((0, 2));
+            column.set_padding((0, 1));
         });
         table
     }
