@@ -1,4 +1,44 @@
-//! clinch: a proof-of-possession sidecar.
+//! clinch, a proof-of-possession sidecar: a stolen access token is worthless in front of your service.
+//!
+//! # The life of a request
+//!
+//! ```text
+//! serve::listener    accept, within limits                  TLS, peer certificate, HTTP/1.1 or HTTP/2
+//! pop::request       the neutral request                    is it beyond doubt what is asked for?
+//! gate               one decision, recorded exactly once
+//!   pop::policy        which route, what does it demand?
+//!   pop::credentials   which token, under which scheme?
+//!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)
+//!   pop::verify        does the caller hold the key it is bound to? scopes?   -> Verified
+//!   state::revocation  was it revoked?                                        -> Unrevoked
+//!   state::replay      was the proof used before? (the one write, so last)    -> Grant
+//! serve::proxy       strip, then set the identity headers   only a Grant can
+//! serve::upstream    the service on localhost, and its answer back
+//! telemetry          one span, one log line, the metrics
+//! ```
+//!
+//! A refusal is a [`pop::Denial`]: one closed table of status, OAuth error, reason and text, and
+//! [`pop::challenge`] is the only writer of `WWW-Authenticate`. An error, a panic, a timeout or a
+//! missing store never lets a request through.
+//!
+//! # The rings
+//!
+//! `pop` <- `state` <- `gate` <- `serve`, `cli`. Arrows point inward only, and a test holds them to it.
+//! [`config`] and [`telemetry`] are leaves that know of `pop` alone.
+//!
+//! * [`pop`] is pure: no I/O, no clock. Every rule of RFC 9449, 8705, 9068, 7800 and 6750 that binds a
+//!   resource server is checked there, against parameters.
+//! * [`state`] is what is remembered or fetched: issuers' keys, verified tokens, revocations, used proofs.
+//!   Each answer is evidence that the next step consumes, so that skipping one does not compile.
+//! * [`gate`] puts them in order. Every shell asks the same gate.
+//! * [`serve`] is the shell that there is now: a reverse proxy.
+//! * [`cli`] is the command line, with `clinch demo` to see it all.
+//!
+//! # What is not checked
+//!
+//! A proof covers method and URL, not the body nor other headers (RFC 9449 section 11.7). Whoever
+//! reaches the service around clinch is not seen by it: bind the service to loopback.
+
 pub mod cli;
 pub mod config;
 pub mod gate;

@@ -135,3 +135,8 @@ fn prove_certificate(request: &Request<'_>, token: &AccessToken) -> Result<bool,
     let certificate = request.certificate.ok_or(Denial::CertificateMissing)?;
     if certificate.thumbprint == bound_to { Ok(true) } else { Err(Denial::CertificateMismatch) }
 }
+
+#[cfg(test)]
+pub(crate) mod forge;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Downgrade and binding: whatever the token is bound to must be shown.
+
+use super::Denial;
+use super::forge::*;
+use super::mtls::{CertificateThumbprint, ClientCertificate};
+use super::policy::{ProofKind, ProofRule};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn certificate(der: &[u8]) -> Arc<ClientCertificate> {
+    Arc::new(ClientCertificate { thumbprint: CertificateThumbprint::of_der(der), subject: "CN=a".to_owned() })
+}
+
+fn x5t(der: &[u8]) -> String {
+    CertificateThumbprint::of_der(der).as_str().to_owned()
+}
+
+/// What comes of a token with this `cnf`, a proof or none, and a certificate or none.
+fn outcome(
+    rule: ProofRule,
+    scheme: &str,
+    cnf: Value,
+    with_proof: bool,
+    der: Option<&[u8]>,
+) -> Result<ProofKind, Denial> {
+    let jwt = token(|_, claims| match cnf {
+        Value::Bool(false) => drop(claims.as_object_mut().unwrap().remove("cnf")),
+        cnf => claims["cnf"] = cnf,
+    });
+    let (authorization, proof) = (format!("{scheme} {jwt}"), proof(&jwt, |_, _| ()));
+    let mut fields = vec![("authorization", authorization.as_str())];
+    if with_proof {
+        fields.push(("dpop", &proof));
+    }
+    verdict(rule, &parts("GET", URL, &fields), der.map(certificate).as_ref()).map(|v| v.kind())
+}
+
+fn jkt() -> Value {
+    json!({ "jkt": client().jkt() })
+}
+fn bound_to_certificate() -> Value {
+    json!({ "x5t#S256": x5t(b"a") })
+}
+fn bound_to_both() -> Value {
+    json!({ "jkt": client().jkt(), "x5t#S256": x5t(b"a") })
+}
+const UNBOUND: Value = Value::Bool(false);
+
+#[test]
+fn a_dpop_bound_token_needs_its_proof_whatever_the_route_says() {
+    for rule in [DPOP_ONLY, EITHER, BEARER_TOO] {
+        assert_eq!(outcome(rule, "DPoP", jkt(), true, None), Ok(ProofKind::Dpop));
+        assert_eq!(outcome(rule, "Bearer", jkt(), false, None), Err(Denial::TokenBoundAsBearer));
+        assert_eq!(outcome(rule, "Bearer", jkt(), true, None), Err(Denial::TokenBoundAsBearer));
+        assert_eq!(outcome(rule, "DPoP", jkt(), false, None), Err(Denial::ProofMissing));
+    }
+}
+
+#[test]
+fn a_certificate_bound_token_needs_its_certificate() {
+    let of = |scheme, proof, der| outcome(EITHER, scheme, bound_to_certificate(), proof, der);
+    assert_eq!(of("Bearer", false, Some(b"a")), Ok(ProofKind::Mtls));
+    assert_eq!(of("Bearer", false, Some(b"b")), Err(Denial::CertificateMismatch));
+    assert_eq!(of("Bearer", false, None), Err(Denial::CertificateMissing));
+    assert_eq!(of("DPoP", true, Some(b"a")), Err(Denial::TokenNotDpopBound));
+    assert_eq!(of("Bearer", true, Some(b"a")), Err(Denial::BearerWithProof));
+    assert_eq!(
+        outcome(DPOP_ONLY, "Bearer", bound_to_certificate(), false, Some(b"a")),
+        Err(Denial::ProofKindRefused)
+    );
+}
+
+#[test]
+fn a_token_bound_to_both_needs_both() {
+    let of = |rule, scheme, proof, der| outcome(rule, scheme, bound_to_both(), proof, der);
+    for rule in [EITHER, BOTH, DPOP_ONLY] {
+        assert_eq!(of(rule, "DPoP", true, Some(b"a")), Ok(ProofKind::DpopAndMtls));
+        assert_eq!(of(rule, "DPoP", true, None), Err(Denial::CertificateMissing));
+        assert_eq!(of(rule, "DPoP", true, Some(b"b")), Err(Denial::CertificateMismatch));
+        assert_eq!(of(rule, "Bearer", false, Some(b"a")), Err(Denial::TokenBoundAsBearer));
+    }
+    assert_eq!(outcome(BOTH, "DPoP", jkt(), true, Some(b"a")), Err(Denial::ProofKindRefused));
+}
+
+#[test]
+fn an_unbound_token_passes_only_as_bearer_where_the_route_admits_it() {
+    assert_eq!(outcome(BEARER_TOO, "Bearer", UNBOUND, false, None), Ok(ProofKind::Bearer));
+    assert_eq!(outcome(EITHER, "Bearer", UNBOUND, false, Some(b"a")), Err(Denial::TokenUnbound));
+    assert_eq!(outcome(BEARER_TOO, "Bearer", UNBOUND, true, None), Err(Denial::BearerWithProof));
+    assert_eq!(outcome(BEARER_TOO, "DPoP", UNBOUND, true, None), Err(Denial::TokenNotDpopBound));
+}
+
+#[test]
+fn a_binding_we_cannot_verify_is_refused_everywhere() {
+    for cnf in
+        [Value::Null, json!({}), json!({ "jkt": null }), json!({ "kid": "x" }), json!([client().jkt()])]
+    {
+        assert_eq!(outcome(BEARER_TOO, "Bearer", cnf.clone(), false, None), Err(Denial::ConfirmationUnknown));
+        assert_eq!(outcome(BEARER_TOO, "DPoP", cnf, true, None), Err(Denial::ConfirmationUnknown));
+    }
+}
+
+#[test]
+fn scopes_are_whole_words() {
+    for (scope, expected) in [
+        ("orders.read x", Ok(())),
+        ("orders.readx", Err(Denial::ScopeInsufficient)),
+        ("", Err(Denial::ScopeInsufficient)),
+    ] {
+        let jwt = token(|_, claims| claims["scope"] = json!(scope));
+        let (authorization, proof) = (format!("DPoP {jwt}"), proof(&jwt, |_, _| ()));
+        let parts = parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
+        assert_eq!(verdict(DPOP_ONLY, &parts, None).map(|_| ()), expected, "{scope}");
+    }
+}
