@@ -149,11 +149,11 @@ impl Telling {
         table.set_header(["", "step", "expected", "seen", ""]);
         for told in told {
             let colour = match &told.seen {
-                Outcome::Admitted { .. } => Color::Green,
-                Outcome::Refused(_) => Color::Red,
-                Outcome::Strange(_) => Color::Yellow,
+                Outcome::Admitted { .. } => Color::DarkGreen,
+                Outcome::Refused(_) => Color::DarkRed,
+                Outcome::Strange(_) => Color::DarkYellow,
             };
-            let ok = if told.as_expected() { Cell::new("ok") } else { Cell::new("NO").fg(Color::Yellow) };
+            let ok = if told.as_expected() { Cell::new("ok") } else { Cell::new("NO").fg(Color::DarkYellow) };
             let seen = Cell::new(&told.seen).fg(colour);
             let number = format!("{:>2}", told.number);
             table.add_row([Cell::new(number), Cell::new(told.title), Cell::new(&told.expected), seen, ok]);
