@@ -73,7 +73,10 @@ fn what_is_piped_has_no_colour_and_no_whole_token() {
         let secret = text.split(|c: char| !c.is_ascii_graphic()).find(|word| word.matches("eyJ").count() > 1);
         assert_eq!(secret, None);
         assert!(text.contains("DPoP eyJ…"), "{text}");
-        assert!(text.lines().all(|line| arguments.contains(&"--json") || line.chars().count() <= 80), "{text}");
+        assert!(
+            text.lines().all(|line| arguments.contains(&"--json") || line.chars().count() <= 80),
+            "{text}"
+        );
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     }
 }
@@ -85,10 +88,15 @@ fn a_step_that_is_none_is_wrong_usage() {
 
 #[test]
 fn while_it_stays_its_lines_work_as_they_are_and_nothing_is_left_behind() {
-    let mut demo = Staying(clinch().args(["--stay", "--json"]).stdout(Stdio::piped()).spawn().expect("it runs"));
+    let mut demo =
+        Staying(clinch().args(["--stay", "--json"]).stdout(Stdio::piped()).spawn().expect("it runs"));
     let document = demo.document();
-    let lines: Vec<&str> =
-        document["try"].as_array().expect("lines").iter().filter_map(|line| line["command"].as_str()).collect();
+    let lines: Vec<&str> = document["try"]
+        .as_array()
+        .expect("lines")
+        .iter()
+        .filter_map(|line| line["command"].as_str())
+        .collect();
     let [caller, bare, thief, machine, uncertified, revoke, watch] = lines[..] else { panic!("{lines:#?}") };
 
     let caller_sees = || shell(caller);
@@ -103,7 +111,8 @@ fn while_it_stays_its_lines_work_as_they_are_and_nothing_is_left_behind() {
     let revoked = (0..200).any(|_| caller_sees().contains("token_revoked"));
     assert!(revoked, "still: {}", caller_sees());
 
-    let directory = caller.split("--cacert ").nth(1).and_then(|rest| rest.split("/ca.crt").next()).expect("a path");
+    let directory =
+        caller.split("--cacert ").nth(1).and_then(|rest| rest.split("/ca.crt").next()).expect("a path");
     assert!(std::path::Path::new(directory).exists());
     assert_eq!(demo.stop(), Some(0));
     assert!(!std::path::Path::new(directory).exists());

@@ -13,6 +13,9 @@ use anyhow::Context as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The parts, and who holds which key.
 pub(super) struct Stage {
@@ -109,13 +112,14 @@ fn free_ports() -> anyhow::Result<[u16; 2]> {
     Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }
 
-/// What clinch logs goes to a file: it must not disturb the story.
+/// What clinch logs goes to a file: it must not disturb the story. Of other crates only warnings, as `clinch
+/// run` does: below that some print the headers they handle.
 fn record_logs(scratch: &Scratch) -> anyhow::Result<()> {
     let file = std::fs::File::create_new(scratch.path(LOG))?;
-    tracing_subscriber::fmt()
-        .json()
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(std::sync::Mutex::new(file))
+    let heard = Targets::new().with_default(LevelFilter::WARN).with_target("clinch", LevelFilter::INFO);
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(std::sync::Mutex::new(file));
+    tracing_subscriber::registry()
+        .with(lines.with_filter(heard))
         .try_init()
         .map_err(|error| anyhow::anyhow!("the demo's log: {error}"))
 }
