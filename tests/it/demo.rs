@@ -22,9 +22,12 @@ fn document(output: &Output) -> Value {
 /// What each step came to, as the document has it.
 fn verdicts(document: &Value) -> Vec<String> {
     let steps = document["steps"].as_array().expect("steps");
-    let seen = |step: &Value| match &step["seen"]["subject"] {
-        Value::String(subject) => format!("{} as {subject}", step["seen"]["status"]),
-        _ => format!("{} {}", step["seen"]["status"], step["seen"]["reason"].as_str().unwrap_or("?")),
+    let seen = |step: &Value| {
+        let end = match step["seen"]["subject"].as_str() {
+            Some(subject) => format!("as {subject}"),
+            None => step["seen"]["reason"].as_str().unwrap_or("?").to_owned(),
+        };
+        format!("{} {end}", step["seen"]["status"])
     };
     steps.iter().map(seen).collect()
 }
