@@ -90,6 +90,8 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
         telling.ending(&told, took)?;
         if arguments.stay {
             telling.invitation(&offers)?;
+        } else {
+            telling.hint()?;
         }
     }
     Ok(told.iter().all(Told::as_expected))

@@ -12,7 +12,8 @@ pub(super) struct Scratch(PathBuf);
 impl Scratch {
     /// A new directory below the system's directory for temporary files.
     pub(super) fn new() -> anyhow::Result<Scratch> {
-        let path = std::env::temp_dir().join(format!("clinch-demo-{}", random_id()));
+        let id = random_id();
+        let path = std::env::temp_dir().join(format!("clinch-demo-{}", id.get(..8).unwrap_or(&id)));
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)

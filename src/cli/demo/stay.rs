@@ -31,7 +31,7 @@ pub(super) fn offers(stage: &Stage) -> anyhow::Result<Vec<Offer>> {
     };
     let journal = quoted(&stage.journal());
     let revoke = format!(
-        "{} revoke --feed file:{journal} \\\n  --jti={} --issuer {}",
+        "{} revoke \\\n  --feed file:{journal} \\\n  --jti={} --issuer {}",
         hand.clinch, token.id, stage.issuer.url
     );
     let admin = format!("http://{}", stage.admin());
@@ -72,7 +72,7 @@ impl Hand {
         let Hand { clinch, curl, url, token, .. } = self;
         format!(
             "{curl} \\\n  -H \"Authorization: DPoP $(cat {token})\" \\\n  \
-             -H \"DPoP: $({clinch} proof --key {key} --token @{token} GET {url})\" \\\n  {url}"
+             -H \"DPoP: $({clinch} proof \\\n    --key {key} --token @{token} \\\n    GET {url})\" \\\n  {url}"
         )
     }
 
@@ -84,7 +84,7 @@ impl Hand {
     fn mtls(&self) -> String {
         let Hand { curl, url, machine_token, certificate, certificate_key, .. } = self;
         format!(
-            "{curl} \\\n  --cert {certificate} --key {certificate_key} \\\n  \
+            "{curl} \\\n  --cert {certificate} \\\n  --key {certificate_key} \\\n  \
              -H \"Authorization: Bearer $(cat {machine_token})\" \\\n  {url}"
         )
     }

@@ -132,10 +132,10 @@ impl Telling {
         let sum = self.paint(if right == told.len() { Style::new().bold() } else { WRONG }, &sum);
         let seconds = took.as_secs_f64();
         writeln!(self.out, "{sum}, in {seconds:.1} s.")?;
-        match told.iter().find_map(|told| told.delay) {
-            Some(delay) => writeln!(self.out, "From the revocation to the first refusal: {}.", millis(delay)),
-            None => Ok(()),
+        if let Some(delay) = told.iter().find_map(|told| told.delay) {
+            writeln!(self.out, "From the revocation to the first refusal: {}.", millis(delay))?;
         }
+        Ok(())
     }
 
     fn table(&self, told: &[Told]) -> Table {
@@ -162,6 +162,12 @@ impl Telling {
             column.set_padding((0, 1));
         });
         table
+    }
+
+    /// What else there is to see.
+    pub(super) fn hint(&mut self) -> io::Result<()> {
+        let hint = "`clinch demo --stay` goes on running, and prints lines for curl to try it all by hand.";
+        writeln!(self.out, "\n{}", self.paint(Style::new().dimmed(), hint))
     }
 
     /// What to try by hand while it goes on running.
