@@ -34,6 +34,10 @@ impl Fault {
         let (found, expected) = (String::new(), String::new());
         Fault { path: path.into(), span, message: message.into(), found, expected, related: None }
     }
+    /// The path of the key.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
     /// What was found; never a secret.
     pub(super) fn found(mut self, found: impl Into<String>) -> Fault {
         self.found = found.into();

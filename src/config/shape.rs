@@ -33,7 +33,9 @@ impl Walk<'_> {
             return None;
         }
         let Some(schema) = alternatives(schema).into_iter().find(|s| admits_type(s, node)) else {
-            self.fault(node, path, "wrong type", expected(schema));
+            let kind = if matches!(node.value, Value::String(_)) { "the text " } else { "" };
+            let fault = Fault::new(path, node.place.clone(), "wrong type");
+            self.faults.push(fault.found(format!("{kind}{}", found(node))).expected(expected(schema)));
             return None;
         };
         match &node.value {

@@ -141,7 +141,7 @@ impl<'t> Reader<'t, '_> {
             }
             let key = self.key(event, span, path)?;
             let (event, value_span) = self.next()?;
-            let below = member(path, key.as_deref().unwrap_or("?"));
+            let below = key.as_deref().map_or_else(|| path.to_owned(), |key| member(path, key));
             let mut node = self.node(event, value_span, &below)?;
             let Some(key) = key else { continue };
             let key_span = self.bytes(&span);

@@ -11,6 +11,7 @@ pub(super) fn found(node: &Node) -> String {
         Value::Bool(yes) => format!("`{yes}`"),
         Value::Number(number) => format!("the number {number}"),
         Value::String(text) => quoted(text),
+        Value::Sequence(items) if items.is_empty() => "an empty list".to_owned(),
         Value::Sequence(_) => "a list".to_owned(),
         Value::Mapping(_) => "a mapping".to_owned(),
         Value::Broken => String::new(),

@@ -36,8 +36,8 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
     let token_types = token_types(c, &at("token_types"), &written.token_types);
     non_empty(c, &at("audiences"), written.audiences.as_deref().unwrap_or_default());
     let jwks_uri = match &written.jwks_uri {
-        Some(uri) => Some(https(c, &at("jwks_uri"), uri)?),
-        None => None,
+        Some(uri) => https(c, &at("jwks_uri"), uri).map(Some),
+        None => Some(None),
     };
     let ca = match &written.ca {
         Some(file) => pem::certificates(c, &at("ca"), file),
@@ -61,7 +61,7 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
             token_types: token_types?,
             max_lifetime: max_lifetime?,
         }),
-        jwks_uri,
+        jwks_uri: jwks_uri?,
         ca: ca?,
         jwks_refresh: refresh?,
         jwks_cooldown: cooldown?,

@@ -115,9 +115,12 @@ impl Checks<'_> {
         }
     }
 
-    /// Whether the key stands in the file, sound or not.
-    fn is_written(&self, path: &str) -> bool {
-        self.places.contains_key(path)
+    /// Whether the key, or something below it, already has a fault: then its absence is no second one.
+    fn is_unsound(&self, path: &str) -> bool {
+        let below = |fault: &Fault| {
+            fault.path().strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with(['.', '[']))
+        };
+        self.faults.iter().any(below)
     }
 
     /// A path of the file, resolved against it.

@@ -12,9 +12,8 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let max_staleness = c.within("revocation.max_staleness", written.max_staleness, least, most);
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
-    // A key that is written but unsound has its own fault.
     let plain = "revocation.accept_plain";
-    if !written.accept_plain && !written.transmitters_written(c) {
+    if !written.accept_plain && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
         c.fault(plain, "no event could ever be believed: signed events are not supported yet")
             .found("`accept_plain: false`")
             .expected("`accept_plain: true`, on a bus that is itself authenticated");
@@ -32,12 +31,6 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
         },
         max_entries: usize::try_from(written.max_entries).ok()?,
     })
-}
-
-impl Written {
-    fn transmitters_written(&self, c: &Checks<'_>) -> bool {
-        c.is_written("revocation.transmitters[0]")
-    }
 }
 
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
@@ -64,7 +57,7 @@ fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
 
 fn needed<'w>(c: &mut Checks<'_>, kind: &str, key: &str, written: &'w Option<String>) -> Option<&'w str> {
     let path = member(FEED, key);
-    if written.is_none() && !c.is_written(&path) {
+    if written.is_none() && !c.is_unsound(&path) {
         c.fault(&path, format!("the key `{key}` is missing"))
             .expected(format!("`{key}:` for `kind: {kind}`"));
     }

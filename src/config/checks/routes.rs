@@ -85,11 +85,11 @@ fn methods(c: &mut Checks<'_>, path: &str, written: &[String]) -> Vec<Method> {
 }
 
 fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
-    let proof = c.is_written(&member(path, "proof"));
-    let bound = proof || written.danger_bearer || c.is_written(&member(path, "danger_bearer"));
+    let keys = ["proof", "danger_bearer", "danger_unprotected"];
+    let unsound = keys.iter().any(|key| c.is_unsound(&member(path, key)));
     if written.danger_unprotected {
         for (key, there) in [
-            ("proof", proof),
+            ("proof", written.proof.is_some()),
             ("danger_bearer", written.danger_bearer),
             ("scopes", !written.scopes.is_empty()),
         ] {
@@ -102,8 +102,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         c.warn(path, "danger_unprotected: everyone is let through, without a token");
         return Access::Unprotected;
     }
-    let unprotected = c.is_written(&member(path, "danger_unprotected"));
-    if !bound && (written.path.is_some() || !unprotected) {
+    if written.proof.is_none() && !written.danger_bearer && !unsound {
         c.fault(path, "this route does not say how callers prove possession")
             .expected("`proof: [dpop]`, `proof: [dpop, mtls]` or `proof: { all: [dpop, mtls] }`");
     }

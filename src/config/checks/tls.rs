@@ -140,8 +140,7 @@ fn agree(c: &mut Checks<'_>, written: &Written) {
             .found("`client_certificate: off`")
             .expected("`client_certificate: optional` or `required`, or no `client_crl`");
     }
-    // A list that is written but unsound has its own fault.
-    if !off && written.client_ca.is_empty() && !c.is_written(&item(CLIENT_CA, 0)) {
+    if !off && written.client_ca.is_empty() && !c.is_unsound(CLIENT_CA) {
         c.fault("listen.tls.client_certificate", "client certificates can't be checked without `client_ca`")
             .found("no `client_ca`")
             .expected("`client_ca: [FILE]`");

@@ -10,7 +10,7 @@
 //! the wall clock is stepped back into a stretch whose proofs were already forgotten, a proof of that
 //! stretch can't be told from a used one and is refused (503: nothing the caller did). That ends when
 //! the clock leaves the stretch. To make it rare, memory that would otherwise lie idle keeps forgotten
-//! proofs [`LINGER`] longer, so steps back by up to five minutes cost nothing while it is under half full.
+//! proofs longer, so steps back by up to five minutes cost nothing while it is under half full.
 //!
 //! A full memory refuses new proofs; it never forgets one early to make room (ATTACKS RP-008).
 

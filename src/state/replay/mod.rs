@@ -60,3 +60,6 @@ impl ReplayStore {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;

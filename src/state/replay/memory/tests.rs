@@ -200,8 +200,11 @@ fn steps(jumps: bool) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..300)
 }
 
+/// An answer, and whether the same proof had been accepted before.
+type Answer = (Result<(), Denial>, bool);
+
 /// Runs the steps against the naive model: every accepted (jti, until), for ever.
-fn run(steps: Vec<Step>, max_entries: usize) -> (World, Vec<(Result<(), Denial>, bool)>) {
+fn run(steps: Vec<Step>, max_entries: usize) -> (World, Vec<Answer>) {
     let mut world = World::new(max_entries);
     let mut accepted: HashMap<String, i64> = HashMap::new();
     let mut results = Vec::new();

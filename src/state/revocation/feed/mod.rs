@@ -1,6 +1,6 @@
 //! Where events come from, and what becomes of each.
 //!
-//! A feed hands bytes to the [`Intake`], which reads, judges, counts and applies them. A bad event is
+//! A feed hands bytes to the intake, which reads, judges, counts and applies them. A bad event is
 //! counted, logged with its reason and place (never its content, which may hold anything) and does not
 //! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
 //! until there is room, and the status says so meanwhile.

@@ -63,7 +63,8 @@ pub async fn publish(url: &str, stream: &str, subject: &str, event: &Event) -> a
         Ok(acknowledgement) => acknowledgement.await,
         Err(error) => Err(error),
     };
-    let acknowledged = acknowledged.with_context(|| format!("the stream {stream} did not take {subject}"))?;
+    let acknowledged =
+        acknowledged.with_context(|| format!("the stream {stream} did not take an event on {subject}"))?;
     Ok(acknowledged.sequence)
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Position {
     /// The stream sequence of the last event applied.
     sequence: u64,
     caught_up: bool,
+    /// Whether this process has ever caught up: what comes from then on is news.
+    live: bool,
 }
 
 impl Position {
@@ -81,7 +83,7 @@ impl Session<'_> {
         let mut delivered = 0;
         loop {
             if delivered >= backlog {
-                self.position.caught_up = true;
+                (self.position.caught_up, self.position.live) = (true, true);
                 self.intake().health.heard();
             }
             let message = next(&mut messages, 3 * self.intake().health.heartbeat()).await?;
@@ -95,8 +97,8 @@ impl Session<'_> {
                         return Err(Ended::Gap);
                     }
                     delivered = info.consumer_sequence;
-                    let (sequence, live) = (info.stream_sequence, delivered > backlog);
-                    self.apply(&message.message, sequence, live).await;
+                    let sequence = info.stream_sequence;
+                    self.apply(&message.message, sequence).await;
                 }
             }
         }
@@ -188,7 +190,7 @@ impl Session<'_> {
     }
 
     /// Applies one event, and waits with it if there is no room.
-    async fn apply(&mut self, message: &Message, sequence: u64, live: bool) {
+    async fn apply(&mut self, message: &Message, sequence: u64) {
         while message.subject.as_str() != REJECTED && sequence > self.position.sequence {
             match self.intake().take(&message.payload, Timestamp::from_system(SystemTime::now())) {
                 Taken::Applied => break,
@@ -200,8 +202,8 @@ impl Session<'_> {
                         reason,
                         "a revocation event was refused"
                     );
-                    // The backlog's bad events were kept aside when they came.
-                    if live {
+                    // Those of the backlog at start were kept aside by whoever was here when they came.
+                    if self.position.live {
                         self.set_aside(message, sequence, refusal).await;
                     }
                     break;
