@@ -166,7 +166,7 @@ impl Telling {
 
     /// What else there is to see.
     pub(super) fn hint(&mut self) -> io::Result<()> {
-        let hint = "`clinch demo --stay` goes on running, and prints lines for curl to try it all by hand.";
+        let hint = "`clinch demo --stay` goes on running, and prints lines for curl to try it.";
         writeln!(self.out, "\n{}", self.paint(Style::new().dimmed(), hint))
     }
 
