@@ -20,7 +20,7 @@ mod telling;
 use crate::pop::Timestamp;
 use anyhow::Context as _;
 use stage::Stage;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 use story::Told;
@@ -46,7 +46,11 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "clinch demo: {error:#}");
+            let gone =
+                error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+            if !gone {
+                let _ = writeln!(io::stderr(), "clinch demo: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -85,7 +89,7 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
     let offers = if arguments.stay { stay::offers(stage)? } else { Vec::new() };
     if arguments.json {
         let document = document::document(stage, &told, took, &offers);
-        writeln!(std::io::stdout(), "{document:#}")?;
+        writeln!(io::stdout(), "{document:#}")?;
     } else {
         telling.ending(&told, took)?;
         if arguments.stay {
