@@ -1,6 +1,6 @@
 use super::*;
 use crate::pop::forge::{self, Key, NOW};
-use crate::state::issuers::tests::{Behaviour, Published, eventually, start};
+use crate::state::issuers::published::{Behaviour, Published, eventually, start};
 use serde_json::json;
 
 /// A token of this issuer, signed with the key of that seed.

@@ -6,9 +6,11 @@
 
 mod discovery;
 mod fetch;
+#[cfg(test)]
+pub(super) mod published;
 mod refresh;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 
 use crate::config::Issuer;
 use crate::pop::Denial;
