@@ -71,7 +71,7 @@ impl Server {
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
 
         let telemetry = Telemetry::start(&config.telemetry)?;
-        let issuers = Issuers::start(&config.issuers)?;
+        let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let admin = Arc::new(Admin {
@@ -82,7 +82,7 @@ impl Server {
         });
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(issuers),
+            tokens: Tokens::new(issuers, telemetry.metrics.clone()),
             revocations,
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
             telemetry: Arc::clone(&telemetry),
