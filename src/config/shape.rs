@@ -177,7 +177,11 @@ fn is_idle(node: &Node, schema: &Json) -> bool {
     match &node.value {
         Value::Null => true,
         Value::Bool(yes) => default.and_then(Json::as_bool) == Some(*yes),
-        Value::String(text) => default.and_then(Json::as_str) == Some(text),
+        Value::String(text) => {
+            let default = default.and_then(Json::as_str);
+            let same_duration = |d: &str| Span::parse(d).is_some_and(|d| Some(d) == Span::parse(text));
+            default.is_some_and(|d| d == text || same_duration(d))
+        }
         Value::Sequence(items) => items.is_empty(),
         Value::Number(_) | Value::Mapping(_) | Value::Broken => false,
     }
