@@ -1,7 +1,7 @@
 //! The checked configuration: what everything else reads. It exists only when every fault is gone.
 //!
-//! A file goes through three rings: [`tree`] (is it YAML that says each thing once?), [`shape`] (are these
-//! the keys and types of [`file`]?), `checks` (do the values make sense, here and now?). Each reports
+//! A file goes through three rings: `tree` (is it YAML that says each thing once?), `shape` (are these
+//! the keys and types of `file`?), `checks` (do the values make sense, here and now?). Each reports
 //! every fault it finds, and the next looks at whatever is sound.
 
 mod checks;

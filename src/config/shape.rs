@@ -62,7 +62,8 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            let keys: Vec<&str> = known.into_iter().flat_map(|k| k.keys()).map(String::as_str).collect();
+            let working = known.into_iter().flatten().filter(|(_, schema)| !is_not_yet(schema));
+            let keys: Vec<&str> = working.map(|(key, _)| key.as_str()).collect();
             let expected = match nearest(&entry.key, &keys) {
                 Some(key) => format!("`{key}`, perhaps"),
                 None => format!("one of {}", a_list(&keys)),

@@ -73,6 +73,20 @@ fn the_full_example_shows_the_defaults_and_warns_of_what_is_dangerous() {
     assert_eq!(about, ["routes[0]", "routes[3]"]);
 }
 
+/// The first configuration of the README, and each further piece added to it.
+#[test]
+fn the_readme_shows_configurations_that_load() {
+    let fixture = Fixture::new("readme");
+    let readme = std::fs::read_to_string(directory().with_file_name("README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
+    let (first, pieces) = blocks.split_first().unwrap();
+    for piece in [""].iter().chain(pieces) {
+        let text = format!("{first}{piece}");
+        Config::parse(&text, &fixture.path("readme.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
 /// Everything of the contract that does not work yet may be written, as long as it says nothing.
 #[test]
 fn what_does_not_work_yet_may_be_there_with_its_default() {
