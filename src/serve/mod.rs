@@ -1,28 +1,164 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
+//!
+//! [`listener`] accepts, [`tls`] finds out who connects, [`connection`] keeps the time, [`proxy`] takes one
+//! request through the gate, [`fields`] and [`forwarded`] decide which headers the service gets,
+//! [`upstream`] asks it, [`response`] words our own answers, [`admin`] tells operators how we are.
+
+mod admin;
+mod body;
+mod connection;
+mod fields;
+mod forwarded;
+mod listener;
+mod proxy;
+mod response;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod upstream;
+
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::pop::policy::Policy;
+use crate::state::issuers::Issuers;
+use crate::state::replay::{ReplayStore, memory::Memory};
+use crate::state::revocation::Revocations;
+use crate::state::tokens::Tokens;
+use crate::telemetry::Telemetry;
+use admin::Admin;
+use anyhow::Context;
+use connection::Phase;
+use forwarded::{Pseudonym, PublicHost};
+use listener::Listener;
+use proxy::Proxy;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tls::Terminator;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use upstream::Upstream;
 
 /// A running sidecar.
 #[derive(Debug)]
-pub struct Server;
+pub struct Server {
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    drain: Duration,
+    phase: watch::Sender<Phase>,
+    room: Arc<Semaphore>,
+    connections: u32,
+    telemetry: Arc<Telemetry>,
+    admin: Arc<Admin>,
+    tasks: [JoinHandle<()>; 2],
+}
+
 impl Server {
     /// Assembles state and gate from a checked config, binds the ports and serves. Returns once both
     /// ports are bound; readiness follows in the background.
-    pub async fn start(_config: crate::config::Config) -> anyhow::Result<Server> {
-        todo!()
+    ///
+    /// # Errors
+    /// A port that can't be bound, TLS material that does not fit, an exporter that can't start.
+    pub async fn start(config: Config) -> anyhow::Result<Server> {
+        let pseudonym = Pseudonym::new(tls::seed_randomness()?);
+        let tls = Terminator::new(&config.listen.tls)?;
+        let socket = bind(config.listen.address, "listen.address").await?;
+        let admin_socket = bind(config.admin, "admin.address").await?;
+        let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
+        let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
+
+        let telemetry = Telemetry::start(&config.telemetry)?;
+        let issuers = Issuers::start(&config.issuers)?;
+        let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
+        let (phase, watched) = watch::channel(Phase::Running);
+        let admin = Arc::new(Admin {
+            telemetry: Arc::clone(&telemetry),
+            issuers: Arc::clone(&issuers),
+            revocations: Arc::clone(&revocations),
+            phase: watched.clone(),
+        });
+        let gate = Gate {
+            policy: Policy { routes: config.routes, dpop: config.dpop },
+            tokens: Tokens::new(issuers),
+            revocations,
+            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
+            telemetry: Arc::clone(&telemetry),
+        };
+        let proxy = Arc::new(Proxy {
+            gate,
+            origins: config.listen.public_origins,
+            hosts,
+            identity: config.identity,
+            upstream: Upstream::new(&config.upstream),
+            pseudonym,
+            in_flight: AtomicUsize::new(0),
+            max_in_flight: config.listen.limits.in_flight,
+        });
+        let limits = config.listen.limits;
+        let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
+        let room = Arc::new(Semaphore::new(connections as usize));
+        let listener = Arc::new(Listener { tls, proxy, limits, phase: watched, room: Arc::clone(&room) });
+        let tasks = [tokio::spawn(listener.run(socket)), tokio::spawn(Arc::clone(&admin).run(admin_socket))];
+        let drain = config.listen.drain;
+        Ok(Server { address, admin_address, drain, phase, room, connections, telemetry, admin, tasks })
     }
+
     /// Where requests come in.
-    pub fn address(&self) -> std::net::SocketAddr {
-        todo!()
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
     /// Where metrics, `/live` and `/ready` are.
-    pub fn admin_address(&self) -> std::net::SocketAddr {
-        todo!()
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
     }
+
     /// Waits until keys and feed are ready.
     pub async fn ready(&self) {
-        todo!()
+        while !self.admin.is_ready() {
+            sleep(READY_POLL).await;
+        }
     }
-    /// Stops accepting, lets what is in flight finish up to `drain`, and returns.
-    pub async fn shutdown(self) {
-        todo!()
+
+    /// Stops accepting, lets what is in flight finish up to `drain`, and returns. The admin port answers
+    /// to the end, and says that we are not ready.
+    pub async fn shutdown(mut self) {
+        self.phase.send_replace(Phase::Draining);
+        let [listener, admin] = &mut self.tasks;
+        let drained = async {
+            let _ = listener.await;
+            self.room.acquire_many(self.connections).await.is_ok()
+        };
+        let drained = timeout(self.drain, drained).await.is_ok();
+        self.phase.send_replace(Phase::Cut);
+        if !drained {
+            tracing::warn!("requests still in flight after the drain time are cut");
+            let _ = timeout(LAST_WORDS, self.room.acquire_many(self.connections)).await;
+        }
+        self.telemetry.shutdown(LAST_WORDS).await;
+        admin.abort();
     }
 }
+
+/// A server that is dropped without [`shutdown`](Server::shutdown) lets nobody in any more.
+impl Drop for Server {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{key}: can't listen on {address}"))
+}
+
+const READY_POLL: Duration = Duration::from_millis(5);
+
+/// What telemetry and cut connections get when all else is over.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A bound on the bound: tokio's semaphore has one too.
+const MOST_CONNECTIONS: u32 = 1 << 20;

@@ -1,0 +1,140 @@
+//! The admin port: `/live`, `/ready`, `/metrics`, in plain HTTP for the kubelet and Prometheus.
+//!
+//! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale,
+//! and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so.
+
+use super::connection::Phase;
+use crate::state::issuers::Issuers;
+use crate::state::revocation::{FeedStatus, Revocations};
+use crate::telemetry::Telemetry;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
+
+/// What the admin port tells.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) issuers: Arc<Issuers>,
+    pub(super) revocations: Arc<Revocations>,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+/// Whether requests can be decided, and what is missing.
+#[derive(Debug)]
+struct Readiness {
+    draining: bool,
+    unready_issuers: Vec<String>,
+    revocations: FeedStatus,
+}
+
+impl Admin {
+    /// Serves until it is dropped.
+    pub(super) async fn run(self: Arc<Admin>, socket: TcpListener) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok((stream, _)) = socket.accept().await else {
+                sleep(BACK_OFF).await;
+                continue;
+            };
+            let admin = Arc::clone(&self);
+            tokio::spawn(async move {
+                let service = service_fn(|request: Request<Incoming>| {
+                    let response = admin.answer(request.method(), request.uri().path());
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER);
+                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// Whether requests can be decided.
+    pub(super) fn is_ready(&self) -> bool {
+        self.readiness().is_ready()
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            draining: *self.phase.borrow() != Phase::Running,
+            unready_issuers: self.issuers.unready(),
+            revocations: self.revocations.status(),
+        }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let known = matches!(path, "/live" | "/ready" | "/metrics");
+        if known && method != Method::GET && method != Method::HEAD {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/live" => text(StatusCode::OK, JSON, "{\"live\":true}\n"),
+            "/ready" => self.readiness().response(),
+            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.telemetry.render()),
+            _ => text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+        }
+    }
+}
+
+impl Readiness {
+    fn is_ready(&self) -> bool {
+        let fed = match self.revocations {
+            FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting => true,
+            FeedStatus::CatchingUp | FeedStatus::Stale | FeedStatus::Full => false,
+        };
+        fed && !self.draining && self.unready_issuers.is_empty()
+    }
+
+    fn response(&self) -> Response<Full<Bytes>> {
+        let feed = match self.revocations {
+            FeedStatus::Off => "off",
+            FeedStatus::CatchingUp => "catching_up",
+            FeedStatus::Current => "current",
+            FeedStatus::Reconnecting => "reconnecting",
+            FeedStatus::Stale => "stale",
+            FeedStatus::Full => "full",
+        };
+        let document = serde_json::json!({
+            "ready": self.is_ready(),
+            "draining": self.draining,
+            "keys": if self.unready_issuers.is_empty() { "current" } else { "unavailable" },
+            "issuers_without_keys": self.unready_issuers,
+            "revocations": feed,
+        });
+        let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        text(status, JSON, format!("{document}\n"))
+    }
+}
+
+fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const MAX_CONNECTIONS: usize = 64;
+const MAX_HEADER: usize = 16 * 1024;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const BACK_OFF: Duration = Duration::from_millis(100);

@@ -1,0 +1,255 @@
+//! One connection of a client: served until it ends, idles too long, or the sidecar stops.
+//!
+//! hyper's own header timeout can't tell an idle connection from a slow header section and has none
+//! for HTTP/2, so the time is kept here: [`Watched`] sees the bytes, the proxy reports requests, and
+//! [`supervise`] compares both with the limits each time the connection moves or its timer fires.
+//! * until the first request, and from the first byte of a header section (HTTP/1.1): `header_timeout`
+//! * between requests, and for a peer that takes none of our bytes: `idle_timeout`
+//!
+//! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
+//! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
+
+use crate::config::Limits;
+use hyper_util::server::graceful::GracefulConnection;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+/// How far the sidecar is with stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Phase {
+    /// Serving.
+    Running,
+    /// No new connections; what is in flight may end.
+    Draining,
+    /// Everything ends now.
+    Cut,
+}
+
+/// What a connection does, in milliseconds since it began. `NEVER` where it does not.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: Instant,
+    in_flight: AtomicUsize,
+    served: AtomicBool,
+    leaving: AtomicBool,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    stalled_since: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Activity> {
+        Arc::new(Activity {
+            began: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            served: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(NEVER),
+            stalled_since: AtomicU64::new(NEVER),
+        })
+    }
+    /// A request's header section is complete.
+    pub(super) fn request_began(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.served.store(true, Relaxed);
+        self.head_since.store(NEVER, Relaxed);
+    }
+    /// A response has ended or was given up.
+    pub(super) fn request_ended(&self) {
+        self.idle_since.store(self.clock(), Relaxed);
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+    /// Whether the next response is the last one.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+    fn clock(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER)
+    }
+    /// When the connection is to end if nothing happens; `None` while it is at work.
+    fn due(&self, limits: &Limits, http2: bool) -> Option<Instant> {
+        let stalled = self.stalled_since.load(Relaxed);
+        if stalled != NEVER {
+            return Some(self.after(stalled, limits.idle_timeout));
+        }
+        if self.is_busy() {
+            return None;
+        }
+        if !self.served.load(Relaxed) {
+            return Some(self.after(0, limits.header_timeout));
+        }
+        let head = self.head_since.load(Relaxed);
+        if head != NEVER && !http2 {
+            return Some(self.after(head, limits.header_timeout));
+        }
+        Some(self.after(self.idle_since.load(Relaxed), limits.idle_timeout))
+    }
+    fn after(&self, millis: u64, timeout: Duration) -> Instant {
+        self.began + Duration::from_millis(millis) + timeout
+    }
+}
+
+/// Polls a connection to its end, and ends it when its time is over.
+pub(super) async fn supervise<C: GracefulConnection>(
+    connection: C,
+    activity: &Activity,
+    limits: &Limits,
+    http2: bool,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut connection = pin!(connection);
+    let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
+    let mut stage = Stage::Open;
+    if *phase.borrow() != Phase::Running {
+        phase.mark_changed();
+    }
+    loop {
+        let moved = poll_fn(|cx| {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Ended);
+            }
+            if stage == Stage::Open {
+                if let Some(due) = activity.due(limits, http2).filter(|due| *due < timer.deadline()) {
+                    timer.as_mut().reset(due);
+                }
+            }
+            timer.as_mut().poll(cx).map(|()| Event::TimeUp)
+        });
+        let event = tokio::select! {
+            biased;
+            event = moved => event,
+            changed = phase.changed() => match changed.map(|()| *phase.borrow_and_update()) {
+                Ok(Phase::Running) => continue,
+                Ok(Phase::Draining) => Event::Drain,
+                Ok(Phase::Cut) | Err(_) => Event::Ended,
+            },
+        };
+        let now = Instant::now();
+        match (event, stage) {
+            (Event::Ended, _) => return,
+            (Event::Drain, Stage::Open) if !http2 => {
+                activity.leaving.store(true, Relaxed);
+                stage = Stage::Lingering;
+                timer.as_mut().reset(now + LINGER);
+            }
+            (Event::Drain, Stage::Closing) => {}
+            (Event::TimeUp, Stage::Open) if activity.due(limits, http2).is_none_or(|due| due > now) => {
+                timer.as_mut().reset(activity.due(limits, http2).unwrap_or(now + limits.idle_timeout));
+            }
+            (Event::TimeUp, Stage::Closing) if !activity.is_busy() => return,
+            (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
+            (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
+                stage = Stage::Closing;
+                connection.as_mut().graceful_shutdown();
+                timer.as_mut().reset(now + LAST_WORDS);
+            }
+        }
+    }
+}
+
+enum Event {
+    Ended,
+    TimeUp,
+    Drain,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Lingering,
+    Closing,
+}
+
+/// The client's stream, watched.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Watched<S> {
+        Watched { stream, activity }
+    }
+    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
+        let stalled = &self.activity.stalled_since;
+        let was = stalled.load(Relaxed);
+        if written.is_ready() {
+            if was != NEVER {
+                stalled.store(NEVER, Relaxed);
+            }
+        } else if was == NEVER {
+            stalled.store(self.activity.clock(), Relaxed);
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let activity = &this.activity;
+        if buffer.filled().len() > before && !activity.is_busy() && activity.head_since.load(Relaxed) == NEVER
+        {
+            activity.head_since.store(activity.clock(), Relaxed);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(written)
+    }
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.wrote(written)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.wrote(flushed)
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.wrote(shut)
+    }
+}
+
+const NEVER: u64 = u64::MAX;
+
+/// How long an idle HTTP/1.1 connection stays when the sidecar stops.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long the last bytes of a closing connection may take.
+const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -1,0 +1,158 @@
+//! The public port: accepts connections up to the limit, each with its TLS handshake and its protocol.
+//!
+//! At the limit nothing more is accepted until a connection ends; the kernel's backlog takes the burst.
+//! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
+//! fails the handshake and is closed.
+
+use super::connection::{self, Activity, Phase, Watched};
+use super::proxy::{self, Peer, Proxy};
+use super::tls::{Handshake, Terminator};
+use crate::config::Limits;
+use crate::pop::Timestamp;
+use crate::pop::mtls::ClientCertificate;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+/// Everything a connection needs.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) tls: Terminator,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) limits: Limits,
+    pub(super) phase: watch::Receiver<Phase>,
+    /// One permit for each connection that may still be opened.
+    pub(super) room: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Accepts until the sidecar stops. What the kernel has accepted by then is still served.
+    pub(super) async fn run(self: Arc<Listener>, socket: TcpListener) {
+        let mut phase = self.phase.clone();
+        loop {
+            let stopping = async { phase.wait_for(|phase| *phase != Phase::Running).await.is_ok() };
+            tokio::select! {
+                biased;
+                _ = stopping => break,
+                accepted = next(&socket, &self.room) => self.welcome(accepted).await,
+            }
+        }
+        loop {
+            tokio::select! {
+                biased;
+                accepted = next(&socket, &self.room) => self.welcome(accepted).await,
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
+    async fn welcome(
+        self: &Arc<Listener>,
+        accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>,
+    ) {
+        match accepted {
+            Ok((stream, peer, permit)) => {
+                let listener = Arc::clone(self);
+                tokio::spawn(async move {
+                    listener.serve(stream, peer).await;
+                    drop(permit);
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "can't accept connections");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, address: SocketAddr) {
+        let now = Timestamp::from_system(SystemTime::now());
+        let _ = stream.set_nodelay(true);
+        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream, now)).await {
+            Ok(Ok(handshake)) => handshake,
+            Ok(Err(error)) => return tracing::debug!(peer = %address, %error, "TLS handshake failed"),
+            Err(_) => return tracing::debug!(peer = %address, "TLS handshake timed out"),
+        };
+        let Handshake { stream, http2, certificate } = handshake;
+        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der)));
+        let activity = Activity::new();
+        let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
+        let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        if http2 {
+            let connection = self.http2().serve_connection(io, service);
+            connection::supervise(connection, &activity, &self.limits, true, self.phase.clone()).await;
+        } else {
+            let connection = self.http1().serve_connection(io, service);
+            connection::supervise(connection, &activity, &self.limits, false, self.phase.clone()).await;
+        }
+    }
+
+    fn http1(&self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder
+            .max_header_size(self.limits.header_bytes)
+            .max_buf_size(self.limits.header_bytes.max(LEAST_BUFFER))
+            .header_read_timeout(None);
+        builder
+    }
+
+    fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        builder
+    }
+}
+
+/// Room first, then the connection: at the limit clients wait in the backlog.
+async fn next(
+    socket: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = socket.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+/// The connection is gone already; the next one may be fine (accept(2)).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    [ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted].contains(&error.kind())
+}
+
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The least buffer that hyper accepts, in bytes.
+const LEAST_BUFFER: usize = 8192;
+
+/// Streams at a time on one connection, and how many a client may open and reset before it is cut
+/// (CVE-2023-44487, CVE-2025-8671).
+const MAX_STREAMS: u32 = 200;
+const MAX_RESETS: usize = 20;
+const MAX_LOCAL_RESETS: usize = 1024;
+
+/// What one connection may make us hold, in bytes: unread uploads, and unsent response data of one stream.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
+
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,0 +1,185 @@
+//! The answers of our own: problem documents (RFC 9457) for refusals and for faults on the way to the service.
+//!
+//! Every text in them is fixed, so the documents are written once; nothing of the request is echoed.
+
+use super::body::ResponseBody;
+use crate::pop::Denial;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use std::sync::LazyLock;
+
+/// Why an admitted request got no answer from the service. Not a refusal: the caller did nothing wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No connection to the service.
+    UpstreamUnreachable,
+    /// The connection broke, or the answer is not HTTP.
+    UpstreamBroken,
+    /// No answer within the response timeout.
+    UpstreamTimeout,
+    /// The client stopped sending the body in the middle.
+    RequestAborted,
+    /// The request has been here before (RFC 9110 section 7.6.3).
+    Loop,
+}
+
+impl Fault {
+    const ALL: [Fault; 5] = [
+        Fault::UpstreamUnreachable,
+        Fault::UpstreamBroken,
+        Fault::UpstreamTimeout,
+        Fault::RequestAborted,
+        Fault::Loop,
+    ];
+
+    fn status(self) -> StatusCode {
+        match self {
+            Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            Fault::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Fault::RequestAborted => StatusCode::BAD_REQUEST,
+            Fault::Loop => StatusCode::LOOP_DETECTED,
+        }
+    }
+    /// The stable name, in logs and in the document.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Fault::UpstreamUnreachable => "upstream_unreachable",
+            Fault::UpstreamBroken => "upstream_broken",
+            Fault::UpstreamTimeout => "upstream_timeout",
+            Fault::RequestAborted => "request_aborted",
+            Fault::Loop => "loop_detected",
+        }
+    }
+    fn description(self) -> &'static str {
+        match self {
+            Fault::UpstreamUnreachable => "the service can't be reached",
+            Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
+            Fault::UpstreamTimeout => "the service did not answer in time",
+            Fault::RequestAborted => "the request body broke off",
+            Fault::Loop => "the request has passed here before",
+        }
+    }
+}
+
+/// The answer to a refused request. `allow`: the methods for a 405 (RFC 9110 section 15.5.6).
+pub(super) fn refusal(
+    denial: Denial,
+    challenges: Vec<HeaderValue>,
+    allow: Option<HeaderValue>,
+) -> Response<ResponseBody> {
+    let document = REFUSALS.get(denial as usize).cloned().unwrap_or_default();
+    let mut response = problem(denial.status(), document);
+    let headers = response.headers_mut();
+    for challenge in challenges {
+        headers.append(header::WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(allow) = allow {
+        headers.insert(header::ALLOW, allow);
+    }
+    if denial.status() == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, retry_after());
+    }
+    response
+}
+
+/// The answer when the service gave none.
+pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
+    problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default())
+}
+
+fn problem(status: StatusCode, document: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(document));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// One to five seconds, so that clients do not come back all at once.
+fn retry_after() -> HeaderValue {
+    let mut random = [0];
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    HeaderValue::from(u16::from(1 + random[0] % 5))
+}
+
+fn document(status: StatusCode, reason: &str, detail: &str) -> Bytes {
+    let document = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+        "reason": reason,
+    });
+    Bytes::from(document.to_string())
+}
+
+static REFUSALS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
+    Denial::ALL
+        .iter()
+        .map(|denial| document(denial.status(), denial.reason(), denial.description()))
+        .collect()
+});
+static FAULTS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
+    Fault::ALL.iter().map(|fault| document(fault.status(), fault.reason(), fault.description())).collect()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn read(response: Response<ResponseBody>) -> (http::response::Parts, serde_json::Value) {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (parts, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn every_refusal_has_its_own_document() {
+        for denial in Denial::ALL {
+            let (parts, document) = read(refusal(*denial, Vec::new(), None)).await;
+            assert_eq!(parts.status, denial.status());
+            assert_eq!(parts.headers["content-type"], "application/problem+json");
+            assert_eq!(parts.headers["cache-control"], "no-store");
+            assert_eq!(document["reason"], denial.reason());
+            assert_eq!(document["status"], denial.status().as_u16());
+            assert_eq!(document["detail"], denial.description());
+            let unavailable = denial.status() == StatusCode::SERVICE_UNAVAILABLE;
+            assert_eq!(parts.headers.contains_key("retry-after"), unavailable, "{denial:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_fault_has_its_own_document() {
+        for one in Fault::ALL {
+            let (parts, document) = read(fault(one)).await;
+            assert_eq!(parts.status, one.status());
+            assert_eq!(document["reason"], one.reason());
+        }
+    }
+
+    #[test]
+    fn challenges_are_separate_field_lines() {
+        let challenges = vec![HeaderValue::from_static("DPoP"), HeaderValue::from_static("Bearer")];
+        let response = refusal(Denial::CredentialsMissing, challenges, None);
+        assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 2);
+    }
+
+    #[test]
+    fn retry_after_is_between_one_and_five_seconds() {
+        for _ in 0..100 {
+            let value = retry_after();
+            let seconds: u32 = value.to_str().expect("ASCII").parse().expect("a number");
+            assert!((1..=5).contains(&seconds));
+        }
+    }
+
+    #[test]
+    fn a_405_names_the_methods() {
+        let allow = HeaderValue::from_static("GET, HEAD");
+        let response = refusal(Denial::MethodNotAllowed, Vec::new(), Some(allow));
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
+    }
+}

@@ -1,0 +1,138 @@
+//! The limits: what is too long, too much or too slow is cut, and nothing else.
+
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+async fn closed<S: tokio::io::AsyncRead + Unpin>(mut stream: S) -> Duration {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    drop(timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("closed in time"));
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_closed() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let mut stream = TcpStream::connect(sidecar.server.address()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
+    assert!(closed(stream).await < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn slow_beginnings_are_closed_after_the_header_timeout() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| config.listen.limits.header_timeout = SHORT).await;
+    let silent = TcpStream::connect(sidecar.server.address()).await.unwrap();
+    let before_h1 = sidecar.tls(b"http/1.1").await;
+    let before_h2 = sidecar.tls(b"h2").await;
+    let mut in_head = sidecar.tls(b"http/1.1").await;
+    in_head.write_all(b"GET /open/a HTTP/1.1\r\nHost: api").await.unwrap();
+    let mut after_preface = sidecar.tls(b"h2").await;
+    after_preface.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    closed(silent).await;
+    closed(before_h1).await;
+    closed(in_head).await;
+    closed(before_h2).await;
+    closed(after_preface).await;
+}
+
+#[tokio::test]
+async fn a_slow_second_head_gets_the_header_timeout_and_an_idle_connection_more() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| config.listen.limits.header_timeout = SHORT).await;
+    let mut stream = sidecar.tls(b"http/1.1").await;
+    for _ in 0..2 {
+        stream.write_all(b"GET /open/a HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+        tokio::time::sleep(SHORT * 2).await;
+    }
+    stream.write_all(b"GET /open/a HTT").await.unwrap();
+    assert!(closed(stream).await < SHORT * 10);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_after_the_idle_timeout() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| config.listen.limits.idle_timeout = SHORT).await;
+    let mut http1 = sidecar.tls(b"http/1.1").await;
+    http1.write_all(b"GET /open/a HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
+    assert!(closed(http1).await >= SHORT);
+
+    let io = TokioIo::new(sidecar.tls(b"h2").await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(get(Version::HTTP_2, "/open/a").body(empty()).unwrap()).await.unwrap();
+    text(response).await;
+    let ended = timeout(PATIENCE, connection).await.expect("closed in time").unwrap();
+    assert!(ended.is_ok(), "GOAWAY comes without an error: {ended:?}");
+}
+
+#[tokio::test]
+async fn a_long_answer_is_not_idleness() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| {
+        config.listen.limits.idle_timeout = SHORT;
+        config.listen.limits.header_timeout = SHORT;
+    })
+    .await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let slowly = async {
+            service.arrived().await;
+            tokio::time::sleep(SHORT * 3).await;
+            service.release();
+        };
+        let asked = sidecar.ask(version, get(version, "/open/wait").body(empty()).unwrap());
+        let (response, ()) = tokio::join!(asked, slowly);
+        assert_eq!(response.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn header_sections_have_a_bound() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let long = "x".repeat(20 * 1024);
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let fits = get(version, "/open/a").header("x-long", &long[..10 * 1024]).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, fits).await.status(), 200);
+        let request = get(version, "/open/a").header("x-long", &long).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, request).await.status(), 431, "{version:?}");
+    }
+    assert_eq!(service.requests(), 2);
+}
+
+#[tokio::test]
+async fn requests_in_flight_have_a_bound_and_give_their_place_back() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| config.listen.limits.in_flight = 1).await;
+    let plain = || get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
+    let first = sidecar.ask(Version::HTTP_11, get(Version::HTTP_11, "/open/wait").body(empty()).unwrap());
+    let second = async {
+        service.arrived().await;
+        let response = sidecar.ask(Version::HTTP_11, plain()).await;
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
+        service.release();
+    };
+    let (response, ()) = tokio::join!(first, second);
+    text(response).await;
+    assert_eq!(sidecar.ask(Version::HTTP_11, plain()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn connections_have_a_bound_and_the_next_one_waits_for_room() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| config.listen.limits.connections = 1).await;
+    let first = sidecar.tls(b"http/1.1").await;
+    assert!(timeout(SHORT, sidecar.tls(b"http/1.1")).await.is_err());
+    drop(first);
+    let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
+    assert_eq!(sidecar.ask(Version::HTTP_11, request).await.status(), 200);
+}

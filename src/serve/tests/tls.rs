@@ -1,0 +1,98 @@
+//! The handshake: versions, groups, client certificates, revocation lists, resumption.
+
+use super::pki::{Authority, Identity};
+use super::*;
+use crate::config::ClientCertificates;
+use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Connects and asks: TLS 1.3 clients only learn then that their certificate was refused.
+async fn admitted(sidecar: &Sidecar, identity: Option<&Identity>) -> bool {
+    let client = sidecar.pki.client(identity, b"http/1.1");
+    let Ok(mut stream) = sidecar.connect(client).await else { return false };
+    let request = b"GET /open/a HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n";
+    if stream.write_all(request).await.is_err() {
+        return false;
+    }
+    let mut answer = Vec::new();
+    drop(timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("an end"));
+    answer.starts_with(b"HTTP/1.1 200 ")
+}
+
+#[tokio::test]
+async fn tls_13_is_post_quantum_and_tls_12_is_served() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let stream = sidecar.tls(b"h2").await;
+    let session = stream.get_ref().1;
+    assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    let group = session.negotiated_key_exchange_group().map(|group| group.name());
+    assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
+    assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[tokio::test]
+async fn required_means_required_and_optional_means_valid_or_none() {
+    let service = Service::start().await;
+    let stranger = Authority::root().issue("client", 7, &[]);
+    for (mode, none, foreign) in
+        [(ClientCertificates::Required, false, false), (ClientCertificates::Optional, true, false)]
+    {
+        let ca = Authority::root();
+        let sidecar = Sidecar::with(&service, |config| {
+            config.listen.tls.client_certificate = mode;
+            config.listen.tls.client_ca = vec![ca.certificate.der().clone()];
+        })
+        .await;
+        assert!(admitted(&sidecar, Some(&ca.issue("client", 7, &[]))).await, "{mode:?}");
+        assert_eq!(admitted(&sidecar, None).await, none, "{mode:?}");
+        assert_eq!(admitted(&sidecar, Some(&stranger)).await, foreign, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn revoked_and_unknown_certificates_are_refused() {
+    let service = Service::start().await;
+    let root = Authority::root();
+    let middle = root.intermediate();
+    let other = Authority::root();
+    let (good, revoked) = (root.issue("good", 7, &[]), root.issue("revoked", 8, &[]));
+    let below = middle.issue("below", 9, &[&middle]);
+    let crls = |lists: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>| {
+        let anchor = root.certificate.der().clone();
+        move |config: &mut Config| {
+            config.listen.tls.client_certificate = ClientCertificates::Required;
+            config.listen.tls.client_ca = vec![anchor];
+            config.listen.tls.client_crl = lists;
+        }
+    };
+    let listed = Sidecar::with(&service, crls(vec![root.crl(&[8], 2099)])).await;
+    assert!(admitted(&listed, Some(&good)).await);
+    assert!(!admitted(&listed, Some(&revoked)).await);
+    assert!(!admitted(&listed, Some(&below)).await, "the intermediate has no list");
+    let both = Sidecar::with(&service, crls(vec![root.crl(&[8], 2099), middle.crl(&[], 2099)])).await;
+    assert!(admitted(&both, Some(&below)).await);
+    let foreign = Sidecar::with(&service, crls(vec![other.crl(&[], 2099)])).await;
+    assert!(!admitted(&foreign, Some(&good)).await, "no list of its issuer");
+    let expired = Sidecar::with(&service, crls(vec![root.crl(&[8], 2025)])).await;
+    assert!(!admitted(&expired, Some(&good)).await, "a list that has expired tells nothing");
+}
+
+#[tokio::test]
+async fn sessions_resume_but_not_across_configurations() {
+    let service = Service::start().await;
+    let (one, two) = (Sidecar::in_front_of(&service).await, Sidecar::in_front_of(&service).await);
+    let client = one.pki.client(None, b"http/1.1");
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let mut stream = one.connect(client.clone()).await.unwrap();
+        let request = b"GET /open/a HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        kinds.push(stream.get_ref().1.handshake_kind());
+    }
+    assert_eq!(kinds[1], Some(HandshakeKind::Resumed));
+    assert_ne!(kinds[0], kinds[1]);
+    drop(two);
+}
