@@ -133,6 +133,8 @@ fn refusal_in_words(denial: Denial, config: &Config) -> Vec<String> {
     if denial == Denial::HostUnknown {
         let origins = config.listen.public_origins.iter().map(|o| o.as_str()).collect::<Vec<_>>();
         lines.push(format!("clinch answers for {}", origins.join(", ")));
+    } else if denial == Denial::RequestMalformed {
+        lines.push("a URL is https://HOST/PATH, as the client calls it".to_owned());
     } else if denial == Denial::RouteUnknown || denial == Denial::MethodNotAllowed {
         lines.push("no route is open by omission; these are the routes:".to_owned());
         lines.extend(config.routes.iter().map(|route| format!("  {} {}", methods(route), route.path)));
@@ -157,7 +159,9 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
         let (age, future) = (config.dpop.max_age.as_secs(), config.dpop.max_future.as_secs());
         lines.push(format!("proof     htu {htu}"));
         lines.push(format!("          signed with {}, used once", algorithms(config).join(" or ")));
-        lines.push(format!("          made at most {age} seconds ago, at most {future} ahead of our clock"));
+        lines.push(format!(
+            "          made at most {age} seconds ago and at most {future} seconds ahead of our clock"
+        ));
     }
     if !demands.scopes.is_empty() {
         lines.push(format!("scopes    {}", demands.scopes.join(" and ")));

@@ -1,7 +1,7 @@
 //! The checked configuration: what everything else reads. It exists only when every fault is gone.
 //!
-//! A file goes through three rings: [`tree`] (is it YAML that says each thing once?), [`shape`] (are these
-//! the keys and types of [`file`]?), `checks` (do the values make sense, here and now?). Each reports
+//! A file goes through three rings: `tree` (is it YAML that says each thing once?), `shape` (are these
+//! the keys and types of `file`?), `checks` (do the values make sense, here and now?). Each reports
 //! every fault it finds, and the next looks at whatever is sound.
 
 mod checks;
@@ -18,6 +18,7 @@ pub use problems::Problems;
 use crate::pop::Timestamp;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -149,8 +150,8 @@ pub struct Revocation {
     pub max_entries: usize,
 }
 
-/// `revocation.feed`
-#[derive(Clone, Debug)]
+/// `revocation.feed`; its Debug shows no password.
+#[derive(Clone)]
 pub enum Feed {
     /// A JSON-lines journal.
     File {
@@ -166,6 +167,20 @@ pub enum Feed {
         /// The subject filter.
         subject: String,
     },
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Feed::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Feed::Nats { url, stream, subject } => f
+                .debug_struct("Nats")
+                .field("url", &problems::without_passwords(url))
+                .field("stream", stream)
+                .field("subject", subject)
+                .finish(),
+        }
+    }
 }
 
 /// `revocation.on_stale`

@@ -62,7 +62,8 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            let keys: Vec<&str> = known.into_iter().flat_map(|k| k.keys()).map(String::as_str).collect();
+            let working = known.into_iter().flatten().filter(|(_, schema)| !is_not_yet(schema));
+            let keys: Vec<&str> = working.map(|(key, _)| key.as_str()).collect();
             let expected = match nearest(&entry.key, &keys) {
                 Some(key) => format!("`{key}`, perhaps"),
                 None => format!("one of {}", a_list(&keys)),
@@ -177,7 +178,11 @@ fn is_idle(node: &Node, schema: &Json) -> bool {
     match &node.value {
         Value::Null => true,
         Value::Bool(yes) => default.and_then(Json::as_bool) == Some(*yes),
-        Value::String(text) => default.and_then(Json::as_str) == Some(text),
+        Value::String(text) => {
+            let default = default.and_then(Json::as_str);
+            let same_duration = |d: &str| Span::parse(d).is_some_and(|d| Some(d) == Span::parse(text));
+            default.is_some_and(|d| d == text || same_duration(d))
+        }
         Value::Sequence(items) => items.is_empty(),
         Value::Number(_) | Value::Mapping(_) | Value::Broken => false,
     }

@@ -2,8 +2,11 @@
 //!
 //! `BLESS=1` rewrites the messages and the schema; read the difference before you commit it.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 mod bad;
 mod command;
 mod examples;
 mod fixture;
 mod mutation;
+mod schema;

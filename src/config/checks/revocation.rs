@@ -1,10 +1,12 @@
 //! `revocation`: where revocations come from and who is believed.
 
 use super::Checks;
+use super::upstream::is_loopback;
 use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
 use crate::config::words::quoted;
 use crate::config::{Feed, OnStale, Revocation};
+use http::uri::Authority;
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -88,12 +90,15 @@ fn journal(c: &mut Checks<'_>, written: &str) -> Option<Feed> {
 
 fn nats_url(c: &mut Checks<'_>, written: &str) -> Option<String> {
     let rest = written.strip_prefix("nats://").or_else(|| written.strip_prefix("tls://"));
-    let authority = rest.and_then(|rest| rest.strip_suffix('/').unwrap_or(rest).parse().ok());
-    if authority.is_none_or(|a: http::uri::Authority| a.host().is_empty()) {
+    let authority = rest.and_then(|rest| rest.strip_suffix('/').unwrap_or(rest).parse::<Authority>().ok());
+    let Some(authority) = authority.filter(|a| !a.host().is_empty()) else {
         c.fault("revocation.feed.url", "this is not the URL of a NATS server")
             .found(quoted(written))
             .expected("nats://HOST:PORT or tls://HOST:PORT");
         return None;
+    };
+    if written.starts_with("nats://") && !is_loopback(authority.host()) {
+        c.warn("revocation.feed.url", "revocations cross the network in clear: use tls://");
     }
     Some(written.to_owned())
 }

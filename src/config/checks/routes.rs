@@ -5,6 +5,7 @@ use crate::config::file::{ClientCertificate, Proof, ProofName, Route as Written}
 use crate::config::tree::{item, member};
 use crate::config::words::quoted;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route, RouteConflict, Routes};
+use crate::pop::target_uri::{Origin, TargetUri};
 use http::Method;
 
 /// The routes. `asked`: whether clients are asked for certificates, if that is known.
@@ -35,27 +36,44 @@ pub(super) fn check(c: &mut Checks<'_>, written: &[Written], asked: Option<Clien
     routes
 }
 
-/// A pattern that some normalised path can match (RFC 3986 section 6.2.2).
+/// A pattern that some request can match: what the pure core makes of such a request is asked of itself.
 fn is_pattern(c: &mut Checks<'_>, path: &str, pattern: &str) -> bool {
-    let inner = pattern.strip_prefix('/').unwrap_or("");
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
     let why = if !pattern.starts_with('/') {
         "a path begins with /"
     } else if pattern.contains(['?', '#']) {
         "a path has no query and no fragment"
-    } else if inner.split('/').any(|s| s == "." || s == "..") {
-        "a path has no dot segments"
-    } else if pattern != "/" && inner.split('/').any(str::is_empty) {
-        "a path has no empty segments"
-    } else if pattern.contains(|c: char| !c.is_ascii_graphic() || "\"<>\\^`|".contains(c)) {
-        "a path has only the characters of a URI"
     } else {
-        return true;
+        match normalised(&example(pattern)) {
+            Some(normal) if normal == example(pattern) => return true,
+            Some(_) => "a path is compared in its normal form (RFC 3986 section 6.2.2)",
+            None if pattern.contains("//") => "a path has no empty segments",
+            None if pattern.split('/').any(|s| s == "." || s == "..") => "a path has no dot segments",
+            None => "a path has only the characters of a URI, and no encoded slashes",
+        }
     };
     c.fault(path, format!("no request can match this path: {why}"))
         .found(quoted(pattern))
         .expected("a path such as /accounts/{id} or /accounts/{*rest}");
     false
+}
+
+/// A path that the pattern matches: every parameter is `x`. What is wrong with the braces says matchit.
+fn example(pattern: &str) -> String {
+    let mut example = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some((literal, parameter)) = rest.split_once('{') {
+        example.push_str(literal);
+        example.push('x');
+        rest = parameter.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    example + rest
+}
+
+fn normalised(path: &str) -> Option<String> {
+    let origin = Origin::parse("https://example.com").ok()?;
+    let request = http::Request::get(path).header(http::header::HOST, origin.authority()).body(()).ok()?;
+    let target = TargetUri::of(&request.into_parts().0, &[origin]).ok()?;
+    Some(target.path().to_owned())
 }
 
 fn methods(c: &mut Checks<'_>, path: &str, written: &[String]) -> Vec<Method> {

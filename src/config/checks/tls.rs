@@ -25,7 +25,9 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
     }
     let client_ca = authorities(c, &written.client_ca);
     let client_crl = lists(c, &written.client_crl);
-    agree(c, written);
+    if !c.is_unsound(CLIENT_CERTIFICATE) {
+        agree(c, written);
+    }
     if let (Some(roots), Some(lists)) = (&client_ca, &client_crl) {
         verifiable(c, roots, lists);
     }
@@ -141,7 +143,7 @@ fn agree(c: &mut Checks<'_>, written: &Written) {
             .expected("`client_certificate: optional` or `required`, or no `client_crl`");
     }
     if !off && written.client_ca.is_empty() && !c.is_unsound(CLIENT_CA) {
-        c.fault("listen.tls.client_certificate", "client certificates can't be checked without `client_ca`")
+        c.fault(CLIENT_CERTIFICATE, "client certificates can't be checked without `client_ca`")
             .found("no `client_ca`")
             .expected("`client_ca: [FILE]`");
     }
@@ -177,6 +179,7 @@ fn date(time: ASN1Time) -> String {
 
 const CERTIFICATE: &str = "listen.tls.certificate";
 const PRIVATE_KEY: &str = "listen.tls.private_key";
+pub(super) const CLIENT_CERTIFICATE: &str = "listen.tls.client_certificate";
 const CLIENT_CA: &str = "listen.tls.client_ca";
 const CLIENT_CRL: &str = "listen.tls.client_crl";
 /// Two days, in seconds: by then somebody should have renewed it.

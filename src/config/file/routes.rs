@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Route {
-    /// The path: literal segments, `{name}` for one segment, `{*name}` at the end for the rest.
+    /// The path: literal segments, `{name}` for one segment, `{*name}` at the end for the rest, which is
+    /// never empty: `/a/{*rest}` is not `/a/`.
     #[schemars(required)]
     pub(in crate::config) path: Option<String>,
     /// The admitted methods; empty admits every method.

@@ -43,7 +43,9 @@ fn every_problem_is_located_in_the_json_too() {
         let list = json.as_array().unwrap();
         assert_eq!(list.len(), problems.count(), "{}", file.display());
         for problem in list {
-            assert!(problem["line"].as_u64().unwrap() > 0 && problem["column"].as_u64().unwrap() > 0);
+            let place =
+                format!("{}:{}:{}\n", problem["file"].as_str().unwrap(), problem["line"], problem["column"]);
+            assert!(problems.to_string().contains(&place), "{place} in {problems}");
             assert!(!problem["message"].as_str().unwrap().is_empty());
         }
     }

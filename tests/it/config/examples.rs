@@ -73,14 +73,72 @@ fn the_full_example_shows_the_defaults_and_warns_of_what_is_dangerous() {
     assert_eq!(about, ["routes[0]", "routes[3]"]);
 }
 
+/// The first configuration of the README, and each further piece added to it.
 #[test]
-fn the_schema_in_the_repository_is_the_one_printed() {
-    let file = directory().join("clinch.schema.json");
-    let printed = format!("{:#}\n", clinch::config::schema());
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&file, &printed).unwrap();
+fn the_readme_shows_configurations_that_load() {
+    let fixture = Fixture::new("readme");
+    let readme = std::fs::read_to_string(directory().with_file_name("README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
+    let (first, pieces) = blocks.split_first().unwrap();
+    for piece in [""].iter().chain(pieces) {
+        let text = format!("{first}{piece}");
+        Config::parse(&text, &fixture.path("readme.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
     }
-    assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), printed, "run with BLESS=1");
+}
+
+/// Everything of the contract that does not work yet may be written, as long as it says nothing.
+#[test]
+fn what_does_not_work_yet_may_be_there_with_its_default() {
+    let fixture = Fixture::new("idle");
+    let minimal = std::fs::read_to_string(directory().join("minimal.yaml")).unwrap();
+    let idle = "    acr: []
+    max_auth_age: null
+    condition: null
+dpop:
+  nonce: { mode: off, lifetime: 300s, secret_file: null }
+  replay: { store: memory, url: null }
+identity: { assertion: { enabled: false, key_file: null, lifetime: 60s, audience: null } }
+audit: { file: null, sign_key_file: null, checkpoint: 1m }
+mode: enforce
+";
+    let comment = minimal.find("# The service").unwrap();
+    let text = format!("{}{idle}", &minimal[..comment]);
+    Config::parse(&text, &fixture.path("idle.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_make_no_difference() {
+    let fixture = Fixture::new("dos");
+    let text = std::fs::read_to_string(directory().join("clinch.yaml")).unwrap();
+    let text = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    Config::parse(&text, &fixture.path("dos.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_that_everyone_can_read_is_pointed_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new("open-key");
+    let key = fixture.path("tls/server.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = load(&fixture, "minimal.yaml").warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("listen.tls.private_key: "), "{warnings:?}");
+}
+
+#[test]
+fn a_password_in_a_url_is_never_shown() {
+    let fixture = Fixture::new("password");
+    let text = std::fs::read_to_string(directory().join("nats.yaml")).unwrap();
+    let text = text.replace("nats://127", "nats://user:hunter2@127");
+    let config = Config::parse(&text, &fixture.path("nats.yaml")).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let bad = text.replace("CLINCH_REVOCATIONS", "a.b").replace("max_staleness", "max_stale");
+    let problems = Config::parse(&bad, &fixture.path("nats.yaml")).unwrap_err();
+    for shown in [problems.to_string(), format!("{problems:?}"), problems.to_json().to_string()] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
 
 /// The budget for the whole start is 100 ms; this is a debug build on a shared machine.
