@@ -4,9 +4,10 @@
 //! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
 //! fails the handshake and is closed.
 
-use super::connection::{self, Activity, Phase, Watched};
+use super::connection::{self, Activity, Phase};
 use super::proxy::{self, Peer, Proxy};
 use super::tls::{Handshake, Terminator};
+use super::watched::Watched;
 use crate::config::Limits;
 use crate::pop::Timestamp;
 use crate::pop::mtls::ClientCertificate;

@@ -1,13 +1,15 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! [`listener`] accepts, [`tls`] finds out who connects, [`connection`] keeps the time, [`proxy`] takes one
-//! request through the gate, [`fields`] and [`forwarded`] decide which headers the service gets,
-//! [`upstream`] asks it, [`response`] words our own answers, [`admin`] tells operators how we are.
+//! [`listener`] accepts, [`tls`] finds out who connects, [`connection`] and [`watched`] keep the time,
+//! [`proxy`] takes one request through the gate, [`forward`] takes it on, [`fields`] and [`forwarded`] decide
+//! which headers the service gets, [`upstream`] asks it, [`response`] words our own answers, and [`admin`]
+//! tells operators how we are.
 
 mod admin;
 mod body;
 mod connection;
 mod fields;
+mod forward;
 mod forwarded;
 mod listener;
 mod proxy;
@@ -16,6 +18,7 @@ mod response;
 mod tests;
 mod tls;
 mod upstream;
+mod watched;
 
 use crate::config::Config;
 use crate::gate::Gate;
