@@ -1,10 +1,95 @@
-//! `clinch check`
+//! `clinch check`: every fault of a configuration file in one run, or in a few lines what it does.
+//!
+//! Looks at the file and at the files it names, never at the network.
+
+use super::EX_USAGE;
+use crate::config::{Config, Feed, Problems};
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Arguments of `clinch check`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Also reach the issuers, the feed and the service (not supported yet)
+    #[arg(long)]
+    online: bool,
+    /// Print JSON, for machines
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn main(_arguments: &Arguments) -> ExitCode {
-    todo!()
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    if arguments.online {
+        let _ = writeln!(std::io::stderr(), "error: --online is not supported yet");
+        return ExitCode::from(EX_USAGE);
+    }
+    let config = match load(&arguments.config, arguments.json) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let text = if arguments.json {
+        format!("{:#}\n", json!({ "problems": [], "warnings": config.warnings }))
+    } else {
+        summary(&config)
+    };
+    print(&text)
+}
+
+/// Loads a configuration, or shows its problems and gives the exit code. Warnings go to standard error.
+pub(super) fn load(file: &Path, as_json: bool) -> Result<Config, ExitCode> {
+    let config = Config::load(file).map_err(|problems| show(&problems, as_json))?;
+    for warning in config.warnings.iter().filter(|_| !as_json) {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
+    Ok(config)
+}
+
+/// People read standard error, machines read standard output.
+fn show(problems: &Problems, as_json: bool) -> ExitCode {
+    if as_json {
+        let _ = writeln!(std::io::stdout(), "{:#}", json!({ "problems": problems.to_json() }));
+    } else {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let _ = writeln!(std::io::stderr(), "{}", problems.render(colour));
+    }
+    ExitCode::from(EX_USAGE)
+}
+
+/// Writes to standard output; a reader that went away is a failure.
+pub(super) fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let list = |items: Vec<&str>| items.join(", ");
+    let origins = list(config.listen.public_origins.iter().map(|o| o.as_str()).collect());
+    let issuers = list(config.issuers.iter().map(|i| i.expected.issuer.as_ref()).collect());
+    let revocation = match &config.revocation {
+        None => "none: tokens are good until they expire".to_owned(),
+        Some(revocation) => match &revocation.feed {
+            Feed::File { path } => format!("from the journal {}", path.display()),
+            Feed::Nats { stream, .. } => format!("from the NATS stream {stream}"),
+        },
+    };
+    let routes = config.routes.iter().count();
+    let (address, upstream) = (config.listen.address, &config.upstream.authority);
+    [
+        "the configuration is good".to_owned(),
+        format!("  listens on   {address} for {origins}"),
+        format!("  forwards to  http://{upstream}"),
+        format!("  trusts       {issuers}"),
+        format!("  routes       {routes}"),
+        format!("  revocation   {revocation}"),
+        format!("  admin        http://{}", config.admin),
+        String::new(),
+    ]
+    .join("\n")
 }

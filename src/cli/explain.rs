@@ -1,10 +1,186 @@
-//! `clinch explain`
+//! `clinch explain`: which route a request takes, and in words what its caller must show.
+//!
+//! Asks the same code that judges requests, so the answer can't differ from what happens.
+
+use super::check;
+use crate::config::Config;
+use crate::pop::policy::{Access, ProofRule, Requirements, Route};
+use crate::pop::{Denial, Request};
+use clap::builder::NonEmptyStringValueParser;
+use http::{Method, Uri};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Arguments of `clinch explain`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON, for machines
+    #[arg(long)]
+    json: bool,
+    /// The request method; methods are case-sensitive
+    #[arg(value_parser = |text: &str| Method::from_bytes(text.as_bytes()))]
+    method: Method,
+    /// The URL as the client calls it
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    url: String,
+}
 
-pub(super) fn main(_arguments: &Arguments) -> ExitCode {
-    todo!()
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let config = match check::load(&arguments.config, arguments.json) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let answer = explain(&config, &arguments.method, &arguments.url);
+    check::print(&if arguments.json { format!("{:#}\n", answer.to_json()) } else { answer.to_text() })
+}
+
+/// What becomes of a request.
+enum Answer<'c> {
+    Refused { denial: Denial, config: &'c Config },
+    Taken { route: &'c Route, htu: String, config: &'c Config },
+}
+
+fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
+    let refused = |denial| Answer::Refused { denial, config };
+    let url = url.split('#').next().unwrap_or_default();
+    let Ok(uri) = url.parse::<Uri>() else { return refused(Denial::RequestMalformed) };
+    let Some(authority) = uri.authority().map(|a| a.as_str().to_owned()) else {
+        return refused(Denial::RequestMalformed);
+    };
+    let request = http::Request::builder().method(method).uri(uri).header(http::header::HOST, authority);
+    let Ok(request) = request.body(()) else { return refused(Denial::RequestMalformed) };
+    let (parts, ()) = request.into_parts();
+    let request = match Request::of(&parts, None, &config.listen.public_origins) {
+        Ok(request) => request,
+        Err(denial) => return refused(denial),
+    };
+    match config.routes.find(request.method, request.target.path()) {
+        Ok(route) => Answer::Taken { route, htu: request.target.as_str().to_owned(), config },
+        Err(denial) => refused(denial),
+    }
+}
+
+impl Answer<'_> {
+    fn to_text(&self) -> String {
+        let lines = match self {
+            Answer::Refused { denial, config } => refusal_in_words(*denial, config),
+            Answer::Taken { route, htu, config } => match &route.access {
+                Access::Unprotected => vec![
+                    format!("route {}", route.path),
+                    "open to everyone, without a token (danger_unprotected)".to_owned(),
+                ],
+                Access::Protected(demands) => rules_in_words(route, demands, htu, config),
+            },
+        };
+        lines.join("\n  ") + "\n"
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Answer::Refused { denial, .. } => json!({
+                "route": null,
+                "status": denial.status().as_u16(),
+                "reason": denial.reason(),
+                "description": denial.description(),
+            }),
+            Answer::Taken { route, htu, config } => {
+                let (proof, scopes) = match &route.access {
+                    Access::Unprotected => (None, &[][..]),
+                    Access::Protected(demands) => (Some(kinds(demands.proof)), demands.scopes.as_slice()),
+                };
+                json!({
+                    "route": route.path,
+                    "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
+                    "protected": proof.is_some(),
+                    "proof": proof,
+                    "scopes": scopes,
+                    "htu": htu,
+                    "issuers": issuers_json(config),
+                    "dpop": {
+                        "algorithms": algorithms(config),
+                        "max_age_seconds": config.dpop.max_age.as_secs(),
+                        "max_future_seconds": config.dpop.max_future.as_secs(),
+                    },
+                })
+            }
+        }
+    }
+}
+
+fn issuers_json(config: &Config) -> Value {
+    let one = |issuer: &crate::config::Issuer| json!({ "issuer": issuer.expected.issuer.as_ref(), "audiences": issuer.expected.audiences });
+    config.issuers.iter().map(one).collect()
+}
+
+/// The bindings that are admitted, each a list of what the token must be bound to.
+fn kinds(rule: ProofRule) -> Vec<&'static str> {
+    let all = [
+        (rule.dpop && !rule.all, "dpop"),
+        (rule.mtls && !rule.all, "mtls"),
+        (rule.all, "dpop+mtls"),
+        (rule.bearer, "bearer"),
+    ];
+    all.iter().filter(|(admitted, _)| *admitted).map(|(_, kind)| *kind).collect()
+}
+
+fn refusal_in_words(denial: Denial, config: &Config) -> Vec<String> {
+    let status = denial.status();
+    let mut lines = vec![format!("refused with {status} ({}): {}", denial.reason(), denial.description())];
+    if denial == Denial::HostUnknown {
+        let origins = config.listen.public_origins.iter().map(|o| o.as_str()).collect::<Vec<_>>();
+        lines.push(format!("clinch answers for {}", origins.join(", ")));
+    } else if denial == Denial::RouteUnknown || denial == Denial::MethodNotAllowed {
+        lines.push("no route is open by omission; these are the routes:".to_owned());
+        lines.extend(config.routes.iter().map(|route| format!("  {} {}", methods(route), route.path)));
+    }
+    lines
+}
+
+fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Config) -> Vec<String> {
+    let mut lines = vec![format!("route {} ({})", route.path, methods(route))];
+    for issuer in &config.issuers {
+        let expected = &issuer.expected;
+        let audiences = expected.audiences.join(" or ");
+        lines.push(format!("token     from {} for the audience {audiences}", expected.issuer));
+    }
+    let rule = demands.proof;
+    lines.extend(
+        kinds(rule).iter().enumerate().map(|(at, kind)| {
+            format!("{:<9} {}", if at == 0 { "bound" } else { "or" }, binding_in_words(kind))
+        }),
+    );
+    if rule.dpop {
+        let (age, future) = (config.dpop.max_age.as_secs(), config.dpop.max_future.as_secs());
+        lines.push(format!("proof     htu {htu}"));
+        lines.push(format!("          signed with {}, used once", algorithms(config).join(" or ")));
+        lines.push(format!("          made at most {age} seconds ago, at most {future} ahead of our clock"));
+    }
+    if !demands.scopes.is_empty() {
+        lines.push(format!("scopes    {}", demands.scopes.join(" and ")));
+    }
+    lines
+}
+
+fn binding_in_words(kind: &str) -> &'static str {
+    match kind {
+        "dpop" => "to a DPoP key (cnf.jkt): each request carries a proof signed with it (RFC 9449)",
+        "mtls" => "to a client certificate (cnf.x5t#S256): the connection shows it (RFC 8705)",
+        "dpop+mtls" => "to a DPoP key and to a client certificate: both must be shown",
+        _ => "to no key: whoever has the token may use it (danger_bearer)",
+    }
+}
+
+fn algorithms(config: &Config) -> Vec<&'static str> {
+    config.dpop.algorithms.iter().map(|a| a.name()).collect()
+}
+
+fn methods(route: &Route) -> String {
+    if route.methods.is_empty() {
+        return "every method".to_owned();
+    }
+    route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,6 @@
-//! `clinch schema`
+//! `clinch schema`: the JSON Schema of the configuration file, for editors and for reading.
+
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Arguments of `clinch schema`.
@@ -6,5 +8,9 @@ use std::process::ExitCode;
 pub(super) struct Arguments {}
 
 pub(super) fn main(_arguments: &Arguments) -> ExitCode {
-    todo!()
+    let schema = crate::config::schema();
+    match writeln!(std::io::stdout(), "{schema:#}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

@@ -1,9 +1,25 @@
 //! The checked configuration: what everything else reads. It exists only when every fault is gone.
+//!
+//! A file goes through three rings: [`tree`] (is it YAML that says each thing once?), [`shape`] (are these
+//! the keys and types of [`file`]?), `checks` (do the values make sense, here and now?). Each reports
+//! every fault it finds, and the next looks at whatever is sound.
 
+mod checks;
+mod file;
+mod load;
+mod problems;
+mod scalar;
+mod shape;
+mod tree;
+mod words;
+
+pub use problems::Problems;
+
+use crate::pop::Timestamp;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +46,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// Where metrics, `/live` and `/ready` are served.
     pub admin: SocketAddr,
+    /// What an operator should know and may well have meant, for standard error.
+    pub warnings: Vec<String>,
 }
 
 /// `listen`
@@ -190,24 +208,29 @@ pub enum LogFormat {
     Human,
 }
 
-/// Every fault of a configuration, each with file:line:column, the path of its key, what was found and
-/// what is expected. Displays as source snippets.
-#[derive(Debug)]
-pub struct Problems;
-impl std::fmt::Display for Problems {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
-    }
-}
-impl std::error::Error for Problems {}
-
 impl Config {
     /// Reads and checks a configuration file; relative paths resolve against it.
-    pub fn load(_file: &std::path::Path) -> Result<Config, Problems> {
-        todo!()
+    ///
+    /// # Errors
+    /// Every fault of the file and of the files it names.
+    pub fn load(file: &Path) -> Result<Config, Problems> {
+        load::file(file, now())
     }
     /// The same from text, as if it stood in `file`.
-    pub fn parse(_text: &str, _file: &std::path::Path) -> Result<Config, Problems> {
-        todo!()
+    ///
+    /// # Errors
+    /// Every fault of the text and of the files it names.
+    pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
+        load::text(text, file, now())
     }
+}
+
+/// The JSON Schema (2020-12) of the configuration file.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    file::schema()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_system(std::time::SystemTime::now())
 }

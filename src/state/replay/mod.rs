@@ -1,5 +1,10 @@
-//! Proofs that were used (RFC 9449 section 11.1).
+//! Proofs that were used (RFC 9449 section 11.1): the last check, because it is the only one that writes.
+//!
+//! Decides that a proof has not been used before, and holds the one constructor of [`Grant`]. Does not
+//! decide how identity headers look: that is [`pop::identity`](crate::pop::identity).
+
 pub mod memory;
+
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::state::revocation::Unrevoked;
 use http::{HeaderMap, HeaderName};
@@ -7,6 +12,7 @@ use http::{HeaderMap, HeaderName};
 /// The whole verdict: only this can produce identity headers.
 #[derive(Debug)]
 pub struct Grant(Unrevoked);
+
 impl Grant {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
@@ -24,8 +30,13 @@ pub enum ReplayStore {
     /// In this process.
     Memory(memory::Memory),
 }
+
 impl ReplayStore {
-    /// The one constructor of [`Grant`]: remembers the proof, or refuses it as seen before.
+    /// The one constructor of [`Grant`]: remembers the proof, or refuses it as seen before. A request
+    /// whose possession was proved by its certificate alone has no proof to remember.
+    ///
+    /// # Errors
+    /// [`Denial::ProofReplayed`], or [`Denial::ReplayFull`] if the store can't tell or can't remember.
     pub async fn claim(&self, unrevoked: Unrevoked, now: Timestamp) -> Result<Grant, Denial> {
         if let Some(proof) = unrevoked.verified().proof() {
             match self {
@@ -36,4 +47,19 @@ impl ReplayStore {
         }
         Ok(Grant(unrevoked))
     }
+
+    /// How many proofs are remembered.
+    pub fn len(&self) -> usize {
+        match self {
+            ReplayStore::Memory(memory) => memory.len(),
+        }
+    }
+
+    /// Whether none are.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
+
+#[cfg(test)]
+mod tests;

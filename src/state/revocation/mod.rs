@@ -1,9 +1,25 @@
-//! What was revoked.
+//! What was revoked: an index of events, fed in the background, asked by every request.
+//!
+//! Decides whether a verified token may still be used (DESIGN section 8), and holds the one constructor
+//! of [`Unrevoked`]. Nothing is believed before the backlog has been applied; when the feed falls silent
+//! for longer than `max_staleness`, the operator's `on_stale` decides. Does not decide who may publish.
+
+pub mod event;
+pub mod feed;
+mod health;
+mod index;
+
+use crate::config::{self, OnStale};
 use crate::pop::{Denial, Timestamp, Verified};
+use event::{Kind, Refusal};
+use feed::{Feed, Intake};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// Verified, and not revoked as far as the feed tells.
 #[derive(Debug)]
 pub struct Unrevoked(Verified);
+
 impl Unrevoked {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
@@ -11,19 +27,118 @@ impl Unrevoked {
     }
 }
 
-/// The index of everything revoked, fed in the background.
+/// The index of everything revoked, fed in the background until dropped.
 #[derive(Debug)]
-pub struct Revocations;
+pub struct Revocations {
+    fed: Option<Fed>,
+}
+
+#[derive(Debug)]
+struct Fed {
+    intake: Arc<Intake>,
+    on_stale: OnStale,
+    sweeper: tokio::task::AbortHandle,
+    _feed: Feed,
+}
+
 impl Revocations {
+    /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// What no waiting would heal: a journal that can't be opened, an address that is none. A broker that
+    /// can't be reached is not among it: the feed keeps trying, and is not ready until then.
+    pub fn start(
+        config: Option<&config::Revocation>,
+        issuers: &[config::Issuer],
+    ) -> anyhow::Result<Arc<Revocations>> {
+        let Some(config) = config else { return Ok(Arc::new(Revocations { fed: None })) };
+        let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
+        let intake = Arc::new(Intake::new(config, issuers.collect()));
+        let feed = Feed::start(&config.feed, &intake)?;
+        let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
+        let fed = Fed { intake, on_stale: config.on_stale, sweeper, _feed: feed };
+        Ok(Arc::new(Revocations { fed: Some(fed) }))
+    }
+
     /// The one constructor of [`Unrevoked`].
+    ///
+    /// # Errors
+    /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
+    /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> {
+        let token = verified.token();
+        self.admits(token.issuer(), token.subject(), token.token_id(), token.issued_at())?;
         Ok(Unrevoked(verified))
     }
+
+    fn admits(&self, issuer: &str, sub: &str, jti: &str, issued_at: Timestamp) -> Result<(), Denial> {
+        let Some(fed) = &self.fed else { return Ok(()) };
+        fed.believe()?;
+        fed.judge(issuer, sub, jti, issued_at)
+    }
+
     /// For `/ready` and metrics.
     pub fn status(&self) -> FeedStatus {
-        todo!()
+        self.fed.as_ref().map_or(FeedStatus::Off, |fed| fed.intake.health.status())
+    }
+
+    /// Returns when the backlog has been applied for the first time.
+    pub async fn ready(&self) {
+        if let Some(fed) = &self.fed {
+            fed.intake.health.ready().await;
+        }
+    }
+
+    /// How many entries the index has.
+    pub fn entries(&self) -> usize {
+        self.fed.as_ref().map_or(0, |fed| fed.intake.index.len())
+    }
+
+    /// How long ago the feed last gave a sign of life; `None` without a feed.
+    pub fn silence(&self) -> Option<Duration> {
+        self.fed.as_ref().map(|fed| fed.intake.health.silence())
+    }
+
+    /// How many events were applied.
+    pub fn applied(&self) -> u64 {
+        self.fed.as_ref().map_or(0, |fed| fed.intake.applied())
+    }
+
+    /// How many events were refused, for each reason there is.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refusal::ALL.iter().map(|refusal| {
+            let count = self.fed.as_ref().map_or(0, |fed| fed.intake.refused(*refusal));
+            (refusal.reason(), count)
+        })
     }
 }
+
+impl Fed {
+    fn believe(&self) -> Result<(), Denial> {
+        match (self.intake.health.status(), self.on_stale) {
+            (FeedStatus::CatchingUp, OnStale::Deny | OnStale::Allow) => Err(Denial::RevocationsStale),
+            (FeedStatus::Stale | FeedStatus::Full, OnStale::Deny) => Err(Denial::RevocationsStale),
+            (FeedStatus::Stale | FeedStatus::Full, OnStale::Allow) => Ok(()),
+            (FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting, _) => Ok(()),
+        }
+    }
+
+    fn judge(&self, issuer: &str, sub: &str, jti: &str, issued_at: Timestamp) -> Result<(), Denial> {
+        let index = &self.intake.index;
+        let revoked = |kind, value| index.is_revoked(kind, issuer, value, issued_at);
+        if revoked(Kind::Token, jti) || revoked(Kind::Subject, sub) {
+            return Err(Denial::TokenRevoked);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fed {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
 /// The feed as seen by `/ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedStatus {
@@ -37,4 +152,23 @@ pub enum FeedStatus {
     Reconnecting,
     /// Silent for longer than `max_staleness`.
     Stale,
+    /// An event waits because the index has reached `max_entries`.
+    Full,
 }
+
+async fn sweep(intake: Arc<Intake>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let intake = Arc::clone(&intake);
+        // Off the threads that serve requests: a large index takes a while to look through.
+        let swept = tokio::task::spawn_blocking(move || {
+            intake.index.sweep(Timestamp::from_system(SystemTime::now()))
+        });
+        let _ = swept.await;
+    }
+}
+
+const SWEEP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The command line of `clinch revoke`, and what it leaves in a journal.
+
+use super::*;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_732_147_200);
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    Line::try_parse_from(["revoke"].into_iter().chain(line.split(' '))).map(|line| line.arguments)
+}
+
+#[test]
+fn the_event_says_what_the_arguments_say() {
+    let arguments =
+        parse("--feed f --sub alice --issuer https://as --at 2024-11-21T00:00:00Z --until 1732150800")
+            .unwrap();
+    let event = event(&arguments, Timestamp::from_secs(0)).unwrap();
+    assert_eq!(
+        (event.kind, event.value.as_str(), event.issuer.as_str()),
+        (Kind::Subject, "alice", "https://as")
+    );
+    assert_eq!((event.at, event.until), (NOW, Some(Timestamp::from_secs(1_732_150_800))));
+    assert_eq!(Event::parse(event.to_json().as_bytes()), Ok(event));
+}
+
+#[test]
+fn two_events_have_two_ids_and_now_is_the_default() {
+    let arguments = parse("--feed f --jti t --issuer i").unwrap();
+    let (one, two) = (event(&arguments, NOW).unwrap(), event(&arguments, NOW).unwrap());
+    assert_eq!((one.at, one.until), (NOW, None));
+    assert_ne!(one.id, two.id);
+}
+
+#[test]
+fn exactly_one_target_is_wanted() {
+    assert!(parse("--feed f --issuer i").is_err());
+    assert!(parse("--feed f --issuer i --jti t --sub s").is_err());
+    assert!(parse("--feed f --jti t").is_err());
+    assert!(parse("--feed f --jti t --issuer i --at yesterday").is_err());
+}
+
+#[test]
+fn what_does_not_work_yet_says_so() {
+    for kind in ["sid", "client", "jkt", "x5t"] {
+        let arguments = parse(&format!("--feed f --{kind} v --issuer i")).unwrap();
+        assert!(event(&arguments, NOW).unwrap_err().contains("not supported yet"));
+        assert_eq!(main(&arguments), ExitCode::from(EX_USAGE));
+    }
+    for url in ["redis://127.0.0.1", "rediss://127.0.0.1", "kafka://127.0.0.1"] {
+        assert!(Feed::parse(url).unwrap_err().contains("not supported yet"));
+    }
+}
+
+#[test]
+fn an_end_before_the_beginning_and_empty_values_are_refused() {
+    assert!(event(&parse("--feed f --jti t --issuer i --at 10 --until 9").unwrap(), NOW).is_err());
+    assert!(event(&parse("--feed f --jti= --issuer i").unwrap(), NOW).is_err());
+}
+
+#[test]
+fn feeds_are_told_apart() {
+    let file = |path: &str| Ok(Feed::File(PathBuf::from(path)));
+    let nats = |url: &str, stream: &str, subject: &str| {
+        Ok(Feed::Nats { url: url.into(), stream: stream.into(), subject: subject.into() })
+    };
+    assert_eq!(Feed::parse("events.jsonl"), file("events.jsonl"));
+    assert_eq!(Feed::parse("/var/lib/a:b"), file("/var/lib/a:b"));
+    assert_eq!(Feed::parse("file:/var/x"), file("/var/x"));
+    assert_eq!(Feed::parse("file:///var/x"), file("/var/x"));
+    assert_eq!(
+        Feed::parse("nats://127.0.0.1:4222"),
+        nats("nats://127.0.0.1:4222", "CLINCH_REVOCATIONS", "clinch.revocations.plain")
+    );
+    assert_eq!(Feed::parse("nats://h?stream=S&subject=a.b"), nats("nats://h", "S", "a.b"));
+    for wrong in ["file:x", "http://h", "nats://h?subject=a.>", "nats://h?stream=", "nats://h?queue=q"] {
+        assert!(Feed::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_journal_gets_one_line_and_the_report_names_the_event() {
+    let mut name = std::env::temp_dir();
+    name.push(format!("clinch-revoke-{}", id().unwrap()));
+    let arguments = parse(&format!("--feed {} --jti t --issuer i", name.display())).unwrap();
+    assert_eq!(main(&arguments), ExitCode::SUCCESS);
+    let journal = std::fs::read_to_string(&name).unwrap();
+    std::fs::remove_file(&name).unwrap();
+    let event = Event::parse(journal.trim_end().as_bytes()).unwrap();
+    assert_eq!((event.kind, event.value.as_str(), journal.lines().count()), (Kind::Token, "t", 1));
+    let mut out = Vec::new();
+    report(&event, &Feed::File(name), Some(7), true, &mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&json["id"], &json["sequence"]), (&event.id.clone().into(), &7.into()));
+}
+
+#[test]
+fn a_feed_that_can_not_be_written_is_a_failure_not_a_usage_error() {
+    let arguments = parse("--feed /absent/directory/journal --jti t --issuer i").unwrap();
+    assert_eq!(main(&arguments), ExitCode::from(1));
+}

@@ -1,0 +1,86 @@
+//! `listen`: the address, the public origins and the limits.
+
+use super::{Checks, tls};
+use crate::config::file::Listen as Written;
+use crate::config::tree::item;
+use crate::config::words::quoted;
+use crate::config::{Limits, Listen};
+use crate::pop::target_uri::Origin;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The listener; `None` if something in it is at fault.
+pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
+    let address = address(c, "listen.address", &written.address);
+    let public_origins = written.public_origins.as_ref().map(|o| origins(c, o));
+    let tls = written.tls.as_ref().and_then(|t| tls::check(c, t));
+    let limits = limits(c, written);
+    let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
+    Some(Listen {
+        address: address?,
+        public_origins: public_origins?,
+        tls: tls?,
+        limits: limits?,
+        drain: drain?,
+    })
+}
+
+/// A socket address: IP and port, no name that could resolve to something else tomorrow.
+pub(super) fn address(c: &mut Checks<'_>, path: &str, written: &str) -> Option<SocketAddr> {
+    let parsed = written.parse().ok();
+    if parsed.is_none() {
+        c.fault(path, "this is not a socket address")
+            .found(quoted(written))
+            .expected("an IP address and a port, such as 0.0.0.0:8443 or [::]:8443");
+    }
+    parsed
+}
+
+fn origins(c: &mut Checks<'_>, written: &[String]) -> Vec<Origin> {
+    let mut origins: Vec<Origin> = Vec::new();
+    for (at, text) in written.iter().enumerate() {
+        let path = item("listen.public_origins", at);
+        match Origin::parse(text) {
+            Ok(origin) if origins.contains(&origin) => {
+                c.fault(&path, "this origin is in the list twice")
+                    .found(quoted(text))
+                    .expected("each origin once");
+            }
+            Ok(origin) => origins.push(origin),
+            Err(why) => {
+                c.fault(&path, format!("this is not a public origin: {why}"))
+                    .found(quoted(text))
+                    .expected("https://HOST or https://HOST:PORT, nothing after it");
+            }
+        }
+    }
+    origins
+}
+
+fn limits(c: &mut Checks<'_>, written: &Written) -> Option<Limits> {
+    let limits = &written.limits;
+    let path = |key| format!("listen.limits.{key}");
+    let second = Duration::from_secs(1);
+    let header_timeout =
+        c.within(&path("header_timeout"), limits.header_timeout, second, Duration::from_secs(120));
+    let idle_timeout =
+        c.within(&path("idle_timeout"), limits.idle_timeout, second, Duration::from_secs(3600));
+    let bytes = limits.header_bytes.0;
+    if !(LEAST_HEADER..=MOST_HEADER).contains(&bytes) {
+        c.fault(&path("header_bytes"), "out of range")
+            .found(quoted(&limits.header_bytes.to_string()))
+            .expected("a size from 4KiB to 1MiB");
+        return None;
+    }
+    Some(Limits {
+        connections: usize::try_from(limits.connections).ok()?,
+        header_bytes: usize::try_from(bytes).ok()?,
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        in_flight: usize::try_from(limits.in_flight).ok()?,
+    })
+}
+
+/// A token and a proof need about 2 KiB; below this, honest clients are refused.
+const LEAST_HEADER: u64 = 4 << 10;
+const MOST_HEADER: u64 = 1 << 20;

@@ -1,0 +1,186 @@
+//! What the file means: every check that needs more than its shape.
+//!
+//! Each check takes the sound part of one section and gives its checked form, or reports why there is
+//! none. Nothing here stops at the first fault.
+
+pub(super) mod algorithms;
+mod identity;
+mod issuers;
+mod listen;
+mod pem;
+mod revocation;
+mod routes;
+mod telemetry;
+mod tls;
+mod upstream;
+
+use super::file::{File, Span};
+use super::problems::Fault;
+use super::tree::{Node, Value, item, member};
+use super::words::quoted;
+use super::{Config, file};
+use crate::pop::Timestamp;
+use crate::pop::policy::DpopPolicy;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The checks under way: where keys stand, where files are, what time it is, what was found wrong.
+pub(super) struct Checks<'a> {
+    places: HashMap<String, Range<usize>>,
+    base: &'a Path,
+    now: Timestamp,
+    faults: &'a mut Vec<Fault>,
+    warnings: Vec<String>,
+}
+
+/// Checks everything; `None` if there was any fault.
+pub(super) fn all(
+    root: &Node,
+    file: &File,
+    base: &Path,
+    now: Timestamp,
+    faults: &mut Vec<Fault>,
+) -> Option<Config> {
+    let mut places = HashMap::new();
+    index(root, "", &mut places);
+    let mut c = Checks { places, base, now, faults, warnings: Vec::new() };
+    let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
+    let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
+    let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
+    let dpop = dpop(&mut c, &file.dpop);
+    let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
+    let asked = file.listen.as_ref().and_then(|l| l.tls.as_ref()).map(|t| t.client_certificate);
+    let routes = file.routes.as_ref().map(|r| routes::check(&mut c, r, asked));
+    let identity = identity::check(&mut c, &file.identity);
+    let telemetry = telemetry::check(&mut c, &file.telemetry);
+    let admin = telemetry::admin(&mut c, &file.admin, file.listen.as_ref());
+    if !c.faults.is_empty() {
+        return None;
+    }
+    Some(Config {
+        listen: listen??,
+        upstream: upstream?,
+        issuers: issuers??,
+        dpop: dpop?,
+        replay_max_entries: usize::try_from(file.dpop.replay.max_entries).ok()?,
+        revocation: match revocation {
+            Some(revocation) => Some(revocation?),
+            None => None,
+        },
+        routes: routes?,
+        identity,
+        telemetry: telemetry?,
+        admin: admin?,
+        warnings: c.warnings,
+    })
+}
+
+/// RFC 9449 section 11.1: the window is seconds or minutes.
+fn dpop(c: &mut Checks<'_>, written: &file::Dpop) -> Option<DpopPolicy> {
+    let max_age = c.within("dpop.max_age", written.max_age, Duration::from_secs(1), LONGEST_PROOF);
+    let algorithms = algorithms::check(c, "dpop.algorithms", &written.algorithms);
+    let max_future = written.max_future.0;
+    if max_future > written.max_age.0 {
+        let path = "dpop.max_future";
+        c.fault(path, "proofs from the future would be accepted for longer than others")
+            .found(written.max_future.to_string())
+            .expected(format!("at most `dpop.max_age`, {}", written.max_age));
+        return None;
+    }
+    Some(DpopPolicy { algorithms: algorithms?, max_age: max_age?, max_future })
+}
+
+impl Checks<'_> {
+    /// A fault at a key, or at the nearest key above it that is in the file.
+    fn fault(&mut self, path: &str, message: impl Into<String>) -> Builder<'_> {
+        let fault = Fault::new(path, self.place(path), message);
+        Builder { faults: self.faults, fault: Some(fault) }
+    }
+
+    /// Something an operator should know and may well have meant.
+    fn warn(&mut self, path: &str, message: &str) {
+        self.warnings.push(format!("{path}: {message}"));
+    }
+
+    fn place(&self, path: &str) -> Range<usize> {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return place.clone();
+            }
+            let Some(end) = path.rfind(['.', '[']) else { return 0..0 };
+            path = path.get(..end).unwrap_or("");
+        }
+    }
+
+    /// Whether the key, or something below it, already has a fault: then its absence is no second one.
+    fn is_unsound(&self, path: &str) -> bool {
+        let below = |fault: &Fault| {
+            fault.path().strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with(['.', '[']))
+        };
+        self.faults.iter().any(below)
+    }
+
+    /// A path of the file, resolved against it.
+    fn resolve(&self, written: &str) -> PathBuf {
+        self.base.join(written)
+    }
+
+    /// A duration within bounds, both included.
+    fn within(&mut self, path: &str, span: Span, least: Duration, most: Duration) -> Option<Duration> {
+        if (least..=most).contains(&span.0) {
+            return Some(span.0);
+        }
+        self.fault(path, "out of range").found(quoted(&span.to_string())).expected(format!(
+            "a duration from {} to {}",
+            Span(least),
+            Span(most)
+        ));
+        None
+    }
+}
+
+/// Takes the rest of a fault and reports it when dropped.
+struct Builder<'f> {
+    faults: &'f mut Vec<Fault>,
+    fault: Option<Fault>,
+}
+impl Builder<'_> {
+    fn found(mut self, found: impl Into<String>) -> Self {
+        self.fault = self.fault.take().map(|f| f.found(found));
+        self
+    }
+    fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.fault = self.fault.take().map(|f| f.expected(expected));
+        self
+    }
+}
+impl Drop for Builder<'_> {
+    fn drop(&mut self) {
+        self.faults.extend(self.fault.take());
+    }
+}
+
+fn index(node: &Node, path: &str, places: &mut HashMap<String, Range<usize>>) {
+    if !path.is_empty() {
+        places.insert(path.to_owned(), node.place.clone());
+    }
+    match &node.value {
+        Value::Mapping(entries) => {
+            for entry in entries {
+                index(&entry.node, &member(path, &entry.key), places);
+            }
+        }
+        Value::Sequence(items) => {
+            for (at, node) in items.iter().enumerate() {
+                index(node, &item(path, at), places);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Broken => {}
+    }
+}
+
+/// A proof that is older than this is not fresh by anyone's measure.
+const LONGEST_PROOF: Duration = Duration::from_secs(600);

@@ -1,0 +1,154 @@
+//! `routes`: every route says how callers prove possession; none is open by omission.
+
+use super::Checks;
+use crate::config::file::{ClientCertificate, Proof, ProofName, Route as Written};
+use crate::config::tree::{item, member};
+use crate::config::words::quoted;
+use crate::pop::policy::{Access, ProofRule, Requirements, Route, RouteConflict, Routes};
+use http::Method;
+
+/// The routes. `asked`: whether clients are asked for certificates, if that is known.
+pub(super) fn check(c: &mut Checks<'_>, written: &[Written], asked: Option<ClientCertificate>) -> Routes {
+    let mut routes = Routes::default();
+    for (at, one) in written.iter().enumerate() {
+        let path = item("routes", at);
+        let pattern = one.path.as_ref().filter(|p| is_pattern(c, &member(&path, "path"), p));
+        let methods = methods(c, &member(&path, "methods"), &one.methods);
+        let access = access(c, &path, one);
+        reachable(c, &path, &access, asked);
+        let Some(pattern) = pattern else { continue };
+        let route = Route { path: pattern.clone(), methods, access };
+        match routes.add(route) {
+            Ok(()) => {}
+            Err(RouteConflict::Duplicate) => {
+                c.fault(&member(&path, "path"), "another route has this path and one of these methods")
+                    .found(quoted(pattern))
+                    .expected("one route for each path and method");
+            }
+            Err(RouteConflict::Pattern(why)) => {
+                c.fault(&member(&path, "path"), format!("this path can't be used: {why}"))
+                    .found(quoted(pattern))
+                    .expected("segments, {name} for one segment, {*name} at the end for the rest");
+            }
+        }
+    }
+    routes
+}
+
+/// A pattern that some normalised path can match (RFC 3986 section 6.2.2).
+fn is_pattern(c: &mut Checks<'_>, path: &str, pattern: &str) -> bool {
+    let inner = pattern.strip_prefix('/').unwrap_or("");
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let why = if !pattern.starts_with('/') {
+        "a path begins with /"
+    } else if pattern.contains(['?', '#']) {
+        "a path has no query and no fragment"
+    } else if inner.split('/').any(|s| s == "." || s == "..") {
+        "a path has no dot segments"
+    } else if pattern != "/" && inner.split('/').any(str::is_empty) {
+        "a path has no empty segments"
+    } else if pattern.contains(|c: char| !c.is_ascii_graphic() || "\"<>\\^`|".contains(c)) {
+        "a path has only the characters of a URI"
+    } else {
+        return true;
+    };
+    c.fault(path, format!("no request can match this path: {why}"))
+        .found(quoted(pattern))
+        .expected("a path such as /accounts/{id} or /accounts/{*rest}");
+    false
+}
+
+fn methods(c: &mut Checks<'_>, path: &str, written: &[String]) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for (at, name) in written.iter().enumerate() {
+        let path = item(path, at);
+        let token = Method::from_bytes(name.as_bytes()).ok();
+        let upper = !name.bytes().any(|b| b.is_ascii_lowercase());
+        match token.filter(|_| upper) {
+            Some(Method::CONNECT | Method::TRACE) => {
+                c.fault(&path, "this method is never forwarded")
+                    .found(quoted(name))
+                    .expected("another method");
+            }
+            Some(method) if methods.contains(&method) => {
+                c.fault(&path, "this method is in the list twice").found(quoted(name)).expected("each once");
+            }
+            Some(method) => methods.push(method),
+            None => {
+                c.fault(&path, "this is not a method (methods are case-sensitive)")
+                    .found(quoted(name))
+                    .expected("GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS or another in upper case");
+            }
+        }
+    }
+    methods
+}
+
+fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
+    let keys = ["proof", "danger_bearer", "danger_unprotected"];
+    let unsound = keys.iter().any(|key| c.is_unsound(&member(path, key)));
+    if written.danger_unprotected {
+        for (key, there) in [
+            ("proof", written.proof.is_some()),
+            ("danger_bearer", written.danger_bearer),
+            ("scopes", !written.scopes.is_empty()),
+        ] {
+            if there {
+                c.fault(&member(path, key), format!("`{key}` on a route that is open to everyone"))
+                    .found("`danger_unprotected: true`")
+                    .expected("one of the two");
+            }
+        }
+        c.warn(path, "danger_unprotected: everyone is let through, without a token");
+        return Access::Unprotected;
+    }
+    if written.proof.is_none() && !written.danger_bearer && !unsound {
+        c.fault(path, "this route does not say how callers prove possession")
+            .expected("`proof: [dpop]`, `proof: [dpop, mtls]` or `proof: { all: [dpop, mtls] }`");
+    }
+    if written.danger_bearer {
+        c.warn(path, "danger_bearer: unbound tokens are let through, stolen ones too");
+    }
+    scopes(c, &member(path, "scopes"), &written.scopes);
+    Access::Protected(Requirements { proof: rule(c, path, written), scopes: written.scopes.clone() })
+}
+
+fn rule(c: &mut Checks<'_>, path: &str, written: &Written) -> ProofRule {
+    let (names, all): (&[ProofName], bool) = match &written.proof {
+        None => (&[], false),
+        Some(Proof::Any(names)) => (names, false),
+        Some(Proof::All(all)) => (all.all.as_deref().unwrap_or_default(), true),
+    };
+    let has = |name| names.contains(&name);
+    let (dpop, mtls) = (has(ProofName::Dpop), has(ProofName::Mtls));
+    if all && written.danger_bearer {
+        c.fault(&member(path, "danger_bearer"), "both kinds of proof are demanded, and none at all will do")
+            .expected("one of the two");
+    }
+    if names.len() > usize::from(dpop) + usize::from(mtls) {
+        c.fault(&member(path, "proof"), "a kind of proof is in the list twice").expected("each kind once");
+    }
+    ProofRule { dpop, mtls, all: all && dpop && mtls, bearer: written.danger_bearer }
+}
+
+/// RFC 6749 section 3.3
+fn scopes(c: &mut Checks<'_>, path: &str, written: &[String]) {
+    for (at, scope) in written.iter().enumerate() {
+        let sound = |ch: char| ch.is_ascii_graphic() && ch != '"' && ch != '\\';
+        if scope.is_empty() || !scope.chars().all(sound) {
+            c.fault(&item(path, at), "this is not one scope")
+                .found(quoted(scope))
+                .expected("one scope an item");
+        }
+    }
+}
+
+/// A certificate can't be shown where none is asked for.
+fn reachable(c: &mut Checks<'_>, path: &str, access: &Access, asked: Option<ClientCertificate>) {
+    let Access::Protected(demands) = access else { return };
+    if demands.proof.mtls && asked == Some(ClientCertificate::Off) {
+        c.fault(&member(path, "proof"), "no client is asked for a certificate")
+            .found("`listen.tls.client_certificate: off`")
+            .expected("`client_certificate: optional` or `required`, or a proof without mtls");
+    }
+}

@@ -1,0 +1,69 @@
+//! `telemetry` and `admin`: where clinch is watched from.
+
+use super::{Checks, listen};
+use crate::config::file::{Admin, Listen, LogFormat as WrittenFormat, LogLevel, Telemetry as Written};
+use crate::config::words::quoted;
+use crate::config::{LogFormat, Telemetry};
+use http::Uri;
+use std::net::SocketAddr;
+use tracing::level_filters::LevelFilter;
+
+/// Logs and traces; `None` if something is at fault.
+pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> {
+    let otlp = match &written.otlp {
+        Some(url) => Some(endpoint(c, url)?),
+        None => None,
+    };
+    if otlp.is_some() && written.sample == 0.0 {
+        c.warn("telemetry.sample", "0 exports no traces although `otlp` is set");
+    }
+    Some(Telemetry {
+        otlp,
+        sample: written.sample,
+        format: match written.log.format {
+            WrittenFormat::Json => LogFormat::Json,
+            WrittenFormat::Human => LogFormat::Human,
+        },
+        level: match written.log.level {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Trace => LevelFilter::TRACE,
+        },
+    })
+}
+
+fn endpoint(c: &mut Checks<'_>, written: &str) -> Option<Uri> {
+    let uri = written.parse::<Uri>().ok().filter(|uri| {
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        scheme && uri.host().is_some_and(|h| !h.is_empty())
+    });
+    if uri.is_none() {
+        c.fault("telemetry.otlp", "this is not an OTLP/HTTP endpoint")
+            .found(quoted(written))
+            .expected("http://HOST:PORT or https://HOST:PORT");
+    }
+    uri
+}
+
+/// The admin address, away from where requests come in.
+pub(super) fn admin(c: &mut Checks<'_>, written: &Admin, other: Option<&Listen>) -> Option<SocketAddr> {
+    let path = "admin.address";
+    let address = listen::address(c, path, &written.address)?;
+    let same = other.and_then(|l| l.address.parse::<SocketAddr>().ok()).is_some_and(|listen| {
+        let overlap =
+            listen.ip() == address.ip() || listen.ip().is_unspecified() || address.ip().is_unspecified();
+        overlap && listen.port() == address.port() && address.port() != 0
+    });
+    if same {
+        c.fault(path, "this is the address requests come in on")
+            .found(quoted(&written.address))
+            .expected("an address of its own, such as 127.0.0.1:9901");
+        return None;
+    }
+    if !address.ip().is_loopback() {
+        c.warn(path, "metrics and readiness can be seen from other machines");
+    }
+    Some(address)
+}

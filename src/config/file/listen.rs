@@ -1,0 +1,118 @@
+//! `listen` and `upstream` as written.
+
+use super::{Size, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `listen`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Listen {
+    /// The socket address.
+    #[serde(default = "address")]
+    pub(in crate::config) address: String,
+    /// What clients call, such as `https://api.example.com`: the only authorities that are accepted, and
+    /// what `htu` is compared with.
+    #[schemars(required, length(min = 1))]
+    pub(in crate::config) public_origins: Option<Vec<String>>,
+    /// TLS: the server's certificate and what is asked of clients.
+    #[schemars(required)]
+    pub(in crate::config) tls: Option<Tls>,
+    /// The limits.
+    #[serde(default)]
+    pub(in crate::config) limits: Limits,
+    /// How long requests in flight may take after SIGTERM.
+    #[serde(default = "drain")]
+    pub(in crate::config) drain: Span,
+}
+fn address() -> String {
+    "0.0.0.0:8443".to_owned()
+}
+fn drain() -> Span {
+    Span::secs(20)
+}
+
+/// `listen.tls`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Tls {
+    /// The PEM file of the certificate chain, leaf first.
+    #[schemars(required)]
+    pub(in crate::config) certificate: Option<String>,
+    /// The PEM file of the leaf's private key.
+    #[schemars(required)]
+    pub(in crate::config) private_key: Option<String>,
+    /// Whether clients are asked for certificates (RFC 8705).
+    #[serde(default)]
+    pub(in crate::config) client_certificate: ClientCertificate,
+    /// PEM files of the authorities that may issue client certificates.
+    #[serde(default)]
+    pub(in crate::config) client_ca: Vec<String>,
+    /// PEM files of revocation lists for client certificates.
+    #[serde(default)]
+    pub(in crate::config) client_crl: Vec<String>,
+}
+
+/// `listen.tls.client_certificate`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ClientCertificate {
+    /// Never asked for.
+    #[default]
+    Off,
+    /// Asked for; a connection without one is fine, a bad one is not.
+    Optional,
+    /// No connection without one.
+    Required,
+}
+
+/// `listen.limits`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Limits {
+    /// Open connections.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(in crate::config) connections: u64,
+    /// Size of a request's header section, 4KiB to 1MiB.
+    pub(in crate::config) header_bytes: Size,
+    /// Time for the TLS handshake, and then for each header section.
+    pub(in crate::config) header_timeout: Span,
+    /// Time a connection may idle between requests.
+    pub(in crate::config) idle_timeout: Span,
+    /// Requests in flight.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(in crate::config) in_flight: u64,
+}
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            header_bytes: Size(32 << 10),
+            header_timeout: Span::secs(10),
+            idle_timeout: Span::secs(75),
+            in_flight: 2_000,
+        }
+    }
+}
+
+/// `upstream`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Upstream {
+    /// `http://` and a loopback address with its port: this hop is not encrypted (RFC 9700 section 4.13).
+    /// `https://` and `unix://` are not supported yet.
+    pub(in crate::config) url: String,
+    /// Time to connect.
+    pub(in crate::config) connect_timeout: Span,
+    /// Time to the response's header section.
+    pub(in crate::config) response_timeout: Span,
+}
+impl Default for Upstream {
+    fn default() -> Self {
+        Upstream {
+            url: "http://127.0.0.1:8080".to_owned(),
+            connect_timeout: Span::secs(1),
+            response_timeout: Span::secs(60),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The file as written: every key of the contract, its type, its default and its documentation.
+//!
+//! The JSON Schema made of these types is the single source of the file's shape: [`shape`](super::shape)
+//! walks it, `clinch schema` prints it. Keys that a file must have are `Option` here and `required` in
+//! the schema, so that what is sound can be checked although something else is missing.
+//! `x-not-yet` marks what is part of the contract and refused until it works.
+
+mod issuers;
+mod listen;
+mod revocation;
+mod routes;
+mod units;
+
+pub(super) use issuers::{Dpop, Issuer};
+pub(super) use listen::{ClientCertificate, Listen, Tls, Upstream};
+pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
+pub(super) use routes::{Proof, ProofName, Route};
+pub(super) use units::{Size, Span};
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The configuration of clinch, a proof-of-possession sidecar. Relative paths resolve against the file.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "clinch configuration")]
+pub(super) struct File {
+    /// Whether refusals are enforced.
+    #[serde(default)]
+    #[allow(dead_code, reason = "only `enforce` gets past the shape so far")]
+    pub(super) mode: Mode,
+    /// Where requests come in.
+    #[schemars(required)]
+    pub(super) listen: Option<Listen>,
+    /// The service behind clinch.
+    #[serde(default)]
+    pub(super) upstream: Upstream,
+    /// Who may issue access tokens.
+    #[schemars(required, length(min = 1))]
+    pub(super) issuers: Option<Vec<Issuer>>,
+    /// The rules for DPoP proofs (RFC 9449).
+    #[serde(default)]
+    pub(super) dpop: Dpop,
+    /// Where revocations come from. Without this section nothing is ever revoked before it expires.
+    pub(super) revocation: Option<Revocation>,
+    /// The routes; the most specific path wins. No route is open by omission.
+    #[schemars(required, length(min = 1))]
+    pub(super) routes: Option<Vec<Route>>,
+    /// What the service is told about the caller.
+    #[serde(default)]
+    pub(super) identity: Identity,
+    /// Logs and traces.
+    #[serde(default)]
+    pub(super) telemetry: Telemetry,
+    /// The audit log.
+    #[serde(default)]
+    #[allow(dead_code, reason = "nothing in it works yet")]
+    pub(super) audit: Audit,
+    /// Where metrics, /live and /ready are served.
+    #[serde(default)]
+    pub(super) admin: Admin,
+}
+
+/// `mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// Refused requests are refused.
+    #[default]
+    Enforce,
+    /// Nothing is refused for want of proof; every would-be refusal is recorded. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    Observe,
+}
+
+/// `identity`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Identity {
+    /// Extra headers for the service, each with the token claim it carries, such as `x-tenant: tenant`.
+    pub(super) headers: BTreeMap<String, String>,
+    /// A short ES256 JWT that asserts the caller's identity to the service.
+    pub(super) assertion: Assertion,
+    /// Whether the Authorization and DPoP headers reach the service.
+    pub(super) forward_authorization: bool,
+}
+
+/// `identity.assertion`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[allow(dead_code, reason = "nothing in it works yet")]
+pub(super) struct Assertion {
+    /// Whether the assertion is sent. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) enabled: bool,
+    /// The PEM file of its ES256 key. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) key_file: Option<String>,
+    /// How long it is valid. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) lifetime: Span,
+    /// Its `aud`. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) audience: Option<String>,
+}
+impl Default for Assertion {
+    fn default() -> Self {
+        Assertion { enabled: false, key_file: None, lifetime: Span::secs(60), audience: None }
+    }
+}
+
+/// `telemetry`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Telemetry {
+    /// The OTLP/HTTP endpoint for traces, such as `http://127.0.0.1:4318`; null exports none.
+    pub(super) otlp: Option<String>,
+    /// The share of traces that are sampled.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) sample: f64,
+    /// The log on standard output.
+    pub(super) log: Log,
+}
+impl Default for Telemetry {
+    fn default() -> Self {
+        Telemetry { otlp: None, sample: 1.0, log: Log::default() }
+    }
+}
+
+/// `telemetry.log`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// How a line looks.
+    pub(super) format: LogFormat,
+    /// The least severe level that is logged.
+    pub(super) level: LogLevel,
+}
+
+/// `telemetry.log.format`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Human,
+}
+
+/// `telemetry.log.level`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogLevel {
+    /// Only what stops something from working.
+    Error,
+    /// Also what an operator should look at.
+    Warn,
+    /// Also every decision.
+    #[default]
+    Info,
+    /// Also how a decision came about.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// `audit`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[allow(dead_code, reason = "nothing in it works yet")]
+pub(super) struct Audit {
+    /// The file of the hash-chained audit log. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) file: Option<String>,
+    /// The PEM file of the key that signs its checkpoints. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) sign_key_file: Option<String>,
+    /// How often a checkpoint is signed. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(super) checkpoint: Span,
+}
+impl Default for Audit {
+    fn default() -> Self {
+        Audit { file: None, sign_key_file: None, checkpoint: Span::secs(60) }
+    }
+}
+
+/// `admin`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    /// The socket address; keep it on the loopback interface.
+    pub(super) address: String,
+}
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { address: "127.0.0.1:9901".to_owned() }
+    }
+}
+
+/// The JSON Schema (2020-12) of the file.
+pub(super) fn schema() -> serde_json::Value {
+    let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<File>().to_value()
+}

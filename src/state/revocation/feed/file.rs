@@ -1,0 +1,219 @@
+//! The journal: one event a line, appended by anybody who may write the file, tailed here.
+//!
+//! The whole file is applied before the feed is ready; then its length is looked at every few
+//! milliseconds (a `stat` costs a microsecond, works on every file system, and sees replacement as well
+//! as growth). A last line without its newline waits for it. A file that was replaced or got shorter is
+//! read again from its start, which does no harm because events are idempotent. What can't be seen:
+//! a file cut and refilled beyond its former length between two looks; append, or replace by renaming.
+//!
+//! Bad lines stay where they are, in the journal; the log tells at which byte.
+
+use super::{Intake, RETRY_FULL, Taken};
+use crate::pop::Timestamp;
+use crate::state::revocation::event::{Event, MAX_BYTES};
+use anyhow::Context;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+/// A journal being followed, by a thread of its own, until dropped.
+#[derive(Debug)]
+pub(in crate::state::revocation) struct Journal {
+    stop: Arc<AtomicBool>,
+}
+
+impl Journal {
+    /// Creates the file if there is none, so that publishers and readers agree on it, and follows it.
+    pub(super) fn start(path: &Path, intake: Arc<Intake>) -> anyhow::Result<Journal> {
+        if !path.exists() {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .with_context(|| format!("can't create the revocation journal {}", path.display()))?;
+        }
+        File::open(path).with_context(|| format!("can't read the revocation journal {}", path.display()))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let reader = Reader { intake, stop: Arc::clone(&stop), path: path.to_owned() };
+        std::thread::Builder::new().name("clinch-journal".to_owned()).spawn(move || reader.follow())?;
+        Ok(Journal { stop })
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+    }
+}
+
+/// Appends one event, in one write, so that writers in several processes don't mix.
+///
+/// # Errors
+/// Those of the file; also if only a part of the line could be written.
+pub fn append(path: &Path, event: &Event) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let mut line = event.to_json();
+    line.push('\n');
+    if ends_within_a_line(&mut file)? {
+        line.insert(0, '\n');
+    }
+    let written = file.write(line.as_bytes())?;
+    if written < line.len() {
+        return Err(io::Error::new(io::ErrorKind::WriteZero, "only a part of the line was written"));
+    }
+    file.sync_data()
+}
+
+/// Somebody died while writing: what follows must not become a part of that.
+fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+struct Reader {
+    intake: Arc<Intake>,
+    stop: Arc<AtomicBool>,
+    path: PathBuf,
+}
+
+impl Reader {
+    fn follow(self) {
+        let mut tail = Tail::new(self.path.clone());
+        let mut readable = true;
+        while !self.stop.load(Relaxed) {
+            match tail.advance(&mut |line, at| self.apply(line, at)) {
+                Ok(()) if self.stop.load(Relaxed) => return,
+                Ok(()) => {
+                    readable = true;
+                    self.intake.health.heard();
+                }
+                Err(error) => {
+                    self.intake.health.lost();
+                    if std::mem::replace(&mut readable, false) {
+                        tracing::warn!(journal = %self.path.display(), %error, "the revocation journal can't be read");
+                    }
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn apply(&self, line: &[u8], at: u64) {
+        while !self.stop.load(Relaxed) {
+            match self.intake.take(line, Timestamp::from_system(SystemTime::now())) {
+                Taken::Applied => return,
+                Taken::Refused(refusal) => {
+                    let (journal, reason) = (self.path.display(), refusal.reason());
+                    tracing::warn!(%journal, byte = at, reason, "a revocation event was refused");
+                    return;
+                }
+                Taken::Full => std::thread::sleep(RETRY_FULL),
+            }
+        }
+    }
+}
+
+/// A file read line by line as it grows.
+struct Tail {
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+struct Open {
+    file: File,
+    identity: (u64, u64),
+    /// How far the file has been read.
+    offset: u64,
+    /// The beginning of a line whose end has not been written yet.
+    line: Vec<u8>,
+    /// The line was too long and has been handed on; its rest is passed over.
+    passing: bool,
+}
+
+impl Tail {
+    fn new(path: PathBuf) -> Tail {
+        Tail { path, open: None }
+    }
+
+    /// Hands on every line that was completed since, with the offset of its end.
+    fn advance(&mut self, take: &mut dyn FnMut(&[u8], u64)) -> io::Result<()> {
+        let found = fs::metadata(&self.path)?;
+        if let Some(open) = &mut self.open {
+            if open.identity != identity(&found) {
+                open.read(take)?;
+                self.open = None;
+            } else if found.len() < open.offset {
+                self.open = None;
+            } else if found.len() == open.offset {
+                return Ok(());
+            }
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => self.open.insert(Open::new(&self.path)?),
+        };
+        open.read(take)
+    }
+}
+
+impl Open {
+    fn new(path: &Path) -> io::Result<Open> {
+        let file = File::open(path)?;
+        let identity = identity(&file.metadata()?);
+        Ok(Open { file, identity, offset: 0, line: Vec::new(), passing: false })
+    }
+
+    fn read(&mut self, take: &mut dyn FnMut(&[u8], u64)) -> io::Result<()> {
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            let length = match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            for piece in buffer[..length].split_inclusive(|byte| *byte == b'\n') {
+                self.offset += piece.len() as u64;
+                self.piece(piece, take);
+            }
+        }
+    }
+
+    fn piece(&mut self, piece: &[u8], take: &mut dyn FnMut(&[u8], u64)) {
+        let (text, ended) = match piece.strip_suffix(b"\n") {
+            Some(text) => (text, true),
+            None => (piece, false),
+        };
+        if !self.passing {
+            self.line.extend_from_slice(text);
+        }
+        let too_long = self.line.len() > MAX_BYTES;
+        if (ended || too_long) && !self.line.trim_ascii().is_empty() {
+            take(&self.line, self.offset);
+        }
+        if ended || too_long {
+            self.line.clear();
+            self.passing = (self.passing || too_long) && !ended;
+        }
+    }
+}
+
+fn identity(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// The delay that a journal adds to a revocation, at most.
+const LOOK: Duration = Duration::from_millis(4);
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! The tail, against a file that is written to in every unkind way.
+
+use super::*;
+use crate::state::revocation::event::Kind;
+use crate::state::revocation::tests::{Directory, event};
+
+struct Journaled {
+    directory: Directory,
+    tail: Tail,
+}
+
+impl Journaled {
+    fn new() -> Journaled {
+        let directory = Directory::new();
+        let tail = Tail::new(directory.path().join("journal"));
+        Journaled { directory, tail }
+    }
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("journal")
+    }
+    fn write(&self, text: &str) {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path())
+            .and_then(|mut f| f.write_all(text.as_bytes()))
+            .unwrap();
+    }
+    fn lines(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.tail.advance(&mut |line, _| lines.push(String::from_utf8(line.to_vec()).unwrap())).unwrap();
+        lines
+    }
+}
+
+#[test]
+fn a_line_counts_when_its_newline_is_there() {
+    let mut journal = Journaled::new();
+    journal.write("one\ntw");
+    assert_eq!(journal.lines(), ["one"]);
+    assert!(journal.lines().is_empty());
+    journal.write("o\n\n  \nthree\n");
+    assert_eq!(journal.lines(), ["two", "three"]);
+}
+
+#[test]
+fn a_file_that_got_shorter_is_read_again() {
+    let mut journal = Journaled::new();
+    journal.write("one\ntwo\nunfin");
+    assert_eq!(journal.lines(), ["one", "two"]);
+    File::create(journal.path()).unwrap();
+    journal.write("three\n");
+    assert_eq!(journal.lines(), ["three"]);
+}
+
+#[test]
+fn a_replaced_file_is_read_again_after_the_rest_of_the_old_one() {
+    let mut journal = Journaled::new();
+    journal.write("one\n");
+    assert_eq!(journal.lines(), ["one"]);
+    journal.write("late\n");
+    fs::rename(journal.path(), journal.directory.path().join("old")).unwrap();
+    journal.write("one\nnew and longer than what was\n");
+    assert_eq!(journal.lines(), ["late", "one", "new and longer than what was"]);
+}
+
+#[test]
+fn a_missing_file_is_an_error_until_it_is_back() {
+    let mut journal = Journaled::new();
+    assert!(journal.tail.advance(&mut |_, _| ()).is_err());
+    journal.write("one\n");
+    assert_eq!(journal.lines(), ["one"]);
+}
+
+#[test]
+fn a_line_without_end_is_handed_on_once_and_the_next_one_is_whole() {
+    let mut journal = Journaled::new();
+    for _ in 0..5 {
+        journal.write(&"x".repeat(MAX_BYTES));
+    }
+    let lines = journal.lines();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].len() > MAX_BYTES);
+    journal.write("still the same\nnext\n");
+    assert_eq!(journal.lines(), ["next"]);
+}
+
+#[test]
+fn writers_do_not_mix_and_do_not_suffer_from_one_that_died() {
+    let mut journal = Journaled::new();
+    journal.write("{\"id\":\"died whi");
+    let path = journal.path();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let path = &path;
+            scope.spawn(move || {
+                for n in 0..50 {
+                    append(path, &event(Kind::Token, &format!("{writer}/{n}"))).unwrap();
+                }
+            });
+        }
+    });
+    let events: Vec<_> =
+        journal.lines().iter().filter_map(|line| Event::parse(line.as_bytes()).ok()).collect();
+    assert_eq!(events.len(), 200);
+}

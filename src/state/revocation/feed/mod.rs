@@ -1,0 +1,125 @@
+//! Where events come from, and what becomes of each.
+//!
+//! A feed hands bytes to the intake, which reads, judges, counts and applies them. A bad event is
+//! counted, logged with its reason and place (never its content, which may hold anything) and does not
+//! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
+//! until there is room, and the status says so meanwhile.
+
+pub mod file;
+pub mod nats;
+
+use super::event::{Event, Refusal};
+use super::health::Health;
+use super::index::{Full, Index};
+use crate::config;
+use crate::pop::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The one feed, until dropped.
+#[derive(Debug)]
+pub(super) enum Feed {
+    File { _journal: file::Journal },
+    Nats { _follower: nats::Follower },
+}
+
+impl Feed {
+    pub(super) fn start(config: &config::Feed, intake: &Arc<Intake>) -> anyhow::Result<Feed> {
+        let intake = Arc::clone(intake);
+        Ok(match config {
+            config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
+            config::Feed::Nats { url, stream, subject } => {
+                Feed::Nats { _follower: nats::Follower::start(url, stream, subject, intake)? }
+            }
+        })
+    }
+}
+
+/// What became of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It counts from now on, or was over already.
+    Applied,
+    /// It can't be acted on.
+    Refused(Refusal),
+    /// There is no room: to be offered again.
+    Full,
+}
+
+/// What events go through on their way into the index.
+#[derive(Debug)]
+pub(super) struct Intake {
+    pub(super) index: Index,
+    pub(super) health: Health,
+    /// `max_token_lifetime` by issuer.
+    issuers: HashMap<String, Duration>,
+    accept_plain: bool,
+    applied: AtomicU64,
+    refused: [AtomicU64; Refusal::ALL.len()],
+}
+
+impl Intake {
+    pub(super) fn new(config: &config::Revocation, issuers: HashMap<String, Duration>) -> Intake {
+        Intake {
+            index: Index::new(config.max_entries),
+            health: Health::new(config.max_staleness),
+            issuers,
+            accept_plain: config.accept_plain,
+            applied: AtomicU64::new(0),
+            refused: Default::default(),
+        }
+    }
+
+    /// Takes one event.
+    pub(super) fn take(&self, bytes: &[u8], now: Timestamp) -> Taken {
+        match self.apply(bytes, now) {
+            Ok(Ok(())) => {
+                self.applied.fetch_add(1, Relaxed);
+                self.health.set_full(false);
+                Taken::Applied
+            }
+            Ok(Err(Full)) => {
+                self.health.set_full(true);
+                Taken::Full
+            }
+            Err(refusal) => {
+                self.refused[refusal as usize].fetch_add(1, Relaxed);
+                Taken::Refused(refusal)
+            }
+        }
+    }
+
+    fn apply(&self, bytes: &[u8], now: Timestamp) -> Result<Result<(), Full>, Refusal> {
+        let event = Event::parse(bytes)?;
+        if !self.accept_plain {
+            return Err(Refusal::Plain);
+        }
+        let lifetime = self.issuers.get(&event.issuer).ok_or(Refusal::IssuerUnknown)?;
+        let until = event.until.unwrap_or(event.at.plus(*lifetime));
+        if until.plus(LONG_OVER) < now {
+            return Ok(Ok(()));
+        }
+        let claim = (event.kind, event.issuer.as_str(), event.value.as_str());
+        Ok(self.index.revoke(claim, event.at, until, now))
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Relaxed)
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) -> u64 {
+        self.refused[refusal as usize].load(Relaxed)
+    }
+
+    /// The longest life of any token: what a stream must retain.
+    fn longest_lifetime(&self) -> Duration {
+        self.issuers.values().max().copied().unwrap_or_default()
+    }
+}
+
+/// An event in the backlog that ended this long ago is not worth its place.
+const LONG_OVER: Duration = Duration::from_secs(300);
+/// How often a feed offers an event again for which there was no room.
+const RETRY_FULL: Duration = Duration::from_millis(100);

@@ -1,0 +1,180 @@
+//! Events from a NATS JetStream stream: all that it retains, then each as it is published.
+//!
+//! Every replica reads the whole stream with an ephemeral push consumer of its own; there is no queue
+//! group, so every replica sees every event (ATTACKS RV-027). The feed has caught up when all that was
+//! pending on subscription has been applied. One session follows one consumer on one connection; at the
+//! first doubt (connection lost, silence, a gap in the consumer's sequence) it ends and the next one
+//! begins behind the last event applied. Idle heartbeats are the signs of life between events.
+//!
+//! A bad event is also published to [`REJECTED`], best effort, for whoever mends it.
+
+mod session;
+
+use super::Intake;
+use crate::state::revocation::event::Event;
+use anyhow::Context;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{ConnectOptions, ServerAddr};
+use session::{Ended, Position, Session};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A stream being followed until dropped.
+#[derive(Debug)]
+pub(in crate::state::revocation) struct Follower {
+    task: tokio::task::AbortHandle,
+}
+
+impl Follower {
+    /// Follows the stream; a server that can't be reached is tried again for ever.
+    pub(super) fn start(
+        url: &str,
+        stream: &str,
+        subject: &str,
+        intake: Arc<Intake>,
+    ) -> anyhow::Result<Follower> {
+        let (address, options) = options(url)?;
+        let source = Source { stream: stream.to_owned(), subject: subject.to_owned(), intake };
+        Ok(Follower { task: tokio::spawn(source.follow(address, options)).abort_handle() })
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Publishes one event and waits until the stream has it. Returns its sequence in the stream.
+///
+/// # Errors
+/// No server, no such stream behind the subject, or no acknowledgement.
+pub async fn publish(url: &str, stream: &str, subject: &str, event: &Event) -> anyhow::Result<u64> {
+    let (address, options) = options(url)?;
+    let server = format!("{}:{}", address.host(), address.port());
+    let client =
+        options.connect(address).await.with_context(|| format!("can't connect to NATS at {server}"))?;
+    let message =
+        PublishMessage::build().payload(event.to_json().into()).message_id(&event.id).expected_stream(stream);
+    let jetstream = async_nats::jetstream::new(client);
+    let sent = jetstream.send_publish(subject.to_owned(), message).await;
+    let acknowledged = match sent {
+        Ok(acknowledgement) => acknowledgement.await,
+        Err(error) => Err(error),
+    };
+    let acknowledged =
+        acknowledged.with_context(|| format!("the stream {stream} did not take an event on {subject}"))?;
+    Ok(acknowledged.sequence)
+}
+
+/// Reads `nats://[user:password@]host[:port]` or `tls://…`. The address is never shown with its password.
+fn options(url: &str) -> anyhow::Result<(ServerAddr, ConnectOptions)> {
+    let address: ServerAddr =
+        url.parse().ok().context("the feed's url is not an address of a NATS server")?;
+    let mut options = ConnectOptions::new()
+        .name("clinch")
+        .connection_timeout(PATIENCE)
+        .request_timeout(Some(PATIENCE))
+        .reconnect_delay_callback(|attempts| backoff(attempts.saturating_sub(1)));
+    if let (Some(user), Some(password)) = (address.username(), address.password()) {
+        options = options.user_and_password(user.to_owned(), password.to_owned());
+    }
+    Ok((address, options))
+}
+
+/// 0, 20, 40, 80 ... milliseconds, at most one second.
+fn backoff(failures: usize) -> Duration {
+    match u32::try_from(failures) {
+        Ok(0) => Duration::ZERO,
+        Ok(failures) => Duration::from_millis(10 << failures.min(7)).min(Duration::from_secs(1)),
+        Err(_) => Duration::from_secs(1),
+    }
+}
+
+/// What is followed, and where events go.
+struct Source {
+    stream: String,
+    subject: String,
+    intake: Arc<Intake>,
+}
+
+impl Source {
+    async fn follow(self, address: ServerAddr, options: ConnectOptions) {
+        let (connections, mut connected) = watch::channel(Connection { up: false, count: 0 });
+        let connections = Arc::new(connections);
+        let options = options.retry_on_initial_connect().event_callback(move |event| {
+            let connections = Arc::clone(&connections);
+            async move { note(&connections, &event) }
+        });
+        let client = match options.connect(address).await {
+            Ok(client) => client,
+            Err(error) => {
+                // With retries on the initial connect this is a fault of the options, not of the network.
+                tracing::error!(%error, "the revocation feed can't be started");
+                return;
+            }
+        };
+        let mut position = Position::default();
+        let mut failures = 0;
+        let mut told = String::new();
+        loop {
+            let Ok(connection) = connected.wait_for(|connection| connection.up).await.map(|c| *c) else {
+                return;
+            };
+            let session = Session { source: &self, client: &client, position: &mut position };
+            let ended = tokio::select! {
+                ended = session.run() => ended,
+                _ = connected.wait_for(|now| *now != connection) => Ended::ConnectionLost,
+            };
+            self.intake.health.lost();
+            failures = if position.take_caught_up() { 0 } else { failures + 1 };
+            tell(&ended, &mut told, failures);
+            tokio::time::sleep(backoff(failures)).await;
+        }
+    }
+}
+
+/// Which connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Connection {
+    up: bool,
+    count: u64,
+}
+
+fn note(connections: &watch::Sender<Connection>, event: &async_nats::Event) {
+    use async_nats::Event;
+    match event {
+        Event::Connected => connections.send_modify(|c| *c = Connection { up: true, count: c.count + 1 }),
+        Event::Disconnected | Event::Closed => connections.send_modify(|c| c.up = false),
+        Event::LameDuckMode
+        | Event::Draining
+        | Event::SlowConsumer(_)
+        | Event::ServerError(_)
+        | Event::ClientError(_) => {
+            tracing::debug!(%event, "NATS");
+        }
+    }
+}
+
+/// One line for each new trouble, not one for each attempt.
+fn tell(ended: &Ended, told: &mut String, failures: usize) {
+    let trouble = ended.to_string();
+    if failures == 0 || *told != trouble {
+        tracing::warn!(%trouble, "the revocation feed is interrupted and tries again");
+        *told = trouble;
+    }
+}
+
+/// Where bad events are kept aside. Events on this subject are never read, so they can't come round again.
+pub const REJECTED: &str = "clinch.revocations.rejected";
+/// The stream when none is named.
+pub const DEFAULT_STREAM: &str = "CLINCH_REVOCATIONS";
+/// The subject of plain events when none is named.
+pub const DEFAULT_SUBJECT: &str = "clinch.revocations.plain";
+/// For a connection or an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+#[path = "nats_tests.rs"]
+mod tests;

@@ -1,0 +1,241 @@
+//! One consumer on one connection, from its creation to the first doubt about it.
+
+use super::super::{Intake, RETRY_FULL, Taken};
+use super::{REJECTED, Source};
+use crate::pop::Timestamp;
+use crate::state::revocation::event::Refusal;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, ErrorCode, stream};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
+use futures_util::StreamExt;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// How far the stream has been applied; outlives sessions.
+#[derive(Debug, Default)]
+pub(super) struct Position {
+    /// When the stream was created: another time means another stream, to be read from its start.
+    stream: Option<String>,
+    /// The stream sequence of the last event applied.
+    sequence: u64,
+    caught_up: bool,
+    /// Whether this process has ever caught up: what comes from then on is news.
+    live: bool,
+}
+
+impl Position {
+    /// Whether a session has caught up since this was last asked.
+    pub(super) fn take_caught_up(&mut self) -> bool {
+        std::mem::take(&mut self.caught_up)
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    ConnectionLost,
+    Silent,
+    Gap,
+    Consumer(String),
+    Stream(String),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::ConnectionLost => f.write_str("the connection to NATS was lost"),
+            Ended::Silent => f.write_str("NATS sent no heartbeat"),
+            Ended::Gap => f.write_str("NATS skipped an event"),
+            Ended::Consumer(why) => write!(f, "the stream can't be read: {why}"),
+            Ended::Stream(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+/// A session about to run.
+pub(super) struct Session<'a> {
+    pub(super) source: &'a Source,
+    pub(super) client: &'a Client,
+    pub(super) position: &'a mut Position,
+}
+
+impl Session<'_> {
+    /// Runs until there is a doubt.
+    pub(super) async fn run(mut self) -> Ended {
+        match self.follow().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let context = jetstream::new(self.client.clone());
+        let stream = self.stream(&context).await?;
+        self.place(stream.cached_info());
+        let inbox = self.client.new_inbox();
+        let cannot = |error: &dyn fmt::Display| Ended::Consumer(error.to_string());
+        let mut messages = self.client.subscribe(inbox.clone()).await.map_err(|e| cannot(&e))?;
+        let consumer = stream.create_consumer(self.consumer(inbox)).await.map_err(|e| cannot(&e))?;
+        let info = consumer.cached_info();
+        // What was delivered before this answer was written no longer counts as pending.
+        let backlog = info.delivered.consumer_sequence + info.num_pending;
+        let mut delivered = 0;
+        loop {
+            if delivered >= backlog {
+                (self.position.caught_up, self.position.live) = (true, true);
+                self.intake().health.heard();
+            }
+            let message = next(&mut messages, 3 * self.intake().health.heartbeat()).await?;
+            match message.status {
+                Some(StatusCode::IDLE_HEARTBEAT) => self.heartbeat(&message, delivered).await?,
+                Some(status) => return Err(cannot(&status)),
+                None => {
+                    let message = jetstream::Message { message, context: context.clone() };
+                    let info = message.info().map_err(|e| cannot(&e))?;
+                    if info.consumer_sequence != delivered + 1 {
+                        return Err(Ended::Gap);
+                    }
+                    delivered = info.consumer_sequence;
+                    let sequence = info.stream_sequence;
+                    self.apply(&message.message, sequence).await;
+                }
+            }
+        }
+    }
+
+    /// The stream; made once if there is none, so that a first deployment needs no separate step.
+    async fn stream(&self, context: &jetstream::Context) -> Result<stream::Stream, Ended> {
+        let name = &self.source.stream;
+        let error = match context.get_stream(name).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        match error.kind() {
+            GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND => (),
+            GetStreamErrorKind::JetStream(_)
+            | GetStreamErrorKind::Request
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::InvalidStreamName => {
+                return Err(Ended::Stream(format!("the stream {name} can't be looked up: {error}")));
+            }
+        }
+        if self.position.stream.is_some() {
+            // What it held may be lost: to go on with an empty one would admit what was revoked.
+            return Err(Ended::Stream(format!("the stream {name} has disappeared")));
+        }
+        let made = context.create_stream(self.new_stream()).await;
+        made.map_err(|error| {
+            Ended::Stream(format!("the stream {name} is missing and can't be created: {error}"))
+        })
+    }
+
+    fn new_stream(&self) -> stream::Config {
+        stream::Config {
+            name: self.source.stream.clone(),
+            subjects: vec![self.source.subject.clone()],
+            description: Some("revoked access tokens, for clinch".to_owned()),
+            max_age: self.intake().longest_lifetime() + RETENTION_SLACK,
+            ..stream::Config::default()
+        }
+    }
+
+    /// Goes back to the start if this is not the stream that was read before.
+    fn place(&mut self, info: &stream::Info) {
+        let created = Some(info.created.to_string());
+        if self.position.stream != created || info.state.last_sequence < self.position.sequence {
+            self.position.sequence = 0;
+            self.position.stream = created;
+        }
+    }
+
+    fn consumer(&self, inbox: String) -> push::Config {
+        let start_sequence = self.position.sequence + 1;
+        push::Config {
+            deliver_subject: inbox,
+            deliver_policy: match self.position.sequence {
+                0 => DeliverPolicy::All,
+                _ => DeliverPolicy::ByStartSequence { start_sequence },
+            },
+            ack_policy: AckPolicy::None,
+            max_deliver: 1,
+            filter_subject: self.source.subject.clone(),
+            flow_control: true,
+            idle_heartbeat: self.intake().health.heartbeat(),
+            inactive_threshold: Duration::from_secs(30),
+            memory_storage: true,
+            num_replicas: 1,
+            ..push::Config::default()
+        }
+    }
+
+    /// A heartbeat names the last event sent: if that is not the last one received, one was lost.
+    async fn heartbeat(&self, message: &Message, delivered: u64) -> Result<(), Ended> {
+        let header = |name: &str| message.headers.as_ref().and_then(|h| h.get_last(name));
+        if let Some(subject) = &message.reply {
+            return self.resume(subject.clone()).await;
+        }
+        if let Some(subject) = header("Nats-Consumer-Stalled") {
+            self.resume(Subject::from(subject.as_str())).await?;
+        }
+        match header("Nats-Last-Consumer").map(|last| last.as_str().parse() == Ok(delivered)) {
+            Some(false) => Err(Ended::Gap),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// Answers flow control: everything sent so far has been dealt with.
+    async fn resume(&self, subject: Subject) -> Result<(), Ended> {
+        self.client.publish(subject, Default::default()).await.map_err(|_| Ended::ConnectionLost)
+    }
+
+    /// Applies one event, and waits with it if there is no room.
+    async fn apply(&mut self, message: &Message, sequence: u64) {
+        while message.subject.as_str() != REJECTED && sequence > self.position.sequence {
+            match self.intake().take(&message.payload, Timestamp::from_system(SystemTime::now())) {
+                Taken::Applied => break,
+                Taken::Refused(refusal) => {
+                    let reason = refusal.reason();
+                    tracing::warn!(
+                        stream = self.source.stream,
+                        sequence,
+                        reason,
+                        "a revocation event was refused"
+                    );
+                    // Those of the backlog at start were kept aside by whoever was here when they came.
+                    if self.position.live {
+                        self.set_aside(message, sequence, refusal).await;
+                    }
+                    break;
+                }
+                Taken::Full => tokio::time::sleep(RETRY_FULL).await,
+            }
+        }
+        self.position.sequence = self.position.sequence.max(sequence);
+    }
+
+    /// Every replica does this; the message id makes one of them.
+    async fn set_aside(&self, message: &Message, sequence: u64, refusal: Refusal) {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", format!("rejected-{}-{sequence}", self.source.stream));
+        headers.insert("Clinch-Sequence", sequence.to_string());
+        headers.insert("Clinch-Subject", message.subject.as_str());
+        headers.insert("Clinch-Reason", refusal.reason());
+        let _ = self.client.publish_with_headers(REJECTED, headers, message.payload.clone()).await;
+    }
+
+    fn intake(&self) -> &Intake {
+        &self.source.intake
+    }
+}
+
+async fn next(messages: &mut Subscriber, patience: Duration) -> Result<Message, Ended> {
+    match tokio::time::timeout(patience, messages.next()).await {
+        Ok(Some(message)) => Ok(message),
+        Ok(None) => Err(Ended::ConnectionLost),
+        Err(_) => Err(Ended::Silent),
+    }
+}
+
+/// A stream made here keeps events longer than any token lives: clocks differ, tokens may be issued late.
+const RETENTION_SLACK: Duration = Duration::from_secs(600);

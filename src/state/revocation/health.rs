@@ -1,0 +1,88 @@
+//! Whether the feed can be believed right now.
+//!
+//! Decides what [`FeedStatus`] is, from what a feed reports about itself, by the monotonic clock. A feed
+//! reports a word only when it has handed on everything that came before it: while it catches up, be it
+//! at start or after an outage, it is silent.
+
+use super::FeedStatus;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// The state of the one feed.
+#[derive(Debug)]
+pub(super) struct Health {
+    epoch: Instant,
+    max_staleness: Duration,
+    /// Milliseconds from `epoch` to the last word.
+    last_word: AtomicU64,
+    caught_up: watch::Sender<bool>,
+    connected: AtomicBool,
+    full: AtomicBool,
+}
+
+impl Health {
+    pub(super) fn new(max_staleness: Duration) -> Health {
+        Health {
+            epoch: Instant::now(),
+            max_staleness,
+            last_word: AtomicU64::new(0),
+            caught_up: watch::Sender::new(false),
+            connected: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+        }
+    }
+
+    /// A sign of life from a feed that has handed on all it had.
+    pub(super) fn heard(&self) {
+        self.last_word.store(self.running(), Relaxed);
+        self.connected.store(true, Relaxed);
+        if !*self.caught_up.borrow() {
+            self.caught_up.send_replace(true);
+        }
+    }
+
+    /// The connection is gone, or the journal can't be read.
+    pub(super) fn lost(&self) {
+        self.connected.store(false, Relaxed);
+    }
+
+    /// Whether an event waits because the index has no room.
+    pub(super) fn set_full(&self, full: bool) {
+        self.full.store(full, Relaxed);
+    }
+
+    pub(super) fn status(&self) -> FeedStatus {
+        if !*self.caught_up.borrow() {
+            FeedStatus::CatchingUp
+        } else if self.full.load(Relaxed) {
+            FeedStatus::Full
+        } else if self.silence() > self.max_staleness {
+            FeedStatus::Stale
+        } else if self.connected.load(Relaxed) {
+            FeedStatus::Current
+        } else {
+            FeedStatus::Reconnecting
+        }
+    }
+
+    /// How often a feed should give a sign of life, at least.
+    pub(super) fn heartbeat(&self) -> Duration {
+        (self.max_staleness / 4).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    }
+
+    /// How long ago the last word came.
+    pub(super) fn silence(&self) -> Duration {
+        Duration::from_millis(self.running().saturating_sub(self.last_word.load(Relaxed)))
+    }
+
+    /// Waits until the backlog has been applied for the first time.
+    pub(super) async fn ready(&self) {
+        // The sender is our own, so the wait can't fail.
+        let _ = self.caught_up.subscribe().wait_for(|caught_up| *caught_up).await;
+    }
+
+    fn running(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

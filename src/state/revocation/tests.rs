@@ -1,0 +1,267 @@
+//! The whole of revocation on a journal; and the pieces that its other tests share.
+
+use super::event::Event;
+use super::feed::{Taken, file};
+use super::*;
+use crate::pop::access_token::Expected;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub(super) const ISSUER: &str = "https://as.example.com";
+
+/// A directory that goes when the test ends.
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new() -> Directory {
+        let mut id = [0; 8];
+        aws_lc_rs::rand::fill(&mut id).unwrap();
+        let path = std::env::temp_dir().join(format!("clinch-test-{:016x}", u64::from_ne_bytes(id)));
+        std::fs::create_dir(&path).unwrap();
+        Directory(path)
+    }
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}
+
+pub(super) fn event(kind: Kind, value: &str) -> Event {
+    Event {
+        id: format!("event-{value}"),
+        issuer: ISSUER.to_owned(),
+        kind,
+        value: value.to_owned(),
+        at: now(),
+        until: None,
+    }
+}
+
+pub(super) fn config(feed: config::Feed) -> config::Revocation {
+    config::Revocation {
+        feed,
+        accept_plain: true,
+        max_staleness: Duration::from_secs(30),
+        on_stale: OnStale::Deny,
+        max_entries: 10_000,
+    }
+}
+
+pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocations>> {
+    let issuer = config::Issuer {
+        expected: Arc::new(Expected {
+            issuer: ISSUER.into(),
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            token_types: Vec::new(),
+            max_lifetime: Duration::from_secs(3600),
+        }),
+        jwks_uri: None,
+        ca: Vec::new(),
+        jwks_refresh: Duration::from_secs(300),
+        jwks_cooldown: Duration::from_secs(10),
+        jwks_max_stale: Duration::from_secs(3600),
+    };
+    Revocations::start(Some(config), &[issuer])
+}
+
+/// What becomes of a token of `alice` with this `jti`, issued a minute ago.
+pub(super) fn admits(revocations: &Revocations, jti: &str) -> Result<(), Denial> {
+    let issued = Timestamp::from_secs(now().as_secs() - 60);
+    revocations.admits(ISSUER, "alice", jti, issued)
+}
+
+/// Waits until it holds; how long that took.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(20), "never came: {what}");
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+    started.elapsed()
+}
+
+pub(super) async fn ready(revocations: &Revocations) {
+    tokio::time::timeout(Duration::from_secs(20), revocations.ready()).await.expect("the feed catches up");
+}
+
+fn journal(directory: &Directory) -> PathBuf {
+    directory.path().join("revocations.jsonl")
+}
+
+fn on_journal(directory: &Directory) -> config::Revocation {
+    config(config::Feed::File { path: journal(directory) })
+}
+
+fn refused(revocations: &Revocations) -> u64 {
+    revocations.refused().map(|(_, count)| count).sum()
+}
+
+#[tokio::test]
+async fn without_a_feed_nothing_is_revoked() {
+    let revocations = Revocations::start(None, &[]).unwrap();
+    assert_eq!(revocations.status(), FeedStatus::Off);
+    revocations.ready().await;
+    assert_eq!(admits(&revocations, "t"), Ok(()));
+}
+
+#[tokio::test]
+async fn the_backlog_counts_before_ready_and_a_new_line_within_milliseconds() {
+    let directory = Directory::new();
+    for n in 0..500 {
+        let line = event(Kind::Token, &n.to_string()).to_json() + "\n";
+        let mut file =
+            std::fs::OpenOptions::new().create(true).append(true).open(journal(&directory)).unwrap();
+        std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
+    }
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    assert_eq!((revocations.entries(), revocations.status()), (500, FeedStatus::Current));
+    assert_eq!(admits(&revocations, "499"), Err(Denial::TokenRevoked));
+    assert_eq!(admits(&revocations, "500"), Ok(()));
+    file::append(&journal(&directory), &event(Kind::Token, "500")).unwrap();
+    let delay = until("the event", || admits(&revocations, "500").is_err()).await;
+    assert!(delay < Duration::from_millis(500), "{delay:?}");
+}
+
+#[tokio::test]
+async fn a_missing_journal_is_made_and_a_missing_directory_is_a_fault() {
+    let directory = Directory::new();
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    assert!(journal(&directory).exists());
+    let path = directory.path().join("absent/revocations.jsonl");
+    assert!(start(&config(config::Feed::File { path })).is_err());
+}
+
+#[tokio::test]
+async fn a_revoked_subject_may_come_back_with_a_new_token() {
+    let directory = Directory::new();
+    file::append(&journal(&directory), &event(Kind::Subject, "alice")).unwrap();
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    let judged =
+        |sub, after: i64| revocations.admits(ISSUER, sub, "t", Timestamp::from_secs(now().as_secs() + after));
+    assert_eq!(judged("alice", -60), Err(Denial::TokenRevoked));
+    assert_eq!(judged("alice", 60), Ok(()));
+    assert_eq!(judged("bob", -60), Ok(()));
+}
+
+#[tokio::test]
+async fn bad_events_are_counted_by_reason_and_stop_nothing() {
+    let directory = Directory::new();
+    let mut other = event(Kind::Token, "x");
+    other.issuer = "https://other".to_owned();
+    let lines = [
+        "not json",
+        "",
+        r#"{"id":"1","iss":"https://as.example.com","revoke":{"sid":"s"},"at":1}"#,
+        &other.to_json(),
+        &format!("{{\"id\":\"{}\"}}", "x".repeat(200_000)),
+        &event(Kind::Token, "good").to_json(),
+        "",
+    ];
+    std::fs::write(journal(&directory), lines.join("\n")).unwrap();
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    assert_eq!(admits(&revocations, "good"), Err(Denial::TokenRevoked));
+    let count = |reason| revocations.refused().find(|(r, _)| *r == reason).unwrap().1;
+    assert_eq!(count("not a JSON object"), 1);
+    assert_eq!(count("not supported yet"), 1);
+    assert_eq!(count("iss is not a configured issuer"), 1);
+    assert_eq!(count("too long"), 1);
+    assert_eq!((refused(&revocations), revocations.applied()), (4, 1));
+}
+
+#[tokio::test]
+async fn plain_events_are_refused_where_only_signed_ones_count() {
+    let directory = Directory::new();
+    file::append(&journal(&directory), &event(Kind::Token, "t")).unwrap();
+    let config = config::Revocation { accept_plain: false, ..on_journal(&directory) };
+    let revocations = start(&config).unwrap();
+    ready(&revocations).await;
+    assert_eq!((admits(&revocations, "t"), refused(&revocations)), (Ok(()), 1));
+}
+
+#[tokio::test]
+async fn a_journal_that_vanishes_makes_the_feed_stale_and_heals_when_it_is_back() {
+    let directory = Directory::new();
+    for (on_stale, verdict) in [(OnStale::Deny, Err(Denial::RevocationsStale)), (OnStale::Allow, Ok(()))] {
+        let config = config::Revocation {
+            max_staleness: Duration::from_millis(100),
+            on_stale,
+            ..on_journal(&directory)
+        };
+        let revocations = start(&config).unwrap();
+        ready(&revocations).await;
+        std::fs::remove_file(journal(&directory)).unwrap();
+        until("stale", || revocations.status() == FeedStatus::Stale).await;
+        assert_eq!(admits(&revocations, "t"), verdict);
+        file::append(&journal(&directory), &event(Kind::Token, "t")).unwrap();
+        until("current", || revocations.status() == FeedStatus::Current).await;
+        assert_eq!(admits(&revocations, "t"), Err(Denial::TokenRevoked));
+        std::fs::remove_file(journal(&directory)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
+    let directory = Directory::new();
+    let config = config::Revocation { max_entries: 1, ..on_journal(&directory) };
+    let revocations = start(&config).unwrap();
+    ready(&revocations).await;
+    file::append(&journal(&directory), &event(Kind::Token, "a")).unwrap();
+    file::append(&journal(&directory), &event(Kind::Token, "b")).unwrap();
+    until("full", || revocations.status() == FeedStatus::Full).await;
+    assert_eq!(admits(&revocations, "c"), Err(Denial::RevocationsStale));
+    assert_eq!(revocations.entries(), 1);
+}
+
+#[test]
+fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    let nobody =
+        config::Feed::Nats { url: "nats://127.0.0.1:1".into(), stream: "S".into(), subject: "s.>".into() };
+    let revocations = start(&config::Revocation { on_stale: OnStale::Allow, ..config(nobody) }).unwrap();
+    assert_eq!(revocations.status(), FeedStatus::CatchingUp);
+    assert_eq!(admits(&revocations, "t"), Err(Denial::RevocationsStale));
+}
+
+#[tokio::test]
+async fn an_event_that_is_long_over_takes_no_place() {
+    let intake = Intake::new(
+        &config(config::Feed::File { path: PathBuf::new() }),
+        [(ISSUER.to_owned(), Duration::from_secs(3600))].into(),
+    );
+    let mut event = event(Kind::Token, "t");
+    event.at = Timestamp::from_secs(now().as_secs() - 4000);
+    assert_eq!(intake.take(event.to_json().as_bytes(), now()), Taken::Applied);
+    assert_eq!(intake.index.len(), 0);
+}
+
+#[tokio::test]
+async fn a_verified_request_is_judged_by_its_token() {
+    use crate::pop::forge::{self, DPOP_ONLY, NOW, URL};
+    let directory = Directory::new();
+    let revocations = start(&on_journal(&directory)).unwrap();
+    ready(&revocations).await;
+    let jwt = forge::token(|_, claims| claims["sub"] = "carol".into());
+    let (authorization, proof) = (format!("DPoP {jwt}"), forge::proof(&jwt, |_, _| ()));
+    let parts = forge::parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
+    let check = || revocations.check(forge::verdict(DPOP_ONLY, &parts, None).unwrap(), NOW).map(|_| ());
+    file::append(&journal(&directory), &event(Kind::Subject, "dave")).unwrap();
+    until("dave", || revocations.entries() == 1).await;
+    assert_eq!(check(), Ok(()));
+    file::append(&journal(&directory), &event(Kind::Subject, "carol")).unwrap();
+    until("carol", || check() == Err(Denial::TokenRevoked)).await;
+}

@@ -1,0 +1,68 @@
+//! Random trace and span ids. They are no secrets: fast, seeded once per thread by the system's generator.
+
+use std::cell::Cell;
+
+/// A random id; never all zero, which the standard forbids.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut id = [0; N];
+    for chunk in id.chunks_mut(8) {
+        chunk.copy_from_slice(&next().to_le_bytes()[..chunk.len()]);
+    }
+    if id == [0; N] { random() } else { id }
+}
+
+/// True in this share of calls, 0 to 1.
+pub(super) fn chance(share: f64) -> bool {
+    // 53 bits make every double in [0, 1) equally likely.
+    share >= 1.0 || ((next() >> 11) as f64) / ((1_u64 << 53) as f64) < share
+}
+
+/// xoshiro256++ (Blackman and Vigna).
+fn next() -> u64 {
+    STATE.with(|state| {
+        let [mut a, mut b, mut c, mut d] = state.get();
+        let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
+        let shifted = b << 17;
+        c ^= a;
+        d ^= b;
+        b ^= c;
+        a ^= d;
+        c ^= shifted;
+        d = d.rotate_left(45);
+        state.set([a, b, c, d]);
+        result
+    })
+}
+
+fn seed() -> [u64; 4] {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's generator works: TLS needs it before any request");
+    std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|j| bytes[i * 8 + j])))
+}
+
+thread_local! {
+    static STATE: Cell<[u64; 4]> = Cell::new(seed());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_differ_also_between_threads() {
+        let ids = || (0..1000).map(|_| random::<16>()).collect::<Vec<_>>();
+        let other = std::thread::spawn(ids).join().unwrap();
+        let all: HashSet<_> = ids().into_iter().chain(other).collect();
+        assert_eq!(all.len(), 2000);
+        assert!(!all.contains(&[0; 16]));
+    }
+
+    #[test]
+    fn chance_keeps_its_share() {
+        assert!((0..1000).all(|_| chance(1.0)));
+        assert!(!(0..1000).any(|_| chance(0.0)));
+        let hits = (0..10_000).filter(|_| chance(0.25)).count();
+        assert!((2000..3000).contains(&hits), "{hits}");
+    }
+}

@@ -1,0 +1,231 @@
+//! Every metric there is, its name written once, in OpenMetrics text.
+//!
+//! Labels come from the configuration and from closed tables, never from a request, so their number is
+//! bounded. Handles are cheap clones; the request path finds its counters without building a label.
+
+use super::logs;
+use super::requests::Requests;
+use crate::pop::Denial;
+use http::StatusCode;
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Handles to every metric that other modules move.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Open connections.
+    pub connections: Gauge,
+    /// Requests between their head and the head of their response; moved by the request's span.
+    pub in_flight: Gauge,
+    /// Access tokens whose signature had been verified before.
+    pub token_cache_hits: Counter,
+    /// Access tokens whose signature had to be verified.
+    pub token_cache_misses: Counter,
+    /// Proofs in the replay memory.
+    pub replay_entries: Gauge,
+    /// Entries of the revocation index.
+    pub revocation_entries: Gauge,
+    revocation_events: Family<Label, Counter>,
+    revocation_rejected: Family<Label, Counter>,
+    feed_state: Family<Label, Gauge>,
+    jwks_fetches: Family<FetchLabels, Counter>,
+    jwks_age: Family<IssuerLabel, Age>,
+    span_exports: Family<Label, Counter>,
+    decision_seconds: Histogram,
+    upstream_seconds: Histogram,
+    responses: [Counter; CLASSES.len()],
+    requests: Arc<Requests>,
+}
+
+impl Metrics {
+    /// All metrics at zero, and the registry that renders them.
+    pub(super) fn new() -> (Metrics, Registry) {
+        let mut registry = Registry::with_prefix("clinch");
+        let all = &mut registry;
+        all.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        all.register("start_time_seconds", "When it started, in seconds since 1970", started());
+        let requests = Arc::new(Requests::default());
+        all.register("requests", "Requests decided", requests.family());
+        let decision_seconds = histogram(all, "decision_seconds", "Time to a decision", &DECISION_BUCKETS);
+        let answers: Family<Label, Counter> = family(all, "responses", "Responses by class of status");
+        let responses = CLASSES.map(|class| answers.get_or_create_owned(&[("code", class)]));
+        let help = "Time to the head of the service's response";
+        let upstream_seconds = histogram(all, "upstream_seconds", help, &UPSTREAM_BUCKETS);
+        let metrics = Metrics {
+            connections: register(all, "connections", "Open connections"),
+            in_flight: register(all, "in_flight", "Requests in flight"),
+            token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
+            token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
+            replay_entries: register(all, "replay_entries", "Proofs remembered"),
+            revocation_entries: register(all, "revocation_entries", "Revocations remembered"),
+            revocation_events: family(all, "revocation_events", "Revocation events by what became of them"),
+            revocation_rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
+            feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
+            jwks_age: family(all, "jwks_age_seconds", "Time since an issuer's keys were fetched"),
+            span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
+            decision_seconds,
+            upstream_seconds,
+            responses,
+            requests,
+        };
+        all.register("log_lines_dropped", "Log lines lost to a slow output", DroppedLines);
+        (metrics, registry)
+    }
+
+    /// A decision on this route, or on none.
+    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<(), Denial>, elapsed: Duration) {
+        self.requests.count(route, verdict);
+        self.decision_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// A response head, and how long the service took for it.
+    pub(super) fn answered(&self, status: StatusCode, upstream: Option<Duration>) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
+        self.responses[class - 1].inc();
+        if let Some(upstream) = upstream {
+            self.upstream_seconds.observe(upstream.as_secs_f64());
+        }
+    }
+
+    /// A batch of spans was taken by the collector, or not.
+    pub(super) fn spans_exported(&self, result: &'static str) {
+        self.span_exports.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A configured issuer, whose keys age from now until the first good fetch.
+    pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
+        drop(self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }));
+    }
+
+    /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set.
+    pub(crate) fn jwks_fetched(&self, issuer: &Arc<str>, result: &'static str) {
+        if result == "ok" {
+            self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }).restart();
+        }
+        self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result }).inc();
+    }
+
+    /// What became of a revocation event: a name of a closed set, such as `applied`.
+    pub fn revocation_event(&self, result: &'static str) {
+        self.revocation_events.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A revocation event that was not believed: a name of a closed set, such as `malformed`.
+    pub fn revocation_rejected(&self, reason: &'static str) {
+        self.revocation_rejected.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// The revocation feed is now in this state, a name of a closed set, and in no other.
+    pub fn set_feed_state(&self, state: &'static str) {
+        for known in FEED_STATES.into_iter().chain([state]) {
+            self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
+        }
+    }
+}
+
+/// One label of a closed set.
+type Label = [(&'static str, &'static str); 1];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IssuerLabel {
+    issuer: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    issuer: Arc<str>,
+    result: &'static str,
+}
+
+/// A gauge of the time since it was last restarted, read when rendered.
+#[derive(Clone, Debug)]
+struct Age(Arc<Mutex<Instant>>);
+
+impl Default for Age {
+    fn default() -> Age {
+        Age(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Age {
+    fn restart(&self) {
+        *self.0.lock() = Instant::now();
+    }
+}
+
+impl TypedMetric for Age {
+    const TYPE: MetricType = MetricType::Gauge;
+}
+
+impl EncodeMetric for Age {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.encode_gauge(&self.0.lock().elapsed().as_secs_f64())
+    }
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+/// Counted by the log writer itself.
+#[derive(Debug)]
+struct DroppedLines;
+
+impl EncodeMetric for DroppedLines {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&logs::dropped_lines(), None)
+    }
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
+    }
+}
+
+fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
+where
+    M: prometheus_client::registry::Metric + Clone + Default,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn family<S, M>(registry: &mut Registry, name: &str, help: &str) -> Family<S, M>
+where
+    S: Clone + std::fmt::Debug + std::hash::Hash + Eq + EncodeLabelSet + Send + Sync + 'static,
+    M: prometheus_client::registry::Metric + TypedMetric + Default,
+{
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn histogram(registry: &mut Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+    let histogram = Histogram::new(buckets.iter().copied());
+    registry.register(name, help, histogram.clone());
+    histogram
+}
+
+fn started() -> Gauge {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    gauge
+}
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const FEED_STATES: [&str; 5] = ["off", "catching_up", "current", "reconnecting", "stale"];
+/// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
+const DECISION_BUCKETS: [f64; 12] =
+    [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.25, 2.5];
+/// Seconds.
+const UPSTREAM_BUCKETS: [f64; 14] =
+    [5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];

@@ -1,0 +1,9 @@
+//! The configuration: every example loads, every bad file gives exactly the message beside it.
+//!
+//! `BLESS=1` rewrites the messages and the schema; read the difference before you commit it.
+
+mod bad;
+mod command;
+mod examples;
+mod fixture;
+mod mutation;
