@@ -96,7 +96,7 @@ impl Readiness {
     fn is_ready(&self) -> bool {
         let fed = match self.revocations {
             FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting => true,
-            FeedStatus::CatchingUp | FeedStatus::Stale => false,
+            FeedStatus::CatchingUp | FeedStatus::Stale | FeedStatus::Full => false,
         };
         fed && !self.draining && self.unready_issuers.is_empty()
     }
@@ -108,6 +108,7 @@ impl Readiness {
             FeedStatus::Current => "current",
             FeedStatus::Reconnecting => "reconnecting",
             FeedStatus::Stale => "stale",
+            FeedStatus::Full => "full",
         };
         let document = serde_json::json!({
             "ready": self.is_ready(),

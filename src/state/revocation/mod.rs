@@ -116,9 +116,10 @@ impl Revocations {
 impl Fed {
     fn believe(&self) -> Result<(), Denial> {
         match (self.intake.health.status(), self.on_stale) {
-            (FeedStatus::CatchingUp, OnStale::Deny | OnStale::Allow) => Err(Denial::RevocationsStale),
-            (FeedStatus::Stale | FeedStatus::Full, OnStale::Deny) => Err(Denial::RevocationsStale),
-            (FeedStatus::Stale | FeedStatus::Full, OnStale::Allow) => Ok(()),
+            // `on_stale` speaks of a feed that fell silent, not of events that we had and could not keep.
+            (FeedStatus::CatchingUp | FeedStatus::Full, _) => Err(Denial::RevocationsStale),
+            (FeedStatus::Stale, OnStale::Deny) => Err(Denial::RevocationsStale),
+            (FeedStatus::Stale, OnStale::Allow) => Ok(()),
             (FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting, _) => Ok(()),
         }
     }
