@@ -62,7 +62,10 @@ impl Listener {
             Ok((stream, peer, permit)) => {
                 let listener = Arc::clone(self);
                 tokio::spawn(async move {
+                    let open = &listener.proxy.gate.telemetry.metrics.connections;
+                    open.inc();
                     listener.serve(stream, peer).await;
+                    open.dec();
                     drop(permit);
                 });
             }

@@ -77,16 +77,10 @@ impl Server {
         let issuers = Issuers::start(&config.issuers)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
-        let admin = Arc::new(Admin {
-            telemetry: Arc::clone(&telemetry),
-            issuers: Arc::clone(&issuers),
-            revocations: Arc::clone(&revocations),
-            phase: watched.clone(),
-        });
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(issuers),
-            revocations,
+            tokens: Tokens::new(Arc::clone(&issuers)),
+            revocations: Arc::clone(&revocations),
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
             telemetry: Arc::clone(&telemetry),
         };
@@ -99,6 +93,13 @@ impl Server {
             pseudonym,
             in_flight: AtomicUsize::new(0),
             max_in_flight: config.listen.limits.in_flight,
+        });
+        let admin = Arc::new(Admin {
+            telemetry: Arc::clone(&telemetry),
+            issuers,
+            revocations,
+            proxy: Arc::clone(&proxy),
+            phase: watched.clone(),
         });
         let limits = config.listen.limits;
         let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
