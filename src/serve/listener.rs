@@ -14,6 +14,7 @@ use crate::pop::mtls::ClientCertificate;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,11 +63,8 @@ impl Listener {
             Ok((stream, peer, permit)) => {
                 let listener = Arc::clone(self);
                 tokio::spawn(async move {
-                    let open = &listener.proxy.gate.telemetry.metrics.connections;
-                    open.inc();
+                    let _open = Open::new(permit, listener.proxy.gate.telemetry.metrics.connections.clone());
                     listener.serve(stream, peer).await;
-                    open.dec();
-                    drop(permit);
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -123,6 +121,25 @@ impl Listener {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
         builder
+    }
+}
+
+/// The place of an open connection, given back when it ends in whatever way.
+struct Open {
+    _permit: OwnedSemaphorePermit,
+    count: Gauge,
+}
+
+impl Open {
+    fn new(permit: OwnedSemaphorePermit, count: Gauge) -> Open {
+        count.inc();
+        Open { _permit: permit, count }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.dec();
     }
 }
 
