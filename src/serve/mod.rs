@@ -74,12 +74,12 @@ impl Server {
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
 
         let telemetry = Telemetry::start(&config.telemetry)?;
-        let issuers = Issuers::start(&config.issuers)?;
+        let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(Arc::clone(&issuers)),
+            tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
             telemetry: Arc::clone(&telemetry),

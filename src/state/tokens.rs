@@ -1,22 +1,119 @@
 //! The verified-token cache: a signature is checked once, everything else every time.
-use super::issuers::Issuers;
-use crate::pop::access_token::{AccessToken, TokenHash};
+//!
+//! Only genuine tokens are kept, under the hash of their exact text, never beyond `exp` and never beyond the
+//! keys they were verified with: when the issuer's keys change or grow too old, they are verified again. A
+//! decision is never kept, nor a refusal.
+
+use super::issuers::{Edition, Issuers, Refetched};
+use crate::pop::access_token::{AccessToken, TokenHash, Unverified};
 use crate::pop::{Denial, Timestamp};
+use crate::telemetry::Metrics;
+use moka::Expiry;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Access tokens that were verified and have not expired.
 #[derive(Debug)]
 pub struct Tokens {
     issuers: Arc<Issuers>,
+    genuine: Cache<TokenHash, Genuine>,
+    metrics: Metrics,
 }
+
+/// A token with the keys it was verified with.
+#[derive(Clone, Debug)]
+struct Genuine {
+    token: Arc<AccessToken>,
+    edition: Edition,
+    lifetime: Duration,
+    weight: u32,
+}
+
 impl Tokens {
     /// An empty cache in front of the issuers.
-    pub fn new(issuers: Arc<Issuers>) -> Tokens {
-        Tokens { issuers }
+    pub fn new(issuers: Arc<Issuers>, metrics: Metrics) -> Tokens {
+        let genuine = Cache::builder()
+            .max_capacity(CAPACITY_BYTES)
+            .weigher(|_, genuine: &Genuine| genuine.weight)
+            // The newest tokens are the ones in use: frequency must not keep them out.
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(UntilExp)
+            .build();
+        Tokens { issuers, genuine, metrics }
     }
-    /// The token, from the cache or after its signature is verified; refetches keys once if its key is unknown.
-    pub async fn establish(&self, _token: &str, _now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
-        let _ = (&self.issuers, TokenHash::of(""));
-        todo!()
+
+    /// The token, from the cache or after its signature is verified; refetches keys once if its key is
+    /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen.
+    pub async fn establish(&self, token: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
+        let hash = TokenHash::of(token);
+        if let Some(known) = self.genuine.get(&hash).filter(|known| known.edition.is_current()) {
+            known.token.still_valid(now)?;
+            self.metrics.token_cache_hits.inc();
+            return Ok(known.token);
+        }
+        self.metrics.token_cache_misses.inc();
+        match self.verify(token, hash, now) {
+            Err(Denial::TokenKeyUnknown) => self.verify_with_fresh_keys(token, hash, now).await,
+            settled => settled,
+        }
+    }
+
+    fn verify(&self, text: &str, hash: TokenHash, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
+        let unverified = Unverified::parse(text)?;
+        let issuer = self.issuers.find(unverified.issuer()?)?;
+        let token = Arc::new(unverified.verify(hash, &issuer.expected, &issuer.keys, now)?);
+        let genuine = Genuine {
+            token: Arc::clone(&token),
+            edition: issuer.edition,
+            lifetime: token.expires_at().since(now),
+            // Claims are kept as text and as parsed; the rest is the structures around them.
+            weight: u32::try_from(text.len().saturating_mul(2) + ENTRY_BYTES).unwrap_or(u32::MAX),
+        };
+        self.genuine.insert(hash, genuine);
+        Ok(token)
+    }
+
+    async fn verify_with_fresh_keys(
+        &self,
+        text: &str,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, Denial> {
+        let fetched = {
+            let unverified = Unverified::parse(text)?;
+            self.issuers.refetch(unverified.issuer()?).await
+        };
+        match fetched {
+            Refetched::Fresh => self.verify(text, hash, now),
+            Refetched::Recent => Err(Denial::TokenKeyUnknown),
+            Refetched::Failed => Err(Denial::KeysUnavailable),
+        }
     }
 }
+
+/// An entry leaves when its token expires; `now` is checked at every use as well.
+struct UntilExp;
+
+impl Expiry<TokenHash, Genuine> for UntilExp {
+    fn expire_after_create(&self, _: &TokenHash, genuine: &Genuine, _: Instant) -> Option<Duration> {
+        Some(genuine.lifetime)
+    }
+    fn expire_after_update(
+        &self,
+        _: &TokenHash,
+        genuine: &Genuine,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(genuine.lifetime)
+    }
+}
+
+const CAPACITY_BYTES: u64 = 128 * 1024 * 1024;
+const ENTRY_BYTES: usize = 1024;
+
+#[cfg(test)]
+#[path = "tokens_tests.rs"]
+mod tests;

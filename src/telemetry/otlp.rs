@@ -114,16 +114,18 @@ impl Collector {
 #[async_trait]
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let sent = self.client.request(request.map(Full::new));
-        let exchange = async {
-            let (head, body) = sent.await?.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes();
-            Ok::<_, HttpError>(Response::from_parts(head, body))
-        };
-        let task = self.runtime.spawn(tokio::time::timeout(EXPORT_LIMIT, exchange));
+        let client = self.client.clone();
+        // Timers and sockets are made inside the task: the calling thread has no reactor.
+        let task = self.runtime.spawn(async move {
+            let exchange = async {
+                let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
+                let body = Limited::new(body, ANSWER_BYTES).collect().await?.to_bytes();
+                Ok::<_, HttpError>(Response::from_parts(head, body))
+            };
+            tokio::time::timeout(EXPORT_LIMIT, exchange).await?
+        });
         let outcome = match task.await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(elapsed)) => Err(elapsed.into()),
+            Ok(outcome) => outcome,
             Err(ended) => Err(ended.into()),
         };
         self.note(&outcome);

@@ -99,7 +99,8 @@ mod tests {
         assert_eq!(value(&requests, "/a/{*rest}", "refused", "proof_replayed"), 1);
         assert_eq!(value(&requests, "/b", "granted", "-"), 1);
         assert_eq!(value(&requests, "-", "refused", "route_unknown"), 1);
-        let absent = Labels { route: "/b".into(), verdict: "refused", reason: Denial::ProofReplayed.reason() };
+        let absent =
+            Labels { route: "/b".into(), verdict: "refused", reason: Denial::ProofReplayed.reason() };
         assert!(requests.family.get(&absent).is_none(), "only what happened is there");
     }
 

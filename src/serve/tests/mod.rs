@@ -131,6 +131,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             response_timeout: Duration::from_secs(5),
         },
         issuers: Vec::new(),
+        warnings: Vec::new(),
         dpop: DpopPolicy {
             algorithms: vec![Algorithm::Es256],
             max_age: Duration::from_secs(60),
@@ -147,7 +148,6 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             level: tracing::level_filters::LevelFilter::OFF,
         },
         admin: anywhere,
-        warnings: Vec::new(),
     }
 }
 

@@ -1,0 +1,121 @@
+//! The issuers' keys: discovered, fetched over TLS, kept fresh in the background.
+//!
+//! A fetch [replaces](refresh) the keys, so a key the issuer withdrew is gone; a failed one keeps the last
+//! good keys until `max_stale`. Looking keys up never waits. Nobody but a configured issuer causes a
+//! fetch, a metric or a line of log. Not decided here: whether a token is genuine.
+
+mod discovery;
+mod fetch;
+#[cfg(test)]
+pub(super) mod published;
+mod refresh;
+#[cfg(test)]
+mod tests;
+
+use crate::config::Issuer;
+use crate::pop::Denial;
+use crate::pop::access_token::Expected;
+use crate::pop::key_set::KeySet;
+use crate::telemetry::Metrics;
+use fetch::{Fetcher, system_roots};
+use refresh::Keys;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// All issuers of the config. Dropping it ends the background refresh.
+#[derive(Debug)]
+pub struct Issuers {
+    by_name: HashMap<Arc<str>, Arc<Keys>>,
+    _tasks: JoinSet<()>,
+}
+
+/// What is known of one issuer right now.
+#[derive(Debug)]
+pub struct Known {
+    /// What is expected of its tokens.
+    pub expected: Arc<Expected>,
+    /// The last good keys.
+    pub keys: Arc<KeySet>,
+    /// The edition of the keys: a token verified with another edition must be verified again.
+    pub edition: Edition,
+}
+
+/// One content of one issuer's key set; changes only when the set changes.
+#[derive(Clone, Debug)]
+pub struct Edition {
+    keys: Arc<Keys>,
+    number: u64,
+}
+
+impl Edition {
+    /// Whether these are still the issuer's keys, and still to be trusted.
+    pub fn is_current(&self) -> bool {
+        self.keys.current().is_some_and(|set| set.edition == self.number)
+    }
+}
+
+/// What a fetch that an unknown key caused has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refetched {
+    /// The keys were fetched: look again.
+    Fresh,
+    /// No fetch: the last one was good and too recent.
+    Recent,
+    /// The issuer could not be asked, so nobody knows whether the key exists.
+    Failed,
+}
+
+impl Issuers {
+    /// Starts the background refresh of every issuer; needs a tokio runtime. Fails if TLS can't be set up.
+    pub fn start(issuers: &[Issuer], metrics: &Metrics) -> anyhow::Result<Arc<Issuers>> {
+        Issuers::start_with(issuers, metrics, FETCH_LIMIT)
+    }
+
+    /// The issuer of this name: `TokenIssuer` if not listed, `KeysUnavailable` if never fetched or beyond `max_stale`.
+    pub fn find(&self, issuer: &str) -> Result<Known, Denial> {
+        let keys = self.by_name.get(issuer).ok_or(Denial::TokenIssuer)?;
+        let set = keys.current().ok_or(Denial::KeysUnavailable)?;
+        Ok(Known {
+            expected: Arc::clone(keys.expected()),
+            keys: Arc::clone(&set.keys),
+            edition: Edition { keys: Arc::clone(keys), number: set.edition },
+        })
+    }
+
+    /// After `TokenKeyUnknown`: causes at most one fetch per cooldown and waits for it, no longer than a
+    /// fetch may take.
+    pub async fn refetch(&self, issuer: &str) -> Refetched {
+        match self.by_name.get(issuer) {
+            Some(keys) => keys.refetch().await,
+            None => Refetched::Recent,
+        }
+    }
+
+    /// For `/ready`: every issuer whose keys are not usable.
+    pub fn unready(&self) -> Vec<String> {
+        let unusable = self.by_name.iter().filter(|(_, keys)| keys.current().is_none());
+        let mut names: Vec<String> = unusable.map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    fn start_with(issuers: &[Issuer], metrics: &Metrics, limit: Duration) -> anyhow::Result<Arc<Issuers>> {
+        let roots = system_roots();
+        let mut by_name = HashMap::new();
+        let mut tasks = JoinSet::new();
+        for issuer in issuers {
+            let name = &issuer.expected.issuer;
+            let fetcher = Fetcher::new(issuer, roots.clone(), limit)?;
+            let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
+            metrics.jwks_expected(name);
+            tasks.spawn(Arc::clone(&keys).keep_fresh(fetcher));
+            by_name.insert(Arc::clone(name), keys);
+        }
+        Ok(Arc::new(Issuers { by_name, _tasks: tasks }))
+    }
+}
+
+/// For discovery and keys together.
+const FETCH_LIMIT: Duration = Duration::from_secs(5);
