@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod explain;
+pub mod holder;
 mod proof;
 mod revoke;
 mod run;

@@ -1,3 +1,15 @@
-//! The integration tests: one binary.
+//! The tests of the shipped binary and of the library's public face, in one program: linking once is quicker.
+
+// In a program of tests `pub` says what one file offers to the others; there is no crate outside.
+#![allow(unreachable_pub)]
+// In a test an unwrap is an assertion, also in the support code that clippy does not know to be one.
+#![allow(clippy::unwrap_used)]
 
 mod config;
+mod end_to_end;
+mod layering;
+mod operator;
+mod revocation;
+mod support;
+mod thief;
+mod vectors;

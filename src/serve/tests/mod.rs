@@ -148,6 +148,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             level: tracing::level_filters::LevelFilter::OFF,
         },
         admin: anywhere,
+        warnings: Vec::new(),
     }
 }
 

@@ -1,0 +1,116 @@
+//! `clinch demo`: shows on embedded parts why a stolen token is worthless.
+//!
+//! An authorization server, a service, a revocation journal and clinch itself run in this process, on
+//! loopback and over real connections. Ends with 0 only if every verdict was the expected one.
+
+mod authority;
+mod caller;
+mod document;
+mod hosting;
+mod issuer;
+mod outcome;
+mod revocation;
+mod scratch;
+mod service;
+mod stage;
+mod stay;
+mod story;
+mod telling;
+
+use crate::pop::Timestamp;
+use anyhow::Context as _;
+use stage::Stage;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+use story::Told;
+use telling::Telling;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Arguments of `clinch demo`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Go on running after the story, and print lines for curl to try everything by hand
+    #[arg(long)]
+    stay: bool,
+    /// Print one JSON document instead of the story
+    #[arg(long)]
+    json: bool,
+    /// For tests: let this step go the wrong way, which must end with 1
+    #[arg(long, value_name = "STEP", hide = true, value_parser = clap::value_parser!(u8).range(1..=i64::from(story::STEPS)))]
+    sabotage: Option<u8>,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    match run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let gone =
+                error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+            if !gone {
+                let _ = writeln!(io::stderr(), "clinch demo: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Runtime::new().context("the runtime")?;
+    runtime.block_on(async {
+        let stage = tokio::select! {
+            stage = Stage::build() => stage?,
+            stop = asked_to_stop() => return stop.map(|()| false),
+        };
+        let verdict = tokio::select! {
+            verdict = perform(&stage, arguments) => verdict.map(Some),
+            stop = asked_to_stop() => stop.map(|()| None),
+        };
+        if arguments.stay && matches!(verdict, Ok(Some(_))) {
+            asked_to_stop().await?;
+        }
+        stage.strike().await;
+        Ok(verdict?.unwrap_or(false))
+    })
+}
+
+/// Plays the story and tells it; whether every verdict was the expected one.
+async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
+    let mut telling = Telling::new();
+    let started = Instant::now();
+    let told = if arguments.json {
+        story::play(stage, arguments.sabotage, |_| Ok(())).await?
+    } else {
+        telling.opening(stage)?;
+        story::play(stage, arguments.sabotage, |told| Ok(telling.step(told)?)).await?
+    };
+    let took = started.elapsed();
+    let offers = if arguments.stay { stay::offers(stage)? } else { Vec::new() };
+    if arguments.json {
+        let document = document::document(stage, &told, took, &offers);
+        writeln!(io::stdout(), "{document:#}")?;
+    } else {
+        telling.ending(&told, took)?;
+        if arguments.stay {
+            telling.invitation(&offers)?;
+        } else {
+            telling.hint()?;
+        }
+    }
+    Ok(told.iter().all(Told::as_expected))
+}
+
+/// Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.context("Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// The clock, read at the demo's edges.
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}

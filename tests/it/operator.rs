@@ -1,0 +1,92 @@
+//! What an operator relies on: faults are told before anything is bound, a stop loses no request, and the logs
+//! can be handed to anyone.
+
+use crate::support::clinch::{Clinch, command, finish};
+use crate::support::echo::Echo;
+use crate::support::eventually;
+use crate::support::pki::Pki;
+use crate::support::proof::Proof;
+use crate::support::temporary::Folder;
+use crate::support::wire::{Caller, get};
+use crate::support::world::{World, config, url, write};
+use tokio::net::{TcpListener, TcpStream};
+
+/// An issuer that nobody listens for: enough where no token is looked at.
+const NO_ISSUER: &str = "https://localhost:1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_config_ends_with_64_before_a_port_is_bound() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    // The port is taken: had it been bound first, the end would be 1.
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap();
+    let text = config(NO_ISSUER, "127.0.0.1:9").replace("127.0.0.1:0\n", &format!("{taken}\n"));
+    let text = text.replace("  drain: 10s", "  drain: soon\n  surprise: 1");
+    let file = write(&folder, &pki, &text);
+    for subcommand in ["run", "check"] {
+        let output = finish(command().arg(subcommand).arg("--config").arg(&file)).await;
+        let told = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(64), "{subcommand}: {told}");
+        assert!(told.contains("surprise") && told.contains("soon"), "not every fault is told: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_ends_with_1() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let text =
+        config(NO_ISSUER, "127.0.0.1:9").replace("address: 127.0.0.1:0\n", &format!("address: {taken}\n"));
+    let output = finish(command().args(["run", "--config"]).arg(write(&folder, &pki, &text))).await;
+    let told = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&taken), "which port is it? {told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_lets_requests_in_flight_finish() {
+    let (pki, folder, service) = (Pki::new(), Folder::new(), Echo::start().await);
+    let text = config(NO_ISSUER, &service.address.to_string()).replace("/healthz", "/healthz/held");
+    let mut clinch = Clinch::start_unready(&write(&folder, &pki, &text)).await;
+    let caller = Caller::new(clinch.address, &pki, None);
+    let in_flight = tokio::spawn(async move { caller.send(&get("/healthz/held", &[])).await });
+    service.held().await;
+
+    clinch.program.terminate();
+    let address = clinch.address;
+    let closed = async || TcpStream::connect(address).await.is_err().then_some(());
+    eventually("clinch to stop accepting", closed).await;
+    assert!(!clinch.program.has_ended(), "it left a request behind:\n{}", clinch.program.output());
+    service.release();
+    assert_eq!(in_flight.await.unwrap().status, 200);
+    assert_eq!(clinch.program.ended().await.code(), Some(0), "{}", clinch.program.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_reaches_the_logs() {
+    let mut world = World::start().await;
+    let (token, key) = world.dpop_token("accounts.read").await;
+    let proof = Proof::new(&key, "GET", &url("/accounts/1"), &token).sign(&key);
+    let (bearer, garbled) = (format!("Bearer {token}"), format!("DPoP {token} {token}"));
+    let refused = [
+        get("/accounts/1", &[("Authorization", &bearer)]),
+        get("/accounts/1", &[("Authorization", &garbled), ("DPoP", &proof)]),
+        get("/accounts/1", &[("Authorization", &bearer), ("DPoP", &proof)]),
+        get(&format!("/accounts/1?access_token={token}"), &[]),
+        get(&format!("/accounts/1%00?access_token={token}"), &[]),
+    ];
+    assert_eq!(world.get_with_proof("/accounts/1", &token, &proof).await.status, 200);
+    assert_eq!(world.get_with_proof("/accounts/1", &token, &proof).await.status, 401);
+    for request in &refused {
+        assert_ne!(world.caller(None).send(request).await.status, 200);
+    }
+    world.clinch.program.terminate();
+    world.clinch.program.ended().await;
+    let log = world.clinch.program.output();
+    assert!(log.contains("proof_replayed"), "the log is not where this test looks: {log}");
+    // Header and claims of a token name people; its signature is what a thief needs. None of them belongs there.
+    for part in token.split('.').chain(proof.split('.')) {
+        assert!(!log.contains(part), "a part of a token or proof was logged: {part}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The service behind clinch: it remembers what it received and says so in its answer.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// A running service; it ends with the test's runtime.
+pub struct Echo {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    arrived: Semaphore,
+    released: Semaphore,
+}
+
+/// One request as the service received it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The method.
+    pub method: String,
+    /// The request target.
+    pub target: String,
+    /// The header fields in order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Received {
+    /// The one value of a header; `None` if it is not there, a panic if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        assert!(values.next().is_none(), "several {name} headers: {:?}", self.headers);
+        first
+    }
+}
+
+impl Echo {
+    /// Starts it on an ephemeral port.
+    pub async fn start() -> Echo {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            received: Mutex::default(),
+            arrived: Semaphore::new(0),
+            released: Semaphore::new(0),
+        });
+        tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Echo { address, shared }
+    }
+
+    /// Everything received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
+    /// Waits until a request to a path that ends in `/held` is here; it is answered after [`Echo::release`].
+    pub async fn held(&self) {
+        let arrived = tokio::time::timeout(super::PATIENCE, self.shared.arrived.acquire()).await;
+        arrived.expect("no held request came").unwrap().forget();
+    }
+
+    /// Lets one held request be answered.
+    pub fn release(&self) {
+        self.shared.released.add_permits(1);
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection);
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let headers =
+        head.headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
+    let received = Received {
+        method: head.method.to_string(),
+        target: head.uri.to_string(),
+        headers: headers.collect(),
+        body,
+    };
+    let told = json!({ "method": received.method, "target": received.target, "headers": received.headers });
+    shared.received.lock().unwrap().push(received);
+    if head.uri.path().ends_with("/held") {
+        shared.arrived.add_permits(1);
+        shared.released.acquire().await.expect("never closed").forget();
+    }
+    Ok(json_response(&told))
+}
+
+fn json_response(told: &Value) -> Response<Full<Bytes>> {
+    Response::builder()
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(told.to_string())))
+        .expect("a valid response")
+}

@@ -1,0 +1,42 @@
+//! The test rig: real parts on ephemeral loopback ports, every one of them gone when its value is dropped.
+//!
+//! [`World`](world::World) puts the parts together as an operator would.
+
+pub mod authorization_server;
+pub mod clinch;
+pub mod echo;
+pub mod nats;
+pub mod oauth_client;
+pub mod pki;
+pub mod program;
+pub mod proof;
+pub mod temporary;
+pub mod wire;
+pub mod world;
+
+mod tests;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine before the test is lost.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again until there is an answer; panics with `what` when patience is over.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A program or folder under `target/test-tools`. Missing means that the test fails: it is never skipped.
+pub fn tool(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/test-tools").join(name);
+    assert!(path.exists(), "{name} is not installed: run `make test-tools`");
+    path
+}

