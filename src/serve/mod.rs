@@ -1,8 +1,8 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! [`listener`] accepts, [`tls`] finds out who connects, [`connection`] and [`watched`] keep the time,
-//! [`proxy`] takes one request through the gate, [`forward`] takes it on, [`fields`] and [`forwarded`] decide
-//! which headers the service gets, [`upstream`] asks it, [`response`] words our own answers, and [`admin`]
+//! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
+//! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
+//! which headers the service gets, `upstream` asks it, `response` words our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;

@@ -148,7 +148,6 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             level: tracing::level_filters::LevelFilter::OFF,
         },
         admin: anywhere,
-        warnings: Vec::new(),
     }
 }
 
