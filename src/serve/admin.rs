@@ -4,6 +4,7 @@
 //! and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so.
 
 use super::connection::Phase;
+use super::proxy::Proxy;
 use crate::state::issuers::Issuers;
 use crate::state::revocation::{FeedStatus, Revocations};
 use crate::telemetry::Telemetry;
@@ -28,6 +29,7 @@ pub(super) struct Admin {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) issuers: Arc<Issuers>,
     pub(super) revocations: Arc<Revocations>,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -76,6 +78,16 @@ impl Admin {
         }
     }
 
+    /// The metrics, with those read at this moment that nobody moves.
+    fn metrics(&self) -> String {
+        let metrics = &self.telemetry.metrics;
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.revocation_entries.set(gauge(self.revocations.entries()));
+        metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
+        metrics.set_feed_state(name_of(&self.revocations.status()));
+        self.telemetry.render()
+    }
+
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         let known = matches!(path, "/live" | "/ready" | "/metrics");
         if known && method != Method::GET && method != Method::HEAD {
@@ -86,9 +98,21 @@ impl Admin {
         match path {
             "/live" => text(StatusCode::OK, JSON, "{\"live\":true}\n"),
             "/ready" => self.readiness().response(),
-            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.telemetry.render()),
+            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics()),
             _ => text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
         }
+    }
+}
+
+/// In `/ready` and as a metric label.
+fn name_of(feed: &FeedStatus) -> &'static str {
+    match feed {
+        FeedStatus::Off => "off",
+        FeedStatus::CatchingUp => "catching_up",
+        FeedStatus::Current => "current",
+        FeedStatus::Reconnecting => "reconnecting",
+        FeedStatus::Stale => "stale",
+        FeedStatus::Full => "full",
     }
 }
 
@@ -102,20 +126,12 @@ impl Readiness {
     }
 
     fn response(&self) -> Response<Full<Bytes>> {
-        let feed = match self.revocations {
-            FeedStatus::Off => "off",
-            FeedStatus::CatchingUp => "catching_up",
-            FeedStatus::Current => "current",
-            FeedStatus::Reconnecting => "reconnecting",
-            FeedStatus::Stale => "stale",
-            FeedStatus::Full => "full",
-        };
         let document = serde_json::json!({
             "ready": self.is_ready(),
             "draining": self.draining,
             "keys": if self.unready_issuers.is_empty() { "current" } else { "unavailable" },
             "issuers_without_keys": self.unready_issuers,
-            "revocations": feed,
+            "revocations": name_of(&self.revocations),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         text(status, JSON, format!("{document}\n"))

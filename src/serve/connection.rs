@@ -1,7 +1,7 @@
 //! One connection of a client: served until it ends, idles too long, or the sidecar stops.
 //!
 //! hyper's own header timeout can't tell an idle connection from a slow header section and has none
-//! for HTTP/2, so the time is kept here: [`Watched`] sees the bytes, the proxy reports requests, and
+//! for HTTP/2, so the time is kept here: [`Watched`](super::watched::Watched) sees the bytes, the proxy reports requests, and
 //! [`supervise`] compares both with the limits each time the connection moves or its timer fires.
 //! * until the first request, and from the first byte of a header section (HTTP/1.1): `header_timeout`
 //! * between requests, and for a peer that takes none of our bytes: `idle_timeout`
@@ -12,13 +12,11 @@
 use crate::config::Limits;
 use hyper_util::server::graceful::GracefulConnection;
 use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -40,6 +38,7 @@ pub(super) struct Activity {
     in_flight: AtomicUsize,
     served: AtomicBool,
     leaving: AtomicBool,
+    unread: AtomicBool,
     idle_since: AtomicU64,
     head_since: AtomicU64,
     stalled_since: AtomicU64,
@@ -52,6 +51,7 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             served: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
@@ -67,6 +67,29 @@ impl Activity {
     pub(super) fn request_ended(&self) {
         self.idle_since.store(self.clock(), Relaxed);
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+    /// A request was refused whose body the client may still be sending.
+    pub(super) fn body_left_unread(&self) {
+        self.unread.store(true, Relaxed);
+    }
+    /// Whether the client may still be sending what nobody will read.
+    pub(super) fn is_body_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+    /// Bytes came from the client.
+    pub(super) fn read(&self) {
+        if !self.is_busy() && self.head_since.load(Relaxed) == NEVER {
+            self.head_since.store(self.clock(), Relaxed);
+        }
+    }
+    /// The client takes our bytes, or does not.
+    pub(super) fn wrote(&self, taken: bool) {
+        let stalled = self.stalled_since.load(Relaxed) != NEVER;
+        match (taken, stalled) {
+            (true, true) => self.stalled_since.store(NEVER, Relaxed),
+            (false, false) => self.stalled_since.store(self.clock(), Relaxed),
+            (true, false) | (false, true) => {}
+        }
     }
     /// Whether the next response is the last one.
     pub(super) fn is_leaving(&self) -> bool {
@@ -121,10 +144,10 @@ pub(super) async fn supervise<C: GracefulConnection>(
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Event::Ended);
             }
-            if stage == Stage::Open {
-                if let Some(due) = activity.due(limits, http2).filter(|due| *due < timer.deadline()) {
-                    timer.as_mut().reset(due);
-                }
+            let due =
+                activity.due(limits, http2).filter(|due| stage == Stage::Open && *due < timer.deadline());
+            if let Some(due) = due {
+                timer.as_mut().reset(due);
             }
             timer.as_mut().poll(cx).map(|()| Event::TimeUp)
         });
@@ -154,7 +177,8 @@ pub(super) async fn supervise<C: GracefulConnection>(
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
                 connection.as_mut().graceful_shutdown();
-                timer.as_mut().reset(now + LAST_WORDS);
+                let patience = if activity.served.load(Relaxed) { LAST_WORDS } else { NO_WORDS };
+                timer.as_mut().reset(now + patience);
             }
         }
     }
@@ -173,79 +197,6 @@ enum Stage {
     Closing,
 }
 
-/// The client's stream, watched.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Watched<S> {
-        Watched { stream, activity }
-    }
-    fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
-        let stalled = &self.activity.stalled_since;
-        let was = stalled.load(Relaxed);
-        if written.is_ready() {
-            if was != NEVER {
-                stalled.store(NEVER, Relaxed);
-            }
-        } else if was == NEVER {
-            stalled.store(self.activity.clock(), Relaxed);
-        }
-        written
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        let activity = &this.activity;
-        if buffer.filled().len() > before && !activity.is_busy() && activity.head_since.load(Relaxed) == NEVER
-        {
-            activity.head_since.store(activity.clock(), Relaxed);
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.wrote(written)
-    }
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.wrote(written)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
-        this.wrote(flushed)
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.wrote(shut)
-    }
-}
-
 const NEVER: u64 = u64::MAX;
 
 /// How long an idle HTTP/1.1 connection stays when the sidecar stops.
@@ -253,3 +204,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How long the last bytes of a closing connection may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// The same for one that never asked for anything.
+const NO_WORDS: Duration = Duration::from_millis(500);

@@ -12,6 +12,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// Removes from a request everything that concerns the connection only, and everything that a service
 /// would believe to come from us. `keep_credentials`: Authorization and DPoP stay.
 pub(super) fn clean_request(headers: &mut HeaderMap, keep_credentials: bool) {
+    let trailers = headers.get_all(header::TE).iter().any(accepts_trailers);
     remove_connection_options(headers);
     remove_where(headers, |name| match classify(name) {
         Fate::Keep => false,
@@ -19,6 +20,15 @@ pub(super) fn clean_request(headers: &mut HeaderMap, keep_credentials: bool) {
         Fate::Credential => !keep_credentials,
     });
     join_cookies(headers);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+/// We pass trailers on, so the client's wish for them is ours (RFC 9110 section 10.1.4).
+fn accepts_trailers(te: &HeaderValue) -> bool {
+    te.as_bytes().split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Removes from a response (or its trailers) what concerns the connection only and what is not for clients.
@@ -163,125 +173,5 @@ const RESPONSE_DROPPED: &[&[u8]] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
-            headers.append(name, HeaderValue::from_str(value).expect("a value"));
-        }
-        headers
-    }
-    fn left(lines: &[(&str, &str)]) -> Vec<String> {
-        let mut headers = headers(lines);
-        clean_request(&mut headers, false);
-        let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn connection_options_take_the_clients_fields_with_them() {
-        let lines = [
-            ("connection", "close, X-Hop ,"),
-            ("connection", "x-other"),
-            ("x-hop", "1"),
-            ("x-other", "1"),
-            ("x-end", "1"),
-        ];
-        assert_eq!(left(&lines), ["x-end"]);
-    }
-
-    #[test]
-    fn what_only_we_may_say_is_dropped_however_it_is_spelt() {
-        for name in [
-            "Forwarded",
-            "X-Forwarded-For",
-            "X_Forwarded_For",
-            "x.forwarded.host",
-            "X-Forwarded-Client-Cert",
-            "X-Forwarded-Access-Token",
-            "X-Real-IP",
-            "Client-Cert",
-            "client_cert",
-            "Client-Cert-Chain",
-            "SSL_CLIENT_S_DN",
-            "X-SSL-Client-Cert",
-            "X-SSL-Client-Verify",
-            "X-Original-URL",
-            "X-Rewrite-Url",
-            "X-HTTP-Method-Override",
-            "X_HTTP_Method_Override",
-            "X-Auth-Request-User",
-            "DPoP-Nonce",
-            "baggage",
-            "tracestate",
-            "Expect",
-            "TE",
-            "Upgrade",
-            "Keep-Alive",
-            "Trailer",
-            "transfer_encoding",
-            "content_length",
-            "Proxy",
-            "Proxy-Authorization",
-            "Authorization",
-            "DPoP",
-        ] {
-            assert_eq!(left(&[(name, "x"), (name, "y"), ("accept", "*/*")]), ["accept"], "{name}");
-        }
-    }
-
-    #[test]
-    fn what_the_application_may_need_stays() {
-        let names = ["accept", "content-length", "cookie", "user-agent", "via", "x-request-id", "x_own"];
-        let lines: Vec<(&str, &str)> = names.iter().map(|name| (*name, "1")).collect();
-        assert_eq!(left(&lines), names);
-    }
-
-    #[test]
-    fn long_names_are_not_mistaken_for_their_beginnings() {
-        let name = format!("dpop{}", "-x".repeat(40));
-        assert_eq!(left(&[(&name, "1")]), [name]);
-        assert!(left(&[(&format!("x-forwarded-{}", "x".repeat(80)), "1")]).is_empty());
-    }
-
-    #[test]
-    fn credentials_stay_when_asked_for_but_never_in_disguise() {
-        let mut headers =
-            headers(&[("authorization", "a"), ("dpop", "b"), ("content_type", "c"), ("via", "d")]);
-        clean_request(&mut headers, true);
-        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["authorization", "dpop", "via"]);
-    }
-
-    #[test]
-    fn cookies_become_one_line() {
-        let mut headers = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
-        clean_request(&mut headers, false);
-        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
-        assert_eq!(cookies, ["a=1; b=2"]);
-    }
-
-    #[test]
-    fn responses_lose_what_is_not_for_clients() {
-        let mut headers = headers(&[
-            ("connection", "x-hop"),
-            ("x-hop", "1"),
-            ("keep-alive", "1"),
-            ("clinch_subject", "a"),
-            ("dpop-nonce", "n"),
-            ("client-cert", "c"),
-            ("www-authenticate", "Basic"),
-            ("set-cookie", "a"),
-            ("set-cookie", "b"),
-        ]);
-        clean_response(&mut headers);
-        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["set-cookie", "www-authenticate"]);
-        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
-    }
-}
+#[path = "fields_tests.rs"]
+mod tests;

@@ -4,15 +4,17 @@
 //! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
 //! fails the handshake and is closed.
 
-use super::connection::{self, Activity, Phase, Watched};
+use super::connection::{self, Activity, Phase};
 use super::proxy::{self, Peer, Proxy};
 use super::tls::{Handshake, Terminator};
+use super::watched::Watched;
 use crate::config::Limits;
 use crate::pop::Timestamp;
 use crate::pop::mtls::ClientCertificate;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -61,8 +63,8 @@ impl Listener {
             Ok((stream, peer, permit)) => {
                 let listener = Arc::clone(self);
                 tokio::spawn(async move {
+                    let _open = Open::new(permit, listener.proxy.gate.telemetry.metrics.connections.clone());
                     listener.serve(stream, peer).await;
-                    drop(permit);
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -119,6 +121,25 @@ impl Listener {
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
         builder
+    }
+}
+
+/// The place of an open connection, given back when it ends in whatever way.
+struct Open {
+    _permit: OwnedSemaphorePermit,
+    count: Gauge,
+}
+
+impl Open {
+    fn new(permit: OwnedSemaphorePermit, count: Gauge) -> Open {
+        count.inc();
+        Open { _permit: permit, count }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.dec();
     }
 }
 

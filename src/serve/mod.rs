@@ -1,13 +1,15 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! [`listener`] accepts, [`tls`] finds out who connects, [`connection`] keeps the time, [`proxy`] takes one
-//! request through the gate, [`fields`] and [`forwarded`] decide which headers the service gets,
-//! [`upstream`] asks it, [`response`] words our own answers, [`admin`] tells operators how we are.
+//! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
+//! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
+//! which headers the service gets, `upstream` asks it, `response` words our own answers, and `admin`
+//! tells operators how we are.
 
 mod admin;
 mod body;
 mod connection;
 mod fields;
+mod forward;
 mod forwarded;
 mod listener;
 mod proxy;
@@ -16,6 +18,7 @@ mod response;
 mod tests;
 mod tls;
 mod upstream;
+mod watched;
 
 use crate::config::Config;
 use crate::gate::Gate;
@@ -74,16 +77,10 @@ impl Server {
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
-        let admin = Arc::new(Admin {
-            telemetry: Arc::clone(&telemetry),
-            issuers: Arc::clone(&issuers),
-            revocations: Arc::clone(&revocations),
-            phase: watched.clone(),
-        });
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(issuers, telemetry.metrics.clone()),
-            revocations,
+            tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
+            revocations: Arc::clone(&revocations),
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
             telemetry: Arc::clone(&telemetry),
         };
@@ -96,6 +93,13 @@ impl Server {
             pseudonym,
             in_flight: AtomicUsize::new(0),
             max_in_flight: config.listen.limits.in_flight,
+        });
+        let admin = Arc::new(Admin {
+            telemetry: Arc::clone(&telemetry),
+            issuers,
+            revocations,
+            proxy: Arc::clone(&proxy),
+            phase: watched.clone(),
         });
         let limits = config.listen.limits;
         let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);

@@ -2,21 +2,20 @@
 //!
 //! A refusal is decided before the body is read, so `Expect: 100-continue` gets its final status and no
 //! 100 (RFC 9110 section 10.1.1), and an HTTP/1.1 connection with an unread body is closed, or its rest
-//! would be read as the next request. An admitted request is cleaned, and only then told who calls.
+//! would be read as the next request. How an admitted request reaches the service is in [`forward`].
 
-use super::body::{RequestBody, ResponseBody};
+use super::body::ResponseBody;
 use super::connection::Activity;
-use super::fields;
+use super::forward;
 use super::forwarded::{Hop, Pseudonym, PublicHost};
-use super::response::{self, Fault};
+use super::response;
 use super::upstream::Upstream;
 use crate::config::Identity;
-use crate::gate::{Admission, Gate};
+use crate::gate::Gate;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
-use crate::pop::{Denial, Request, Timestamp, challenge, identity};
-use crate::telemetry::RequestSpan;
+use crate::pop::{Denial, Request, Timestamp, challenge};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -29,7 +28,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -47,11 +46,11 @@ pub(super) struct Proxy {
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(super) struct Peer {
-    proxy: Arc<Proxy>,
-    activity: Arc<Activity>,
-    address: SocketAddr,
-    certificate: Option<Arc<ClientCertificate>>,
-    hop: Hop,
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) address: SocketAddr,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) hop: Hop,
 }
 
 /// A request in flight, until its response's body has ended.
@@ -85,6 +84,14 @@ impl Peer {
         let hop = Hop::new(address, &proxy.hosts);
         Peer { proxy, activity, address, certificate, hop }
     }
+    /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
+    /// the stream instead.
+    pub(super) fn close_after(&self, version: Version, response: &mut Response<ResponseBody>) {
+        if version != Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
+            self.activity.body_left_unread();
+        }
+    }
 }
 
 /// Answers a request. A panic costs this request alone: it is answered with 500, and nothing is forwarded.
@@ -94,23 +101,29 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
     let decided = AtomicBool::new(false);
-    let answered = {
-        let mut answer = pin!(answer(&peer, request, &decided));
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Some),
-            Err(_panic) => Poll::Ready(None),
-        })
-        .await
-    };
+    let answered = isolated(answer(&peer, request, &decided)).await;
     let panicked = answered.is_none();
     let mut response = match answered {
         Some(response) => response,
         None => after_panic(&peer, &method, decided.load(Relaxed)).await,
     };
-    if version != Version::HTTP_2 && (panicked || peer.activity.is_leaving()) {
+    if panicked {
+        peer.close_after(version, &mut response);
+    }
+    if version != Version::HTTP_2 && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     Ok(response)
+}
+
+/// The future's output, or `None` if it panicked.
+async fn isolated<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_panic) => Poll::Ready(None),
+    })
+    .await
 }
 
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
@@ -142,7 +155,7 @@ async fn answer(
     let decision = proxy.gate.decide(&parts.method, judged, peer.address, &mut span, now()).await;
     decided.store(true, Relaxed);
     match decision.verdict {
-        Ok(admission) => forward(peer, admission, origin, parts, body, in_flight, span).await,
+        Ok(admission) => forward::forward(peer, admission, origin, parts, body, in_flight, span).await,
         Err(denial) => {
             let response = refuse(peer, denial, &decision, &parts, &body);
             proxy.gate.telemetry.answered(span, response.status(), None);
@@ -198,8 +211,8 @@ fn refuse(
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
     let doubtful = denial == Denial::RequestMalformed;
-    if parts.version != Version::HTTP_2 && (doubtful || !body.is_end_stream()) {
-        response.headers_mut().insert(header::CONNECTION, CLOSE);
+    if doubtful || !body.is_end_stream() {
+        peer.close_after(parts.version, &mut response);
     }
     response
 }
@@ -228,68 +241,23 @@ fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
     HeaderValue::try_from(names.join(", ")).ok()
 }
 
-async fn forward(
-    peer: &Arc<Peer>,
-    admission: Admission,
-    origin: usize,
-    mut parts: Parts,
-    body: Incoming,
-    in_flight: InFlight,
-    span: RequestSpan,
-) -> Response<ResponseBody> {
-    let proxy = &*peer.proxy;
-    let received = parts.version;
-    let unread = !body.is_end_stream();
-    let asked = Instant::now();
-    let answered = if proxy.pseudonym.is_in(&parts.headers) {
-        Err(Fault::Loop)
-    } else {
-        prepare(peer, admission, origin, &mut parts, &span);
-        let (body, progress) = RequestBody::new(body);
-        proxy.upstream.send(http::Request::from_parts(parts, body), progress).await
-    };
-    let response = match answered {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            fields::clean_response(&mut parts.headers);
-            parts.version = received;
-            parts.extensions.clear();
-            Response::from_parts(parts, ResponseBody::service(body, in_flight))
-        }
-        Err(fault) => {
-            tracing::warn!(reason = fault.reason(), trace_id = span.trace_id(), "no answer from the service");
-            let mut response = response::fault(fault);
-            if received != Version::HTTP_2 && unread {
-                response.headers_mut().insert(header::CONNECTION, CLOSE);
-            }
-            response
-        }
-    };
-    proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
-    response
-}
-
-/// Turns the client's request into ours: first everything of the client's that must not pass, then what we say.
-fn prepare(peer: &Peer, admission: Admission, origin: usize, parts: &mut Parts, span: &RequestSpan) {
-    let proxy = &*peer.proxy;
-    let received = parts.version;
-    let headers = &mut parts.headers;
-    fields::clean_request(headers, proxy.identity.forward_authorization);
-    identity::strip(headers, &proxy.identity.headers);
-    match admission {
-        Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
-        Admission::Unprotected => {}
-    }
-    peer.hop.write(&proxy.hosts, origin, headers);
-    proxy.pseudonym.write(received, headers);
-    span.write_context(headers);
-    parts.uri = proxy.upstream.uri(&parts.uri);
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-}
-
 fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+#[cfg(test)]
+mod tests {
+    use super::isolated;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_future_only() {
+        assert_eq!(isolated(async { 7 }).await, Some(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        assert_eq!(isolated::<u8>(panics).await, None);
+    }
+}

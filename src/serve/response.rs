@@ -7,6 +7,7 @@ use crate::pop::Denial;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
+use serde::Serialize;
 use std::sync::LazyLock;
 
 /// Why an admitted request got no answer from the service. Not a refusal: the caller did nothing wrong.
@@ -104,15 +105,20 @@ fn retry_after() -> HeaderValue {
     HeaderValue::from(u16::from(1 + random[0] % 5))
 }
 
-fn document(status: StatusCode, reason: &str, detail: &str) -> Bytes {
-    let document = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": detail,
-        "reason": reason,
-    });
-    Bytes::from(document.to_string())
+/// RFC 9457 section 3.1, with our reason as an extension.
+#[derive(Serialize)]
+struct Problem {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    reason: &'static str,
+}
+
+fn document(status: StatusCode, reason: &'static str, detail: &'static str) -> Bytes {
+    let title = status.canonical_reason().unwrap_or_default();
+    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, reason };
+    Bytes::from(serde_json::to_vec(&problem).unwrap_or_default())
 }
 
 static REFUSALS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {

@@ -6,7 +6,7 @@ use rcgen::{
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::sync::Arc;
 
 /// A certificate authority.
@@ -95,11 +95,19 @@ impl Pki {
         }
     }
     pub(super) fn client(&self, identity: Option<&Identity>, protocol: &[u8]) -> ClientConfig {
+        self.client_of(&rustls::version::TLS13, identity, protocol)
+    }
+    pub(super) fn client_of(
+        &self,
+        version: &'static SupportedProtocolVersion,
+        identity: Option<&Identity>,
+        protocol: &[u8],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.certificate.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+            ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
         let builder = builder.with_root_certificates(roots);
         let mut config = match identity {
             None => builder.with_no_client_auth(),

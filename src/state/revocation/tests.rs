@@ -216,7 +216,7 @@ async fn a_journal_that_vanishes_makes_the_feed_stale_and_heals_when_it_is_back(
 #[tokio::test]
 async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
     let directory = Directory::new();
-    let config = config::Revocation { max_entries: 1, ..on_journal(&directory) };
+    let config = config::Revocation { max_entries: 1, on_stale: OnStale::Allow, ..on_journal(&directory) };
     let revocations = start(&config).unwrap();
     ready(&revocations).await;
     file::append(&journal(&directory), &event(Kind::Token, "a")).unwrap();
