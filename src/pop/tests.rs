@@ -23,9 +23,11 @@ fn outcome(
     with_proof: bool,
     der: Option<&[u8]>,
 ) -> Result<ProofKind, Denial> {
-    let jwt = token(|_, claims| match cnf {
-        Value::Bool(false) => drop(claims.as_object_mut().unwrap().remove("cnf")),
-        cnf => claims["cnf"] = cnf,
+    let jwt = token(|_, claims| {
+        claims["cnf"] = cnf;
+        if claims["cnf"] == UNBOUND {
+            claims.as_object_mut().unwrap().remove("cnf");
+        }
     });
     let (authorization, proof) = (format!("{scheme} {jwt}"), proof(&jwt, |_, _| ()));
     let mut fields = vec![("authorization", authorization.as_str())];

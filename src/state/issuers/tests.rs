@@ -19,7 +19,7 @@ async fn refused(published: &Published, config: &Issuer, fault: &str) {
     let line = format!("clinch_jwks_fetches_total{{issuer=\"{}\",result=\"{fault}\"}}", published.name);
     eventually(fault, || telemetry.render().contains(&line)).await;
     assert_eq!(issuers.find(&published.name).unwrap_err(), Denial::KeysUnavailable);
-    assert_eq!(issuers.unready(), [published.name.clone()]);
+    assert_eq!(issuers.unready(), std::slice::from_ref(&published.name));
 }
 
 #[tokio::test]
