@@ -38,7 +38,7 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys that may have made a signature, at most [`MAX_CANDIDATES`]: those of the token's
+    /// The keys that may have made a signature, at most four: those of the token's
     /// `kid`, and where either side names none, those that fit the algorithm (FAPI 2.0 section 5.4.3).
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
         let named = move |key: &&IssuerKey| match (kid, &key.kid) {

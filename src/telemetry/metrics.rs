@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Handles to every metric that other modules move.
@@ -115,19 +116,21 @@ impl Metrics {
         self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result }).inc();
     }
 
-    /// What became of a revocation event: a name of a closed set, such as `applied`.
-    pub fn revocation_event(&self, result: &'static str) {
-        self.revocation_events.get_or_create(&[("result", result)]).inc();
-    }
-
-    /// A revocation event that was not believed: a name of a closed set, such as `malformed`.
-    pub fn revocation_rejected(&self, reason: &'static str) {
-        self.revocation_rejected.get_or_create(&[("reason", reason)]).inc();
+    /// Revocation events so far: how many were applied, and how many refused, by reasons of a closed set.
+    pub fn set_revocations(&self, applied: u64, refused: impl Iterator<Item = (&'static str, u64)>) {
+        let set = |counter: &Counter, count| counter.inner().store(count, Relaxed);
+        set(&self.revocation_events.get_or_create(&[("result", "applied")]), applied);
+        let mut total = 0;
+        for (reason, count) in refused {
+            total += count;
+            set(&self.revocation_rejected.get_or_create(&[("reason", reason)]), count);
+        }
+        set(&self.revocation_events.get_or_create(&[("result", "rejected")]), total);
     }
 
     /// The revocation feed is now in this state, a name of a closed set, and in no other.
     pub fn set_feed_state(&self, state: &'static str) {
-        for known in FEED_STATES.into_iter().chain([state]) {
+        for known in FEED_STATES {
             self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
         }
     }
@@ -222,7 +225,7 @@ fn started() -> Gauge {
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const FEED_STATES: [&str; 5] = ["off", "catching_up", "current", "reconnecting", "stale"];
+const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
 const DECISION_BUCKETS: [f64; 12] =
     [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.25, 2.5];

@@ -187,8 +187,7 @@ fn the_page_has_every_metric_and_ends() {
     assert!(during.contains("clinch_in_flight 1\n"), "{during}");
     telemetry.answered(span, StatusCode::OK, Some(Duration::from_millis(3)));
     telemetry.metrics.set_feed_state("current");
-    telemetry.metrics.revocation_event("applied");
-    telemetry.metrics.revocation_rejected("malformed");
+    telemetry.metrics.set_revocations(1, [("malformed", 1)].into_iter());
     let issuer: Arc<str> = "https://as.example.com".into();
     telemetry.metrics.jwks_expected(&issuer);
     telemetry.metrics.jwks_fetched(&issuer, "ok");

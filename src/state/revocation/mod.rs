@@ -157,6 +157,20 @@ pub enum FeedStatus {
     Full,
 }
 
+impl FeedStatus {
+    /// In `/ready` and as a metric label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FeedStatus::Off => "off",
+            FeedStatus::CatchingUp => "catching_up",
+            FeedStatus::Current => "current",
+            FeedStatus::Reconnecting => "reconnecting",
+            FeedStatus::Stale => "stale",
+            FeedStatus::Full => "full",
+        }
+    }
+}
+
 async fn sweep(intake: Arc<Intake>) {
     loop {
         tokio::time::sleep(SWEEP).await;
