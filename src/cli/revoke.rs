@@ -237,5 +237,4 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 #[cfg(test)]
-#[path = "revoke_tests.rs"]
 mod tests;

@@ -276,5 +276,4 @@ fn string<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-#[path = "access_token_tests.rs"]
 mod tests;

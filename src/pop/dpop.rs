@@ -201,5 +201,4 @@ const MAX_PROOF_BYTES: usize = 8 * 1024;
 const MAX_JTI_BYTES: usize = 256;
 
 #[cfg(test)]
-#[path = "dpop_tests.rs"]
 mod tests;

@@ -289,5 +289,4 @@ impl<'de> Deserialize<'de> for Name<'de> {
 }
 
 #[cfg(test)]
-#[path = "jose_tests.rs"]
 mod tests;

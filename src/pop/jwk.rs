@@ -257,5 +257,4 @@ const ED25519_SMALL_ORDER: [[u8; 32]; 5] = [
 ];
 
 #[cfg(test)]
-#[path = "jwk_tests.rs"]
 mod tests;

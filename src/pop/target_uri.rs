@@ -247,5 +247,4 @@ fn is_path_character(byte: u8) -> bool {
 const HTTPS: &str = "https://";
 
 #[cfg(test)]
-#[path = "target_uri_tests.rs"]
 mod tests;

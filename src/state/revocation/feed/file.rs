@@ -215,5 +215,4 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
 const LOOK: Duration = Duration::from_millis(4);
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

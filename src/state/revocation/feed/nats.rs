@@ -176,5 +176,4 @@ pub const DEFAULT_SUBJECT: &str = "clinch.revocations.plain";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-#[path = "nats_tests.rs"]
 mod tests;
