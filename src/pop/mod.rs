@@ -25,6 +25,7 @@ pub mod identity;
 pub mod jose;
 pub mod jwk;
 pub mod key_set;
+mod lookalike;
 pub mod mtls;
 pub mod policy;
 pub mod request;

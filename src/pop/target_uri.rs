@@ -158,7 +158,8 @@ fn push_request_path(path: &str, text: &mut String) -> Result<(), Denial> {
     };
     let hidden = encoded(|byte| byte == b'/' || byte == b'\\' || byte.is_ascii_control());
     let dots = normalised.split('/').any(|segment| {
-        let name = segment.split(';').next().unwrap_or_default(); // `..;x` is `..` to some servers
+        // `..;x` is `..` to some servers, however the semicolon is written.
+        let name = segment.split("%3B").next().unwrap_or_default().split(';').next().unwrap_or_default();
         name == "." || name == ".."
     });
     if hidden || dots || normalised.contains("//") { Err(Denial::PathAmbiguous) } else { Ok(()) }
