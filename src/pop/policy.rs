@@ -114,6 +114,8 @@ pub struct Routes {
     by_path: matchit::Router<Vec<Route>>,
     /// By the form of their paths: indices into `all`.
     by_form: matchit::Router<Vec<usize>>,
+    /// The forms of `all`.
+    forms: Vec<String>,
     /// Whether some pattern is not its own form.
     odd: bool,
     all: Vec<Route>,
@@ -162,11 +164,12 @@ impl Routes {
 
     /// Enters the last route under its form, beside others of the same form.
     fn add_form(&mut self) -> Result<(), RouteConflict> {
-        let forms: Vec<String> = self.all.iter().map(|r| lookalike::form_of_pattern(&r.path)).collect();
-        let Some(form) = forms.last() else { return Ok(()) };
-        self.odd |= self.all.last().is_some_and(|r| !lookalike::is_plain(&r.path));
-        let group = (0..forms.len()).filter(|at| forms[*at] == *form).collect();
-        self.by_form.remove(form);
+        let Some(route) = self.all.last() else { return Ok(()) };
+        let form = lookalike::form_of_pattern(&route.path);
+        self.odd |= !lookalike::is_plain(&route.path);
+        self.forms.push(form.clone());
+        let group = (0..self.forms.len()).filter(|at| self.forms[*at] == form).collect();
+        self.by_form.remove(&form);
         self.by_form.insert(form, group).map_err(|e| RouteConflict::Pattern(e.to_string()))
     }
 
