@@ -42,7 +42,11 @@ pub(super) async fn forward(
             fields::clean_response(&mut parts.headers);
             parts.version = received;
             parts.extensions.clear();
-            Response::from_parts(parts, ResponseBody::service(body, in_flight))
+            let (body, passing) = ResponseBody::service(body, in_flight);
+            if received == Version::HTTP_2 && !body.is_end_stream() {
+                peer.activity.watch(passing);
+            }
+            Response::from_parts(parts, body)
         }
         Err(fault) => {
             tracing::warn!(reason = fault.reason(), trace_id = span.trace_id(), "no answer from the service");
