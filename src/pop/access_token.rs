@@ -6,9 +6,10 @@
 //!
 //! [`confirmation`]: super::confirmation
 
+use super::algorithm::Algorithm;
 use super::confirmation::Confirmation;
 use super::jose::{Compact, Json, Object, base64url_sha256};
-use super::jwk::{Algorithm, sha256};
+use super::jwk::sha256;
 use super::key_set::KeySet;
 use super::{Denial, Timestamp, identity};
 use std::fmt;

@@ -6,8 +6,9 @@
 //! replay memory, after everything else.
 
 use super::access_token::AccessToken;
+use super::algorithm::Algorithm;
 use super::jose::{Compact, Json, Object};
-use super::jwk::{Algorithm, JwkFault, PublicJwk, Thumbprint};
+use super::jwk::{JwkFault, PublicJwk, Thumbprint};
 use super::policy::DpopPolicy;
 use super::{Denial, Request, Timestamp};
 use http::HeaderMap;

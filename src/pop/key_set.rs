@@ -3,8 +3,9 @@
 //! A key that can't serve for signatures is left out, never a reason to fail the set: unknown types,
 //! missing members, `use: enc`, symmetric keys, and keys published with their private part.
 
+use super::algorithm::Algorithm;
 use super::jose::{Json, Object};
-use super::jwk::{Algorithm, PublicJwk};
+use super::jwk::PublicJwk;
 
 /// One key of an issuer with the header parameters that select it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod access_token;
+pub mod algorithm;
 pub mod challenge;
 pub mod confirmation;
 pub mod credentials;

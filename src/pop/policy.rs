@@ -4,7 +4,7 @@
 //! first (matchit's rules). A path may have several routes, one per set of methods. No route is
 //! open by omission, and none is entered through another's spelling ([`lookalike`]).
 
-use super::jwk::Algorithm;
+use super::algorithm::Algorithm;
 use super::{Denial, lookalike};
 use http::Method;
 use std::time::Duration;

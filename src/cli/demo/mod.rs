@@ -101,12 +101,15 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(told.iter().all(Told::as_expected))
 }
 
-/// Ctrl-C or SIGTERM.
+/// Ctrl-C, SIGTERM or a closed terminal.
 async fn asked_to_stop() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    // A closed terminal is no reason to leave the demo's keys on the disk.
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     tokio::select! {
         result = tokio::signal::ctrl_c() => result.context("Ctrl-C"),
         _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     }
 }
 

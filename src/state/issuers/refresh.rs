@@ -152,7 +152,8 @@ impl Keys {
                 // A long outage says so once per doubling, not once per attempt.
                 if failures.is_power_of_two() {
                     let usable = self.current().is_some();
-                    tracing::warn!(%issuer, fault = ?fault, failures, usable, "the issuer's keys can't be fetched");
+                    let name = fault.name();
+                    tracing::warn!(%issuer, fault = name, why = %fault, failures, usable, "the issuer's keys can't be fetched");
                 }
             }
         }

@@ -36,7 +36,10 @@ impl Health {
     /// A sign of life from a feed that has handed on all it had.
     pub(super) fn heard(&self) {
         self.last_word.store(self.running(), Relaxed);
-        self.connected.store(true, Relaxed);
+        if !self.connected.swap(true, Relaxed) {
+            // The line that ends what the feed's warning began.
+            tracing::info!("the revocation feed is current");
+        }
         if !*self.caught_up.borrow() {
             self.caught_up.send_replace(true);
         }
