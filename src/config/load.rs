@@ -26,10 +26,8 @@ pub(super) fn file(file: &Path, now: Timestamp) -> Result<Config, Problems> {
 
 /// The kind of an error in words, not its text: that differs between systems.
 pub(super) fn why_unreadable(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_owned(),
-        kind => kind.to_string(),
-    }
+    let missing = error.kind() == std::io::ErrorKind::NotFound;
+    if missing { "no such file".to_owned() } else { error.kind().to_string() }
 }
 
 /// Checks a text as if it stood in `file`.
