@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 /// Arguments of `clinch check`.
 #[derive(clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -93,3 +94,8 @@ fn summary(config: &Config) -> String {
     ]
     .join("\n")
 }
+
+const AFTER_HELP: &str = "\
+With --json, one object: problems, a list that is empty if the configuration is good, and then warnings, a list of \
+texts. A problem has file, line and column (in characters, from 1), path (of the key, such as routes[0].proof), \
+message, found and expected (texts, perhaps empty). Exit code 0 if the configuration is good, else 64.";

@@ -2,6 +2,8 @@
 //!
 //! Asks the same code that judges requests, so the answer can't differ from what happens.
 
+mod ambiguous;
+
 use super::check;
 use crate::config::Config;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route};
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 /// Arguments of `clinch explain`.
 #[derive(clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -40,12 +43,16 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 
 /// What becomes of a request.
 enum Answer<'c> {
-    Refused { denial: Denial, config: &'c Config },
+    Refused { denial: Denial, detail: Option<String>, config: &'c Config },
     Taken { route: &'c Route, htu: String, config: &'c Config },
 }
 
 fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
-    let refused = |denial| Answer::Refused { denial, config };
+    let refused = |denial| Answer::Refused { denial, detail: None, config };
+    let ambiguous = |denial, why: String| {
+        let detail = (denial == Denial::PathAmbiguous).then_some(why);
+        Answer::Refused { denial, detail, config }
+    };
     let url = url.split('#').next().unwrap_or_default();
     let Ok(uri) = url.parse::<Uri>() else { return refused(Denial::RequestMalformed) };
     let Some(authority) = uri.authority().map(|a| a.as_str().to_owned()) else {
@@ -56,18 +63,22 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
     let (parts, ()) = request.into_parts();
     let request = match Request::of(&parts, None, &config.listen.public_origins) {
         Ok(request) => request,
-        Err(denial) => return refused(denial),
+        Err(denial) => return ambiguous(denial, ambiguous::spelling(parts.uri.path())),
     };
     match config.routes.find(request.method, request.target.path()) {
         Ok(route) => Answer::Taken { route, htu: request.target.as_str().to_owned(), config },
-        Err(denial) => refused(denial),
+        Err(denial) => ambiguous(denial, ambiguous::lookalike(&config.routes, request.target.path())),
     }
 }
 
 impl Answer<'_> {
     fn to_text(&self) -> String {
         let lines = match self {
-            Answer::Refused { denial, config } => refusal_in_words(*denial, config),
+            Answer::Refused { denial, detail, config } => {
+                let mut lines = refusal_in_words(*denial, config);
+                lines.extend(detail.clone());
+                lines
+            }
             Answer::Taken { route, htu, config } => match &route.access {
                 Access::Unprotected => vec![
                     format!("route {}", route.path),
@@ -81,11 +92,12 @@ impl Answer<'_> {
 
     fn to_json(&self) -> Value {
         match self {
-            Answer::Refused { denial, .. } => json!({
+            Answer::Refused { denial, detail, .. } => json!({
                 "route": null,
                 "status": denial.status().as_u16(),
                 "reason": denial.reason(),
                 "description": denial.description(),
+                "detail": detail,
             }),
             Answer::Taken { route, htu, config } => {
                 let (proof, scopes) = match &route.access {
@@ -193,3 +205,10 @@ fn methods(route: &Route) -> String {
     }
     route.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
+
+const AFTER_HELP: &str = "\
+With --json, one object. For a request that a route takes: route (its path), methods (none: every method), protected, \
+proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all of them), \
+htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds). \
+For any other: route (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code \
+is 0 for both.";

@@ -32,6 +32,8 @@ pub(super) fn why_unreadable(error: &std::io::Error) -> String {
 
 /// Checks a text as if it stood in `file`.
 pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Problems> {
+    // A byte order mark is no part of the first line (YAML 1.2.2 section 5.2): columns count without it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut faults = Vec::new();
     let config = check(text, file.parent().unwrap_or(Path::new("")), now, &mut faults);
     match config {

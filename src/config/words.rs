@@ -27,8 +27,33 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{shown}{rest}`")
 }
 
-/// What a schema asks for.
+/// What a schema asks for, with its examples.
 pub(super) fn expected(schema: &Json) -> String {
+    let examples: Vec<String> = schema
+        .get("examples")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(|example| format!("`{}`", in_yaml(example)))
+        .collect();
+    let such = if examples.is_empty() { "" } else { ", such as " };
+    format!("{}{such}{}", kinds(schema), examples.join(" or "))
+}
+
+/// In YAML's flow style; examples need no quotes.
+fn in_yaml(example: &Json) -> String {
+    match example {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => format!("[{}]", items.iter().map(in_yaml).collect::<Vec<_>>().join(", ")),
+        Json::Object(members) => {
+            let members = members.iter().map(|(key, value)| format!("{key}: {}", in_yaml(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => example.to_string(),
+    }
+}
+
+fn kinds(schema: &Json) -> String {
     if let Some(branches) = schema.get("anyOf").and_then(Json::as_array) {
         return branches.iter().map(expected).collect::<Vec<_>>().join(" or ");
     }

@@ -16,6 +16,7 @@ pub(in crate::config) struct Route {
     #[serde(default)]
     pub(in crate::config) methods: Vec<String>,
     /// The kinds of proof of possession: a list of which any one will do, or `{ all: [dpop, mtls] }`.
+    #[schemars(extend("examples" = [["dpop"], { "all": ["dpop", "mtls"] }]))]
     pub(in crate::config) proof: Option<Proof>,
     /// Admits tokens that are bound to no key: whoever finds one can use it.
     #[serde(default)]

@@ -84,6 +84,8 @@ fn a_request_is_explained_in_words() {
         assert_eq!(code, 0);
         assert!(out.contains(status) && out.contains(reason), "{method} {url}: {out}");
     }
+    let (_, out, _) = explain("GET", "https://api.example.com/a/../payments");
+    assert!(out.contains("it has a dot segment"), "{out}");
 }
 
 #[test]
@@ -96,6 +98,54 @@ fn a_request_is_explained_to_machines() {
     assert_eq!(json["route"], "/payments");
     assert_eq!(json["proof"], serde_json::json!(["dpop+mtls"]));
     assert_eq!(json["htu"], "https://api.example.com/payments");
+}
+
+#[test]
+fn help_names_every_member_of_the_json() {
+    let fixture = Fixture::new("help");
+    let file = full(&fixture);
+    let bad = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config/bad/many.yaml");
+    let bad = fixture.copy(&bad);
+    let explain = |url: &str| clinch(&["explain", "--json", "--config", &file, "POST", url]).1;
+    let check = |file: &str| clinch(&["check", "--json", "--config", file]).1;
+    for (command, out) in [
+        ("check", check(&file)),
+        ("check", check(bad.to_str().unwrap())),
+        ("explain", explain("https://api.example.com/payments")),
+        ("explain", explain("https://api.example.com/a//payments")),
+    ] {
+        let help = clinch(&[command, "--help"]).1;
+        let json: Value = serde_json::from_str(&out).unwrap();
+        for member in members(&json) {
+            let named = help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == member);
+            assert!(named, "{command}: {member} in {help}");
+        }
+    }
+}
+
+/// The names of all members, at any depth.
+fn members(json: &Value) -> Vec<String> {
+    match json {
+        Value::Object(object) => {
+            object.iter().flat_map(|(name, below)| [vec![name.clone()], members(below)].concat()).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(members).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_byte_order_mark_moves_no_column() {
+    let fixture = Fixture::new("check-mark");
+    let column = |text: &str| {
+        let file = fixture.path("marked.yaml");
+        std::fs::write(&file, text).unwrap();
+        let (_, out, _) = clinch(&["check", "--json", "--config", file.to_str().unwrap()]);
+        let json: Value = serde_json::from_str(&out).unwrap();
+        json["problems"][0]["column"].as_u64()
+    };
+    assert_eq!(column("surprise: 1\n"), Some(1));
+    assert_eq!(column("\u{feff}surprise: 1\n"), Some(1));
 }
 
 #[test]
