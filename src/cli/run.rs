@@ -1,17 +1,21 @@
 //! `clinch run`: the sidecar, until SIGTERM or SIGINT.
 //!
 //! A faulty configuration ends it with exit code 64 before any port is bound, a failed start with 1.
-//! The first signal drains, the second one ends everything at once.
+//! The first signal drains, the second one ends everything at once. SIGHUP is going to mean reload; until it
+//! does, it must not end what it is not meant to end.
 
 use super::EX_USAGE;
 use crate::config::Config;
 use crate::serve::Server;
 use crate::telemetry;
+use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 /// Arguments of `clinch run`.
 #[derive(clap::Args)]
@@ -22,6 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let begun = Instant::now();
     let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
@@ -34,7 +39,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         tracing::warn!(%about, "the configuration is good, but mind this");
     }
     report_panics();
-    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config))) {
+    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, begun))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("clinch: {error:#}"));
@@ -43,23 +48,61 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+async fn run(config: Config, begun: Instant) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
     let server = Server::start(config).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "listening");
-    stopped(&mut terminate, &mut interrupt).await;
+    tokio::select! {
+        () = signals.stop() => {}
+        never = tell_readiness(&server, begun) => match never {},
+    }
     tracing::info!("stopping: requests in flight may end");
     tokio::select! {
         () = server.shutdown() => tracing::info!("stopped"),
-        () = stopped(&mut terminate, &mut interrupt) => tracing::warn!("stopped at once"),
+        () = signals.stop() => tracing::warn!("stopped at once"),
     }
     Ok(())
 }
 
-async fn stopped(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// One line when requests can be decided for the first time; until then, now and then, what is missing.
+async fn tell_readiness(server: &Server, begun: Instant) -> Infallible {
+    let mut patience = FIRST_WAIT;
+    while timeout(patience, server.ready()).await.is_err() {
+        let missing = server.missing().join(", ");
+        tracing::warn!(missing, waited_s = begun.elapsed().as_secs(), "not ready yet");
+        patience = NEXT_WAIT;
+    }
+    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(took_ms, "ready");
+    std::future::pending().await
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when one came that asks us to stop.
+    async fn stop(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::warn!("reload is not supported yet; the running configuration stays");
+                }
+            }
+        }
     }
 }
 
@@ -86,3 +129,8 @@ fn report_panics() {
 fn say(message: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
+
+/// Before the first line on what is missing: whoever watches the start should not wonder long.
+const FIRST_WAIT: Duration = Duration::from_secs(3);
+/// Before each further one.
+const NEXT_WAIT: Duration = Duration::from_secs(30);

@@ -70,6 +70,11 @@ impl Admin {
         self.readiness().is_ready()
     }
 
+    /// What is missing before requests can be decided, in words.
+    pub(super) fn missing(&self) -> Vec<String> {
+        self.readiness().missing()
+    }
+
     fn readiness(&self) -> Readiness {
         Readiness {
             draining: *self.phase.borrow() != Phase::Running,
@@ -107,11 +112,23 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        let fed = match self.revocations {
+        self.is_fed() && !self.draining && self.unready_issuers.is_empty()
+    }
+
+    fn is_fed(&self) -> bool {
+        match self.revocations {
             FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting => true,
             FeedStatus::CatchingUp | FeedStatus::Stale | FeedStatus::Full => false,
-        };
-        fed && !self.draining && self.unready_issuers.is_empty()
+        }
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let mut missing: Vec<String> =
+            self.unready_issuers.iter().map(|issuer| format!("the keys of {issuer}")).collect();
+        if !self.is_fed() {
+            missing.push(format!("the revocation feed ({})", self.revocations.name()));
+        }
+        missing
     }
 
     fn response(&self) -> Response<Full<Bytes>> {

@@ -126,6 +126,11 @@ impl Server {
         }
     }
 
+    /// What is missing until then, in words; nothing once it is ready.
+    pub fn missing(&self) -> Vec<String> {
+        self.admin.missing()
+    }
+
     /// Stops accepting, lets what is in flight finish up to `drain`, and returns. The admin port answers
     /// to the end, and says that we are not ready.
     pub async fn shutdown(mut self) {

@@ -136,6 +136,20 @@ fn shell(line: &str) -> String {
     text
 }
 
+#[test]
+fn an_interrupted_demo_says_so_and_ends_with_1() {
+    let mut demo = clinch().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut heard = BufReader::new(demo.stdout.take().expect("a pipe"));
+    // Its first line: from then on it listens to signals.
+    while heard.read_line(&mut String::new()).expect("UTF-8") == 1 {}
+    let asked = Command::new("kill").args(["-s", "INT", &demo.id().to_string()]).status().expect("kill");
+    assert!(asked.success());
+    std::io::copy(&mut heard, &mut std::io::sink()).expect("it can be read");
+    let output = demo.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "clinch demo: interrupted\n");
+}
+
 /// A demo that stays; killed if the test fails.
 struct Staying(Child);
 

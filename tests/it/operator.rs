@@ -7,8 +7,9 @@ use crate::support::eventually;
 use crate::support::pki::Pki;
 use crate::support::proof::Proof;
 use crate::support::temporary::Folder;
-use crate::support::wire::{Caller, get};
+use crate::support::wire::{Caller, get, plain_get};
 use crate::support::world::{World, config, url, write};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
 /// An issuer that nobody listens for: enough where no token is looked at.
@@ -61,6 +62,85 @@ async fn a_stop_lets_requests_in_flight_finish() {
     service.release();
     assert_eq!(in_flight.await.unwrap().status, 200);
     assert_eq!(clinch.program.ended().await.code(), Some(0), "{}", clinch.program.output());
+}
+
+/// The log line with this message.
+fn message(text: &'static str) -> impl Fn(&str) -> Option<Value> {
+    move |line| serde_json::from_str(line).ok().filter(|line: &Value| line["message"] == text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_ends_nothing_and_says_that_it_reloads_nothing() {
+    let (pki, folder, service) = (Pki::new(), Folder::new(), Echo::start().await);
+    let text = config(NO_ISSUER, &service.address.to_string());
+    let mut clinch = Clinch::start_unready(&write(&folder, &pki, &text)).await;
+    clinch.program.signal("HUP");
+    let told = message("reload is not supported yet; the running configuration stays");
+    let line = clinch.program.hear("the line on SIGHUP", told).await;
+    assert_eq!(line["level"], "WARN");
+    let caller = Caller::new(clinch.address, &pki, None);
+    assert_eq!(caller.send(&get("/healthz", &[])).await.status, 200);
+    clinch.program.terminate();
+    assert_eq!(clinch.program.ended().await.code(), Some(0), "{}", clinch.program.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_until_it_is_ready() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    let file = write(&folder, &pki, &config(NO_ISSUER, "127.0.0.1:9"));
+    let mut clinch = Clinch::start_unready(&file).await;
+    let line = clinch.program.hear("what is missing", message("not ready yet")).await;
+    assert_eq!(
+        (&line["level"], &line["missing"]),
+        (&"WARN".into(), &"the keys of https://localhost:1".into())
+    );
+    let metrics = plain_get(clinch.admin, "/metrics").await.unwrap().body;
+    let none = "clinch_jwks_fetches_total{issuer=\"https://localhost:1\",result=\"ok\"} 0\n";
+    assert!(metrics.contains(none) && !metrics.contains("clinch_jwks_age_seconds{"), "{metrics}");
+
+    let mut world = World::start().await;
+    let line = world.clinch.program.hear("the line on readiness", message("ready")).await;
+    assert!(line["took_ms"].is_u64(), "{line}");
+    assert!(!world.clinch.program.output().contains("not ready yet"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_backlog_is_one_line_and_labels_are_no_sentences() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    let mut text = config(NO_ISSUER, "127.0.0.1:9");
+    text.push_str("\nrevocation:\n  feed: { kind: file, path: journal }\n  accept_plain: true\n");
+    let file = write(&folder, &pki, &text);
+    let stranger = r#"{"id":"1","iss":"https://stranger.example","revoke":{"jti":"t"},"at":1}"#;
+    std::fs::write(file.with_file_name("journal"), format!("{stranger}\n").repeat(500) + "garbage\n")
+        .unwrap();
+    let mut clinch = Clinch::start_unready(&file).await;
+    let told = message("the backlog holds revocation events that were rejected");
+    let line = clinch.program.hear("the line on the backlog", told).await;
+    assert_eq!((&line["level"], &line["rejected"]), (&"WARN".into(), &501.into()));
+    assert_eq!(line["reasons"], "not_an_object=1 issuer_unknown=500");
+    assert_eq!(clinch.program.output().matches("rejected").count(), 2, "{}", clinch.program.output());
+    let metrics = plain_get(clinch.admin, "/metrics").await.unwrap().body;
+    let count = "clinch_revocation_rejected_total{reason=\"issuer_unknown\"} 500\n";
+    assert!(metrics.contains(count), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_turns_stale_is_told_once_and_its_recovery_too() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    let mut text = config(NO_ISSUER, "127.0.0.1:9");
+    text.push_str(
+        "\nrevocation:\n  feed: { kind: file, path: journal }\n  accept_plain: true\n  max_staleness: 1s\n",
+    );
+    let file = write(&folder, &pki, &text);
+    let mut clinch = Clinch::start_unready(&file).await;
+    std::fs::remove_file(file.with_file_name("journal")).unwrap();
+    let line = clinch.program.hear("stale", message("the revocation feed is stale")).await;
+    assert_eq!((&line["level"], &line["max_staleness_s"]), (&"WARN".into(), &1.into()));
+    std::fs::write(file.with_file_name("journal"), "").unwrap();
+    let line = clinch.program.hear("recovery", message("the revocation feed is current again")).await;
+    assert_eq!(line["level"], "WARN");
+    let output = clinch.program.output();
+    assert_eq!(output.matches("the revocation feed is stale").count(), 1, "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
