@@ -4,6 +4,7 @@
 //! what it can't vouch for. Response trailers pass, without the fields that only we may write.
 
 use super::fields;
+use super::pool::Lease;
 use super::proxy::InFlight;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -29,7 +30,7 @@ pub(super) struct Progress(Arc<AtomicBool>);
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     content: Content,
-    _in_flight: Option<InFlight>,
+    _held: Option<(InFlight, Lease)>,
 }
 
 #[derive(Debug)]
@@ -56,11 +57,12 @@ impl Progress {
 impl ResponseBody {
     /// A text of ours.
     pub(super) fn own(content: Bytes) -> ResponseBody {
-        ResponseBody { content: Content::Own(content), _in_flight: None }
+        ResponseBody { content: Content::Own(content), _held: None }
     }
-    /// The service's body; it keeps the request in flight until it has ended or was given up.
-    pub(super) fn service(content: Incoming, in_flight: InFlight) -> ResponseBody {
-        ResponseBody { content: Content::Service(content), _in_flight: Some(in_flight) }
+    /// The service's body; it keeps the request in flight, and its connection to itself, until it has ended
+    /// or was given up.
+    pub(super) fn service(content: Incoming, in_flight: InFlight, lease: Lease) -> ResponseBody {
+        ResponseBody { content: Content::Service(content), _held: Some((in_flight, lease)) }
     }
 }
 
