@@ -5,8 +5,10 @@
 //! Its thumbprint (RFC 7638) is made from the canonical bytes, so one key has one name. The keys that
 //! an issuer publishes are in [`key_set`](super::key_set).
 
-use super::jose::{Object, base64url, base64url_decode, base64url_sha256};
+use super::jose::{Object, base64url_decode, base64url_sha256};
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use std::fmt;
 
@@ -109,17 +111,23 @@ impl PublicJwk {
 
     /// The SHA-256 thumbprint (RFC 7638 section 3, RFC 8037 section 2).
     pub fn thumbprint(&self) -> Thumbprint {
-        let canonical = match self {
-            PublicJwk::P256(point) => format!(
-                r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-                base64url(&point[1..33]),
-                base64url(&point[33..])
-            ),
-            PublicJwk::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
-            PublicJwk::Rsa { n, e } => {
-                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n))
-            }
+        let mut canonical = String::with_capacity(128);
+        let mut member = |before: &str, value: &[u8]| {
+            canonical.push_str(before);
+            URL_SAFE_NO_PAD.encode_string(value, &mut canonical);
         };
+        match self {
+            PublicJwk::P256(point) => {
+                member(r#"{"crv":"P-256","kty":"EC","x":""#, &point[1..33]);
+                member(r#"","y":""#, &point[33..]);
+            }
+            PublicJwk::Ed25519(x) => member(r#"{"crv":"Ed25519","kty":"OKP","x":""#, x),
+            PublicJwk::Rsa { n, e } => {
+                member(r#"{"e":""#, e);
+                member(r#"","kty":"RSA","n":""#, n);
+            }
+        }
+        canonical.push_str(r#""}"#);
         Thumbprint(base64url_sha256(&sha256(canonical.as_bytes())))
     }
 

@@ -1,4 +1,4 @@
-use super::super::jose::Json;
+use super::super::jose::{Json, base64url};
 use super::*;
 
 fn parse(json: &str) -> Result<PublicJwk, JwkFault> {
