@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-/// Where the proxies run: on one core, alone, as a sidecar of a small pod does.
-pub(crate) const CORE: &str = "one core";
-
 /// Nanoseconds of CPU that all threads of a process have had, by the scheduler's account.
 pub(crate) fn cpu_nanos(process: u32) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();

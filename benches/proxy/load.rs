@@ -3,6 +3,7 @@
 use crate::account::cpu_nanos;
 use crate::scene::{Credential, Proxy, Scene};
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::{http1, http2};
@@ -12,6 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::vec::IntoIter;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -94,6 +96,27 @@ impl Load {
     }
 }
 
+/// Asks the service itself until `until` has ended; microseconds of its CPU per request.
+pub(crate) async fn direct<T>(service: &Proxy, until: &JoinHandle<T>) -> f64 {
+    let mut senders = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let stream = TcpStream::connect(service.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        senders.push(Sender::Http1(sender));
+    }
+    let (before, mut count) = (cpu_nanos(service.process()), 0);
+    while !until.is_finished() {
+        let host = (header::HOST, HeaderValue::from_static("localhost"));
+        let request = || Request::get("/accounts/7").header(&host.0, &host.1).body(Empty::new()).unwrap();
+        let lot: Vec<Message> = (0..LOT).map(|_| request()).collect();
+        send_all(&mut senders, lot.into_iter()).await;
+        count += LOT;
+    }
+    (cpu_nanos(service.process()) - before) as f64 / 1000.0 / count as f64
+}
+
 enum Sender {
     Http1(http1::SendRequest<Empty<Bytes>>),
     Http2(http2::SendRequest<Empty<Bytes>>),
@@ -151,3 +174,4 @@ async fn send_all(senders: &mut [Sender], requests: IntoIter<Message>) {
 const CONNECTIONS: usize = 32;
 const STREAMS: usize = 8;
 const WARM_UP: usize = 500;
+const LOT: usize = 1000;

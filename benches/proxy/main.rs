@@ -12,11 +12,12 @@
 mod account;
 mod load;
 mod parts;
+mod pki;
 mod scene;
 
-use account::{CORE, Series};
+use account::Series;
 use load::{Load, Protocol};
-use scene::{Credential, Scene};
+use scene::{Core, Credential, Scene};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,22 +27,31 @@ fn main() {
             parts::plain_proxy(service, certificate, key, clients_ca)
         }
         ["signature"] => println!("{}", parts::signature_nanos()),
-        _ => tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(compare()),
+        ["compare"] => parts::on_one_thread(compare()),
+        // Whatever cargo says. The load and the service share the other core.
+        _ => assert!(scene::own_role(Core::Load, &["compare"]).status().unwrap().success()),
     }
 }
 
 async fn compare() {
     let scene = Scene::start().await;
+    let mut direct = Series::new("h1 direct, without TLS: the service alone");
     let (mut signature, mut rows) = (Series::new("one P-256 verification"), rows());
     for _ in 0..ROUNDS {
-        signature.push(scene.signature_micros());
+        // As busy as the machine is under load: cores may share more than they show.
+        let checking = tokio::task::spawn_blocking(scene::signature_micros);
+        direct.push(load::direct(&scene.service, &checking).await);
+        signature.push(checking.await.unwrap());
         for row in &mut rows {
             let load = Load::new(&scene, row.protocol, row.credential, REQUESTS);
             let micros = load.run(if row.clinch { &scene.clinch } else { &scene.plain }).await;
             row.series.push(micros);
         }
     }
-    println!("CPU per request in us on {CORE}, {ROUNDS} interleaved rounds of {REQUESTS} requests");
+    println!(
+        "CPU per request in us, {ROUNDS} interleaved rounds of {REQUESTS} requests: median (least to most)"
+    );
+    direct.print();
     signature.print();
     rows.iter().for_each(|row| row.series.print());
     println!("clinch against its budget, medians of the ratios of each round");

@@ -109,7 +109,8 @@ async fn announced() -> TcpListener {
     listener
 }
 
-fn on_one_thread(work: impl Future<Output = ()>) {
+/// Runs it on one thread.
+pub(crate) fn on_one_thread(work: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
 }
 

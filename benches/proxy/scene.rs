@@ -1,5 +1,6 @@
 //! Everybody around the proxies: certificates, an issuer with its keys, tokens, and the processes.
 
+use crate::pki::{Files, Pki};
 use bytes::Bytes;
 use clinch::cli::holder::{Holder, ProofFor, base64_sha256};
 use clinch::pop::Timestamp;
@@ -8,14 +9,12 @@ use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ClientConfig;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -52,7 +51,7 @@ pub(crate) struct Scene {
     holders: Vec<(Holder, String)>,
     bound_to_certificate: String,
     pki: Pki,
-    _service: Proxy,
+    pub(crate) service: Proxy,
 }
 
 impl Scene {
@@ -62,10 +61,10 @@ impl Scene {
         let files = Files::write(&pki);
         let signer = Holder::generate();
         let issuer = host_keys(&pki, &signer).await;
-        let service = Proxy::announced(own_role(&["service"]));
+        let service = Proxy::announced(own_role(Core::Load, &["service"]));
         let address = service.address.to_string();
         let [certificate, key, ca] = [&files.certificate, &files.key, &files.ca].map(|p| p.to_str().unwrap());
-        let plain = Proxy::announced(own_role(&["plain", &address, certificate, key, ca]));
+        let plain = Proxy::announced(own_role(Core::Proxy, &["plain", &address, certificate, key, ca]));
         let [port, admin] = free_ports();
         let config = CONFIG
             .replace("${port}", &port.to_string())
@@ -74,7 +73,7 @@ impl Scene {
             .replace("${issuer}", &issuer);
         let config_path = files.directory.join("clinch.yaml");
         std::fs::write(&config_path, config).unwrap();
-        let mut command = on_its_core(env!("CARGO_BIN_EXE_clinch"));
+        let mut command = on(Core::Proxy, env!("CARGO_BIN_EXE_clinch"));
         command.args(["run", "--config"]).arg(&config_path);
         let clinch =
             Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
@@ -93,7 +92,7 @@ impl Scene {
             holders: holders.collect(),
             bound_to_certificate: token(&signer, &issuer, 99, bound),
             pki,
-            _service: service,
+            service,
         }
     }
 
@@ -130,12 +129,12 @@ impl Scene {
             }
         }
     }
+}
 
-    /// Microseconds of CPU for one signature check, on the core of the proxies.
-    pub(crate) fn signature_micros(&self) -> f64 {
-        let output = own_role(&["signature"]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap() / 1000.0
-    }
+/// Microseconds of CPU for one signature check, on the core of the proxies.
+pub(crate) fn signature_micros() -> f64 {
+    let output = own_role(Core::Proxy, &["signature"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap() / 1000.0
 }
 
 impl Proxy {
@@ -158,71 +157,28 @@ impl Drop for Proxy {
     }
 }
 
-fn own_role(role: &[&str]) -> Command {
-    let mut command = on_its_core(std::env::current_exe().unwrap());
+/// Who runs where: clinch takes as many threads as it may use cores, and the plain proxy has one.
+#[derive(Clone, Copy)]
+pub(crate) enum Core {
+    Load,
+    Proxy,
+}
+
+/// This program in another role.
+pub(crate) fn own_role(core: Core, role: &[&str]) -> Command {
+    let mut command = on(core, std::env::current_exe().unwrap());
     command.args(role);
     command
 }
 
-/// Pinned to the last core: clinch takes as many threads as it may use cores, and the plain proxy has one.
-fn on_its_core(program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+fn on(core: Core, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let number = match core {
+        Core::Load => "0",
+        Core::Proxy => "1",
+    };
     let mut command = Command::new("taskset");
-    command.args(["-c", &(cores - 1).to_string()]).arg(program);
+    command.args(["-c", number]).arg(program);
     command
-}
-
-struct Pki {
-    ca_certificate: CertificateDer<'static>,
-    server: (rcgen::Certificate, KeyPair),
-    client: (CertificateDer<'static>, KeyPair),
-    ca_pem: String,
-}
-
-impl Pki {
-    fn new() -> Pki {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = params.self_signed(&key).unwrap();
-        let issuer = Issuer::new(params, key);
-        let issue = |names: Vec<String>| {
-            let key = KeyPair::generate().unwrap();
-            (CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap(), key)
-        };
-        let (client, client_key) = issue(vec!["client.example".to_owned()]);
-        Pki {
-            ca_certificate: ca.der().clone(),
-            server: issue(vec!["localhost".to_owned()]),
-            client: (client.der().clone(), client_key),
-            ca_pem: ca.pem(),
-        }
-    }
-}
-
-struct Files {
-    directory: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
-    ca: PathBuf,
-}
-
-impl Files {
-    fn write(pki: &Pki) -> Files {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("proxy-bench");
-        std::fs::create_dir_all(&directory).unwrap();
-        let write = |name: &str, text: &str| {
-            let path = directory.join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        Files {
-            certificate: write("server.crt", &pki.server.0.pem()),
-            key: write("server.key", &pki.server.1.serialize_pem()),
-            ca: write("ca.crt", &pki.ca_pem),
-            directory,
-        }
-    }
 }
 
 /// The issuer's keys over TLS, in this process. Returns the issuer's name.

@@ -218,24 +218,3 @@ fn the_page_has_every_metric_and_ends() {
     }
     assert!(page.ends_with("# EOF\n"));
 }
-
-/// `cargo test --release telemetry::tests::cost -- --ignored --nocapture`
-#[test]
-#[ignore = "prints a figure"]
-fn cost() {
-    let telemetry = Telemetry::off();
-    let inbound = headers(Some(PARENT));
-    for (name, headers) in [("continued", inbound), ("begun", headers(None))] {
-        let mut out = headers.clone();
-        let rounds = 1_000_000;
-        let begun = Instant::now();
-        for _ in 0..rounds {
-            let mut span = telemetry.begin(&headers);
-            telemetry.decided(&mut span, &record(Ok(())));
-            span.write_context(&mut out);
-            telemetry.answered(span, StatusCode::OK, Some(LIMIT));
-        }
-        let nanos = begun.elapsed().as_nanos() / rounds;
-        eprintln!("{name}: {nanos} ns per request");
-    }
-}
