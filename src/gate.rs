@@ -68,12 +68,12 @@ impl Gate {
         request: Result<Request<'_>, Denial>,
         peer: SocketAddr,
         span: &mut RequestSpan,
-        now: Timestamp,
+        clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
         let started = Instant::now();
         let mut found = Findings::default();
         let verdict = match &request {
-            Ok(request) => self.judge(request, now, &mut found).await,
+            Ok(request) => self.judge(request, clock, &mut found).await,
             Err(denial) => Err(*denial),
         };
         let token = found.token.as_deref();
@@ -100,7 +100,7 @@ impl Gate {
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
-        now: Timestamp,
+        clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
         let route = self.policy.routes.find(request.method, request.target.path())?;
@@ -111,7 +111,9 @@ impl Gate {
         };
         let credentials = Credentials::of(request)?;
         found.scheme = Some(credentials.scheme);
-        let token = self.tokens.establish(credentials.token(), now).await?;
+        let token = self.tokens.establish(credentials.token(), clock()).await?;
+        // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
+        let now = clock();
         found.token = Some(Arc::clone(&token));
         let verified = pop::verify(request, &credentials, token, demands, &self.policy.dpop, now)?;
         found.proof = Some(verified.kind());

@@ -129,7 +129,7 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
     if !decided {
         let telemetry = &peer.proxy.gate.telemetry;
         let mut span = telemetry.begin(&HeaderMap::new());
-        peer.proxy.gate.decide(method, Err(denial), peer.address, &mut span, now()).await;
+        peer.proxy.gate.decide(method, Err(denial), peer.address, &mut span, now).await;
         telemetry.answered(span, denial.status(), None);
     }
     response::refusal(denial, Vec::new(), None)
@@ -153,7 +153,7 @@ fn answer<'a>(
         } else {
             neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
         };
-        let decision = proxy.gate.decide(&parts.method, judged, peer.address, &mut span, now()).await;
+        let decision = proxy.gate.decide(&parts.method, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         match decision.verdict {
             Ok(admission) => forward::forward(peer, admission, origin, parts, body, in_flight, span).await,
