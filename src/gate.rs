@@ -11,7 +11,8 @@ use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::{Record, RequestSpan, Telemetry};
-use http::Method;
+use http::header;
+use http::request::Parts;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,7 +65,7 @@ impl Gate {
     /// Decides on a request, or records why there is none to decide on.
     pub async fn decide(
         &self,
-        method: &Method,
+        parts: &Parts,
         request: Result<Request<'_>, Denial>,
         peer: SocketAddr,
         span: &mut RequestSpan,
@@ -80,8 +81,9 @@ impl Gate {
         self.telemetry.decided(
             span,
             &Record {
-                method: method.as_str(),
+                method: parts.method.as_str(),
                 target: request.as_ref().ok().map(|r| r.target.as_str()),
+                host: if request.is_err() { named_host(parts) } else { None },
                 route: found.route.map(|r| r.path.as_str()),
                 peer,
                 scheme: found.scheme.map(Scheme::name),
@@ -121,4 +123,10 @@ impl Gate {
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))
     }
+}
+
+/// The authority a request names, for the log: nothing is decided by it.
+fn named_host(parts: &Parts) -> Option<&str> {
+    let in_target = parts.uri.authority().map(|authority| authority.as_str());
+    in_target.or_else(|| parts.headers.get(header::HOST)?.to_str().ok())
 }

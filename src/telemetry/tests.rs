@@ -19,6 +19,7 @@ fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
 
 fn record(verdict: Result<(), Denial>) -> Record<'static> {
     Record {
+        host: None,
         method: "GET",
         target: Some("https://api.example.com/accounts/7"),
         route: Some("/accounts/{*rest}"),
