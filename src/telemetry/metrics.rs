@@ -84,7 +84,7 @@ impl Metrics {
                 "Requests the service did not answer, by reason",
             ),
             jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
-            jwks_age: family(all, "jwks_age_seconds", "Time since an issuer's keys were fetched"),
+            jwks_age: family(all, "jwks_age_seconds", JWKS_AGE),
             span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
             decision_seconds,
             upstream_seconds,
@@ -125,9 +125,9 @@ impl Metrics {
         self.span_exports.get_or_create(&[("result", result)]).inc();
     }
 
-    /// A configured issuer, whose keys age from now until the first good fetch.
+    /// A configured issuer: its good fetches are counted from zero. Its keys have no age before the first.
     pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
-        drop(self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }));
+        drop(self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result: "ok" }));
     }
 
     /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set.
@@ -246,6 +246,8 @@ fn started() -> Gauge {
     gauge
 }
 
+const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
+                        alert on absent, and on jwks_fetches with result ok at 0";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.

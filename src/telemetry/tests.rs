@@ -191,6 +191,9 @@ fn the_page_has_every_metric_and_ends() {
     telemetry.metrics.set_revocations(1, [("malformed", 1)].into_iter());
     let issuer: Arc<str> = "https://as.example.com".into();
     telemetry.metrics.jwks_expected(&issuer);
+    let before = telemetry.render();
+    let fetches = "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 0\n";
+    assert!(before.contains(fetches) && !before.contains("clinch_jwks_age_seconds{"), "{before}");
     telemetry.metrics.jwks_fetched(&issuer, "ok");
     let page = telemetry.render();
     for line in [
