@@ -9,9 +9,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use clinch::pop::access_token::{AccessToken, Expected, TokenHash, Unverified};
+use clinch::pop::algorithm::Algorithm;
 use clinch::pop::credentials::Credentials;
 use clinch::pop::jose::{Compact, Json};
-use clinch::pop::jwk::{Algorithm, PublicJwk};
+use clinch::pop::jwk::PublicJwk;
 use clinch::pop::key_set::KeySet;
 use clinch::pop::policy::{Access, DpopPolicy, ProofRule, Requirements, Route, Routes};
 use clinch::pop::target_uri::Origin;

@@ -136,7 +136,12 @@ fn refusal_in_words(denial: Denial, config: &Config) -> Vec<String> {
     } else if denial == Denial::RequestMalformed {
         lines.push("a URL is https://HOST/PATH, as the client calls it".to_owned());
     } else if denial == Denial::RouteUnknown || denial == Denial::MethodNotAllowed {
-        lines.push("no route is open by omission; these are the routes:".to_owned());
+        let what = if denial == Denial::RouteUnknown {
+            "no path is open by omission"
+        } else {
+            "the path has a route, but not for this method (methods are case-sensitive)"
+        };
+        lines.push(format!("{what}; these are the routes:"));
         lines.extend(config.routes.iter().map(|route| format!("  {} {}", methods(route), route.path)));
     }
     lines

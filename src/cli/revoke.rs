@@ -1,12 +1,14 @@
 //! `clinch revoke`: publishes one revocation event to a feed and waits until the feed has it.
 //!
-//! Exit code 0 when it has, 1 when it could not be published, 64 for a wrong command line, which includes
+//! Whether it revokes anything, each replica decides when it reads the event, so nothing is called revoked
+//! here. Exit code 0 when it has, 1 when it could not be published, 64 for a wrong command line, which includes
 //! kinds and feeds of the contract that do not work yet: an operator must not believe revoked what is not.
 
 use super::EX_USAGE;
 use crate::pop::Timestamp;
 use crate::state::revocation::event::{Event, Kind};
-use crate::state::revocation::feed::{file, nats};
+use crate::state::revocation::feed::file::{self, Appended};
+use crate::state::revocation::feed::nats;
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::io::{self, Write};
@@ -16,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 /// Arguments of `clinch revoke`.
 #[derive(clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
 pub(super) struct Arguments {
     /// Where to publish: a journal's path, file:/PATH, or nats://HOST:PORT[?stream=NAME&subject=NAME]
     #[arg(long, value_name = "URL")]
@@ -67,11 +70,18 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         Err(fault) => return complain(&fault, EX_USAGE),
     };
     match feed.publish(&event) {
-        Ok(sequence) => {
-            let _ = report(&event, &feed, sequence, arguments.json, &mut io::stdout());
+        Ok(published) => {
+            let _ = report(&event, &feed, published, arguments.json, &mut io::stdout());
+            if published == Published::NewJournal {
+                let journal = feed.name();
+                let _ = writeln!(
+                    io::stderr(),
+                    "warning: {journal} did not exist and was created; is it the journal that clinch reads?"
+                );
+            }
             ExitCode::SUCCESS
         }
-        Err(error) => complain(&format!("nothing was revoked: {error:#}"), 1),
+        Err(error) => complain(&format!("nothing was published: {error:#}"), 1),
     }
 }
 
@@ -162,16 +172,18 @@ impl Feed {
         Ok(Feed::Nats { url: url.to_owned(), stream, subject })
     }
 
-    /// The sequence in the stream, where there is one.
-    fn publish(&self, event: &Event) -> anyhow::Result<Option<u64>> {
+    fn publish(&self, event: &Event) -> anyhow::Result<Published> {
         match self {
             Feed::File(path) => {
-                file::append(path, event).with_context(|| path.display().to_string())?;
-                Ok(None)
+                let appended = file::append(path, event).with_context(|| path.display().to_string())?;
+                Ok(match appended {
+                    Appended::Existing => Published::Journal,
+                    Appended::Created => Published::NewJournal,
+                })
             }
             Feed::Nats { url, stream, subject } => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(nats::publish(url, stream, subject, event)).map(Some)
+                runtime.block_on(nats::publish(url, stream, subject, event)).map(Published::Stream)
             }
         }
     }
@@ -183,6 +195,16 @@ impl Feed {
             Feed::Nats { stream, .. } => stream.clone(),
         }
     }
+}
+
+/// Where the event is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Published {
+    Journal,
+    /// The journal was not there before.
+    NewJournal,
+    /// With this sequence.
+    Stream(u64),
 }
 
 /// Longer than a drive letter, so that a path is a path.
@@ -197,30 +219,45 @@ fn is_concrete(subject: &str) -> bool {
 fn report(
     event: &Event,
     feed: &Feed,
-    sequence: Option<u64>,
+    published: Published,
     json: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let at = rfc3339(event.at);
     let (feed, kind) = (feed.name(), event.kind.name());
+    let sequence = match published {
+        Published::Stream(sequence) => Some(sequence),
+        Published::Journal | Published::NewJournal => None,
+    };
     if json {
         let until = event.until.map(rfc3339);
         let object = serde_json::json!({
             "id": event.id, "iss": event.issuer, "revoke": { kind: event.value }, "at": at, "until": until,
-            "feed": feed, "sequence": sequence,
+            "published": true, "feed": feed, "sequence": sequence,
+            "journal_created": published == Published::NewJournal,
         });
         return writeln!(out, "{object}");
     }
-    writeln!(out, "revoked   {kind} {:?} of {}", event.value, event.issuer)?;
+    writeln!(out, "published {kind} {:?} of {}", event.value, event.issuer)?;
     if event.kind == Kind::Subject {
         writeln!(out, "issued    until {at}")?;
     }
     writeln!(out, "event     {}", event.id)?;
     match sequence {
-        Some(sequence) => writeln!(out, "feed      {feed}, sequence {sequence}"),
-        None => writeln!(out, "feed      {feed}"),
+        Some(sequence) => writeln!(out, "feed      {feed}, sequence {sequence}")?,
+        None => writeln!(out, "feed      {feed}")?,
     }
+    writeln!(out, "effect    when a replica reads it; one without this issuer rejects it")
 }
+
+const AFTER_HELP: &str = "\
+Published is not yet revoked: each replica decides when it reads the event, and rejects one for an issuer that \
+its configuration does not have (clinch_revocation_rejected_total, and a line in its log).
+
+With --json, one object: published (true), id, iss, revoke (one member: the claim and its value), at and until \
+(RFC 3339, until may be null), feed (the journal's path or the stream's name), sequence (in the stream; null for a \
+journal), journal_created (whether the journal was not there before). On failure nothing is printed on standard \
+output, and the exit code is 1, or 64 for wrong usage.";
 
 fn rfc3339(time: Timestamp) -> String {
     let since_1970 = Duration::from_secs(u64::try_from(time.as_secs()).unwrap_or(0));
@@ -237,5 +274,4 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 #[cfg(test)]
-#[path = "revoke_tests.rs"]
 mod tests;

@@ -29,10 +29,10 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    for warning in &config.warnings {
-        say(format_args!("clinch: warning: {warning}"));
-    }
     let _logging = telemetry::install_logging(&config.telemetry);
+    for about in &config.warnings {
+        tracing::warn!(%about, "the configuration is good, but mind this");
+    }
     report_panics();
     match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,8 @@ pub(super) fn file(file: &Path, now: Timestamp) -> Result<Config, Problems> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(file).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
-        return Err(Problems::unreadable(file, format!("the configuration can't be read: {error}")));
+        let why = why_unreadable(&error);
+        return Err(Problems::unreadable(file, format!("the configuration can't be read: {why}")));
     }
     if bytes.len() as u64 > LARGEST {
         return Err(Problems::unreadable(file, "the configuration is larger than 1 MiB"));
@@ -21,6 +22,12 @@ pub(super) fn file(file: &Path, now: Timestamp) -> Result<Config, Problems> {
         Ok(content) => text(&content, file, now),
         Err(_) => Err(Problems::unreadable(file, "the configuration is not UTF-8")),
     }
+}
+
+/// The kind of an error in words, not its text: that differs between systems.
+pub(super) fn why_unreadable(error: &std::io::Error) -> String {
+    let missing = error.kind() == std::io::ErrorKind::NotFound;
+    if missing { "no such file".to_owned() } else { error.kind().to_string() }
 }
 
 /// Checks a text as if it stood in `file`.

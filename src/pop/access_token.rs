@@ -6,9 +6,10 @@
 //!
 //! [`confirmation`]: super::confirmation
 
+use super::algorithm::Algorithm;
 use super::confirmation::Confirmation;
 use super::jose::{Compact, Json, Object, base64url_sha256};
-use super::jwk::{Algorithm, sha256};
+use super::jwk::sha256;
 use super::key_set::KeySet;
 use super::{Denial, Timestamp, identity};
 use std::fmt;
@@ -276,5 +277,4 @@ fn string<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-#[path = "access_token_tests.rs"]
 mod tests;

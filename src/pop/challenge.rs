@@ -4,9 +4,9 @@
 //! accepts are named without one (RFC 9449 section 7.2). Without credentials there is no error at all.
 
 use super::Denial;
+use super::algorithm::Algorithm;
 use super::credentials::Scheme;
 use super::denial::OAuthError;
-use super::jwk::Algorithm;
 use super::policy::Requirements;
 use http::{HeaderValue, StatusCode};
 use std::fmt::Write;

@@ -69,7 +69,8 @@ denials! {
     // The request itself
     /// The request breaks HTTP in a way that makes its target or framing doubtful (RFC 9112, RFC 9113).
     RequestMalformed, BAD_REQUEST, None, "request_malformed", "the request is malformed";
-    /// The path has dot segments, empty segments, encoded slashes or characters no URI may have (RFC 3986).
+    /// The path has dot segments, empty segments or encoded slashes (RFC 3986), or is another route's in the
+    /// eyes of a service that ignores case, `;parameters` or a slash at the end.
     PathAmbiguous, BAD_REQUEST, None, "path_ambiguous", "the request path is ambiguous";
     /// The authority is none of the public origins (RFC 9110 section 7.4).
     HostUnknown, MISDIRECTED_REQUEST, None, "host_unknown", "this host is not served here";

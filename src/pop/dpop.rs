@@ -6,8 +6,9 @@
 //! replay memory, after everything else.
 
 use super::access_token::AccessToken;
+use super::algorithm::Algorithm;
 use super::jose::{Compact, Json, Object};
-use super::jwk::{Algorithm, JwkFault, PublicJwk, Thumbprint};
+use super::jwk::{JwkFault, PublicJwk, Thumbprint};
 use super::policy::DpopPolicy;
 use super::{Denial, Request, Timestamp};
 use http::HeaderMap;
@@ -201,5 +202,4 @@ const MAX_PROOF_BYTES: usize = 8 * 1024;
 const MAX_JTI_BYTES: usize = 256;
 
 #[cfg(test)]
-#[path = "dpop_tests.rs"]
 mod tests;

@@ -1,9 +1,9 @@
 //! For tests: an issuer, a client and every liberty a forger would take.
 
 use super::access_token::{AccessToken, Expected, TokenHash, Unverified};
+use super::algorithm::Algorithm;
 use super::credentials::Credentials;
 use super::jose::{Json, base64url};
-use super::jwk::Algorithm;
 use super::key_set::KeySet;
 use super::mtls::ClientCertificate;
 use super::policy::{DpopPolicy, ProofRule, Requirements};

@@ -199,7 +199,7 @@ impl fmt::Display for Json<'_> {
 
 /// Levels of nesting that are read. Tokens in the field need four.
 pub const MAX_DEPTH: usize = 16;
-/// Members of an object and items of an array that are read: duplicates are found by comparing all with all.
+/// Members of an object and items of an array that are read.
 pub const MAX_MEMBERS: usize = 512;
 /// The last second of the year 9999.
 const MAX_SECONDS: i64 = 253_402_300_799;
@@ -259,13 +259,21 @@ impl<'de> Visitor<'de> for Level {
         let below = self.below()?;
         let mut object: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(8);
         while let Some(Name(name)) = members.next_key()? {
-            if object.len() == MAX_MEMBERS || object.iter().any(|(n, _)| *n == name) {
-                return Err(de::Error::custom("duplicate member, or too many"));
+            if object.len() == MAX_MEMBERS {
+                return Err(de::Error::custom("too many members"));
             }
             object.push((name, members.next_value_seed(below)?));
         }
-        Ok(Json::Object(Object(object)))
+        let unique = !has_duplicates(&object);
+        unique.then_some(Json::Object(Object(object))).ok_or_else(|| de::Error::custom("duplicate member"))
     }
+}
+
+/// By sorting: a caller chooses how many members there are.
+fn has_duplicates(members: &[(Cow<'_, str>, Json<'_>)]) -> bool {
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 impl Level {
@@ -289,5 +297,4 @@ impl<'de> Deserialize<'de> for Name<'de> {
 }
 
 #[cfg(test)]
-#[path = "jose_tests.rs"]
 mod tests;

@@ -1,68 +1,26 @@
-//! Public keys: which exist, what they are called, and whether they signed something.
+//! Public keys: which are valid, what they are called, and whether they signed something.
 //!
 //! A [`PublicJwk`] exists only when it is valid (RFC 7517, RFC 7518 section 6, RFC 8037): right
 //! members, canonical encoding, a point on the curve, an RSA modulus of sane size, no private part.
 //! Its thumbprint (RFC 7638) is made from the canonical bytes, so one key has one name. The keys that
 //! an issuer publishes are in [`key_set`](super::key_set).
 
+use super::algorithm::Algorithm;
 use super::jose::{Object, base64url_decode, base64url_sha256};
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use std::fmt;
-
-/// A signature algorithm (RFC 7518 section 3.1, RFC 8037 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// EdDSA with Ed25519.
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-}
-
-impl Algorithm {
-    /// Every algorithm that can be configured.
-    pub const ALL: &'static [Algorithm] =
-        &[Algorithm::Es256, Algorithm::EdDsa, Algorithm::Ps256, Algorithm::Rs256];
-
-    /// The name in config files, challenges and JOSE headers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA",
-            Algorithm::Rs256 => "RS256",
-            Algorithm::Ps256 => "PS256",
-        }
-    }
-
-    /// The algorithm of a JOSE `alg` value. `Ed25519` is RFC 9864's name for what we call EdDSA.
-    pub fn from_name(name: &str) -> Option<Algorithm> {
-        if name == "Ed25519" {
-            return Some(Algorithm::EdDsa);
-        }
-        Algorithm::ALL.iter().copied().find(|a| a.name() == name)
-    }
-
-    fn in_library(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
-            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
-        }
-    }
-}
 
 /// A valid public key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PublicJwk {
     /// A point on P-256, uncompressed: `04 ‖ x ‖ y`.
     P256([u8; 65]),
+    /// A point on P-384, in the same form.
+    P384([u8; 97]),
     /// An Ed25519 key that is not of small order.
     Ed25519([u8; 32]),
     /// An RSA key of 2048 to 4096 bits, big-endian without leading zeros.
@@ -93,6 +51,7 @@ impl PublicJwk {
         let member = |name: &str| jwk.get(name).and_then(|value| value.as_str()).ok_or(JwkFault::Invalid);
         let key = match (member("kty")?, jwk.get("crv").and_then(|crv| crv.as_str())) {
             ("EC", Some("P-256")) => p256_point(member("x")?, member("y")?),
+            ("EC", Some("P-384")) => p384_point(member("x")?, member("y")?),
             ("OKP", Some("Ed25519")) => ed25519_point(member("x")?),
             ("RSA", None) if !jwk.has("crv") => rsa_key(member("n")?, member("e")?),
             _ => None,
@@ -104,8 +63,11 @@ impl PublicJwk {
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Es256 => matches!(self, PublicJwk::P256(_)),
+            Algorithm::Es384 => matches!(self, PublicJwk::P384(_)),
             Algorithm::EdDsa => matches!(self, PublicJwk::Ed25519(_)),
-            Algorithm::Rs256 | Algorithm::Ps256 => matches!(self, PublicJwk::Rsa { .. }),
+            Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 | Algorithm::Rs256 => {
+                matches!(self, PublicJwk::Rsa { .. })
+            }
         }
     }
 
@@ -120,6 +82,10 @@ impl PublicJwk {
             PublicJwk::P256(point) => {
                 member(r#"{"crv":"P-256","kty":"EC","x":""#, &point[1..33]);
                 member(r#"","y":""#, &point[33..]);
+            }
+            PublicJwk::P384(point) => {
+                member(r#"{"crv":"P-384","kty":"EC","x":""#, &point[1..49]);
+                member(r#"","y":""#, &point[49..]);
             }
             PublicJwk::Ed25519(x) => member(r#"{"crv":"Ed25519","kty":"OKP","x":""#, x),
             PublicJwk::Rsa { n, e } => {
@@ -139,6 +105,7 @@ impl PublicJwk {
         }
         let key = match self {
             PublicJwk::P256(point) => DecodingKey::from_ec_der(point),
+            PublicJwk::P384(point) => DecodingKey::from_ec_der(point),
             PublicJwk::Ed25519(x) => DecodingKey::from_ed_der(x),
             PublicJwk::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
         };
@@ -149,6 +116,7 @@ impl PublicJwk {
     fn signature_characters(&self) -> usize {
         let bytes = match self {
             PublicJwk::P256(_) | PublicJwk::Ed25519(_) => 64,
+            PublicJwk::P384(_) => 96,
             PublicJwk::Rsa { n, .. } => n.len(),
         };
         (bytes * 4).div_ceil(3)
@@ -192,17 +160,29 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn p256_point(x: &str, y: &str) -> Option<PublicJwk> {
-    // Fixed length, leading zeros kept (RFC 7518 section 6.2.1.2): other spellings are other names.
-    let (x, y) = (exactly_32(x)?, exactly_32(y)?);
-    let mut point = [4; 65];
-    point[1..33].copy_from_slice(&x);
-    point[33..].copy_from_slice(&y);
+    let point = uncompressed::<32, 65>(x, y)?;
     p256::PublicKey::from_sec1_bytes(&point).ok()?; // on the curve (RFC 8725 section 3.4)
     Some(PublicJwk::P256(point))
 }
 
+fn p384_point(x: &str, y: &str) -> Option<PublicJwk> {
+    let point = uncompressed::<48, 97>(x, y)?;
+    ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).ok()?; // on the curve, as above
+    Some(PublicJwk::P384(point))
+}
+
+/// `04 ‖ x ‖ y`. Coordinates have a fixed length, leading zeros kept (RFC 7518 section 6.2.1.2): other
+/// spellings would be other names for the same key.
+fn uncompressed<const HALF: usize, const WHOLE: usize>(x: &str, y: &str) -> Option<[u8; WHOLE]> {
+    let (x, y) = (exactly::<HALF>(x)?, exactly::<HALF>(y)?);
+    let mut point = [4; WHOLE];
+    point[1..=HALF].copy_from_slice(&x);
+    point[HALF + 1..].copy_from_slice(&y);
+    Some(point)
+}
+
 fn ed25519_point(x: &str) -> Option<PublicJwk> {
-    let bytes = exactly_32(x)?;
+    let bytes = exactly::<32>(x)?;
     let mut y = bytes;
     y[31] &= 0x7f; // the sign of x says nothing about the order
     // The identity and its like verify any message; y at or above p has a second spelling.
@@ -223,9 +203,9 @@ fn rsa_key(n: &str, e: &str) -> Option<PublicJwk> {
     (minimal && odd && sane).then_some(PublicJwk::Rsa { n, e })
 }
 
-fn exactly_32(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 43 {
-        return None;
+fn exactly<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
+    if text.len() != (BYTES * 4).div_ceil(3) {
+        return None; // before decoding: nobody has to read a megabyte for it
     }
     base64url_decode(text)?.try_into().ok()
 }
@@ -265,5 +245,4 @@ const ED25519_SMALL_ORDER: [[u8; 32]; 5] = [
 ];
 
 #[cfg(test)]
-#[path = "jwk_tests.rs"]
 mod tests;

@@ -3,8 +3,9 @@
 //! A key that can't serve for signatures is left out, never a reason to fail the set: unknown types,
 //! missing members, `use: enc`, symmetric keys, and keys published with their private part.
 
+use super::algorithm::Algorithm;
 use super::jose::{Json, Object};
-use super::jwk::{Algorithm, PublicJwk};
+use super::jwk::PublicJwk;
 
 /// One key of an issuer with the header parameters that select it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys that may have made a signature, at most [`MAX_CANDIDATES`]: those of the token's
+    /// The keys that may have made a signature, at most four: those of the token's
     /// `kid`, and where either side names none, those that fit the algorithm (FAPI 2.0 section 5.4.3).
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
         let named = move |key: &&IssuerKey| match (kid, &key.kid) {

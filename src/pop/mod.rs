@@ -16,6 +16,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod access_token;
+pub mod algorithm;
 pub mod challenge;
 pub mod confirmation;
 pub mod credentials;
@@ -25,6 +26,7 @@ pub mod identity;
 pub mod jose;
 pub mod jwk;
 pub mod key_set;
+mod lookalike;
 pub mod mtls;
 pub mod policy;
 pub mod request;
@@ -87,7 +89,8 @@ pub fn verify(
         Scheme::Dpop => Some(prove_dpop(request, &token, dpop, now)?),
         Scheme::Bearer => no_proof_expected(request, &token).map(|()| None)?,
     };
-    let certificate = prove_certificate(request, &token)?;
+    let shown = request.certificate.filter(|certificate| certificate.still_valid(now));
+    let certificate = prove_certificate(shown, &token)?;
     let kind = match (&proof, certificate) {
         (Some(_), true) => ProofKind::DpopAndMtls,
         (Some(_), false) => ProofKind::Dpop,
@@ -101,7 +104,7 @@ pub fn verify(
     if !demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed)) {
         return Err(Denial::ScopeInsufficient);
     }
-    Ok(Verified { token, kind, proof, certificate: request.certificate.cloned() })
+    Ok(Verified { token, kind, proof, certificate: shown.cloned() })
 }
 
 /// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1). An unbound token
@@ -130,9 +133,9 @@ fn no_proof_expected(request: &Request<'_>, token: &AccessToken) -> Result<(), D
 
 /// A certificate-bound token: the connection's certificate and no other (RFC 8705 section 3). False
 /// if the token is not bound to one.
-fn prove_certificate(request: &Request<'_>, token: &AccessToken) -> Result<bool, Denial> {
+fn prove_certificate(shown: Option<&Arc<ClientCertificate>>, token: &AccessToken) -> Result<bool, Denial> {
     let Some(bound_to) = token.confirmation().x5t else { return Ok(false) };
-    let certificate = request.certificate.ok_or(Denial::CertificateMissing)?;
+    let certificate = shown.ok_or(Denial::CertificateMissing)?;
     if certificate.thumbprint == bound_to { Ok(true) } else { Err(Denial::CertificateMismatch) }
 }
 

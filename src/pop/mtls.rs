@@ -3,6 +3,7 @@
 //! It comes from the TLS layer, which has checked the handshake's signature; never from a header
 //! (section 3). Whether its chain was validated is the listener's configuration.
 
+use super::Timestamp;
 use super::jose::{base64url_decode, base64url_sha256};
 use super::jwk::sha256;
 use std::fmt;
@@ -42,14 +43,22 @@ pub struct ClientCertificate {
     pub thumbprint: CertificateThumbprint,
     /// The subject's distinguished name (RFC 4514 text); empty where it can't be read.
     pub subject: String,
+    /// `notAfter`; long ago where it can't be read.
+    pub expires_at: Timestamp,
 }
 
 impl ClientCertificate {
     /// From the leaf's DER.
     pub fn from_der(der: &[u8]) -> Self {
-        let subject = x509_parser::parse_x509_certificate(der)
-            .map(|(_, certificate)| certificate.subject().to_string())
+        let (subject, expires_at) = x509_parser::parse_x509_certificate(der)
+            .map(|(_, leaf)| (leaf.subject().to_string(), leaf.validity().not_after.timestamp()))
             .unwrap_or_default();
-        ClientCertificate { thumbprint: CertificateThumbprint::of_der(der), subject }
+        let thumbprint = CertificateThumbprint::of_der(der);
+        ClientCertificate { thumbprint, subject, expires_at: Timestamp::from_secs(expires_at) }
+    }
+
+    /// Whether it is still one: a connection may outlive its certificate (RFC 5280 section 4.1.2.5).
+    pub fn still_valid(&self, now: Timestamp) -> bool {
+        now.as_secs() <= self.expires_at.as_secs()
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Paths are matched on the normalised path of the [target URI](super::target_uri), most specific
 //! first (matchit's rules). A path may have several routes, one per set of methods. No route is
-//! open by omission.
+//! open by omission, and none is entered through another's spelling (`lookalike`).
 
-use super::Denial;
-use super::jwk::Algorithm;
+use super::algorithm::Algorithm;
+use super::{Denial, lookalike};
 use http::Method;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub struct Route {
 }
 
 /// What a caller must show on a route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// `danger_unprotected: true`: nothing at all.
     Unprotected,
@@ -50,7 +50,7 @@ pub enum Access {
 }
 
 /// What the token and its binding must satisfy.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// The kinds of proof of possession that are admitted.
     pub proof: ProofRule,
@@ -112,7 +112,19 @@ impl ProofRule {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     by_path: matchit::Router<Vec<Route>>,
+    /// By the form of their paths: indices into `all`.
+    by_form: matchit::Router<Vec<usize>>,
+    /// The forms of `all`.
+    forms: Vec<String>,
+    /// Whether some pattern is not its own form.
+    odd: bool,
     all: Vec<Route>,
+}
+
+impl Route {
+    fn admits(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
 }
 
 /// Why a route can't be added.
@@ -147,16 +159,43 @@ impl Routes {
             self.by_path.insert(&route.path, group).map_err(|e| RouteConflict::Pattern(e.to_string()))?;
         }
         self.all.push(route);
-        Ok(())
+        self.add_form()
+    }
+
+    /// Enters the last route under its form, beside others of the same form.
+    fn add_form(&mut self) -> Result<(), RouteConflict> {
+        let Some(route) = self.all.last() else { return Ok(()) };
+        let form = lookalike::form_of_pattern(&route.path);
+        self.odd |= !lookalike::is_plain(&route.path);
+        self.forms.push(form.clone());
+        let group = (0..self.forms.len()).filter(|at| self.forms[*at] == form).collect();
+        self.by_form.remove(&form);
+        self.by_form.insert(form, group).map_err(|e| RouteConflict::Pattern(e.to_string()))
     }
 
     /// The route for a method and a normalised path.
+    ///
+    /// # Errors
+    /// [`Denial::RouteUnknown`], [`Denial::MethodNotAllowed`]; [`Denial::PathAmbiguous`] where a lenient
+    /// service would see a path that has another route with other demands.
     pub fn find(&self, method: &Method, path: &str) -> Result<&Route, Denial> {
         let group = self.by_path.at(path).map_err(|_| Denial::RouteUnknown)?.value;
-        group
-            .iter()
-            .find(|r| r.methods.is_empty() || r.methods.contains(method))
-            .ok_or(Denial::MethodNotAllowed)
+        let route = group.iter().find(|r| r.admits(method)).ok_or(Denial::MethodNotAllowed)?;
+        if self.is_spelling_of_another(route, method, path) { Err(Denial::PathAmbiguous) } else { Ok(route) }
+    }
+
+    fn is_spelling_of_another(&self, route: &Route, method: &Method, path: &str) -> bool {
+        if !self.odd && lookalike::is_plain(path) {
+            return false;
+        }
+        let form = lookalike::form_of_path(path);
+        let Ok(group) = self.by_form.at(&form) else { return false };
+        let others = group.value.iter().filter_map(|at| self.all.get(*at));
+        if others.clone().any(|other| other.path == route.path) {
+            return false; // its own, by whatever spelling
+        }
+        let mut admitting = others.filter(|other| other.admits(method)).peekable();
+        admitting.peek().is_none() || admitting.any(|other| other.access != route.access)
     }
 
     /// The routes in the order they were written.
@@ -164,3 +203,6 @@ impl Routes {
         self.all.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,7 +158,8 @@ fn push_request_path(path: &str, text: &mut String) -> Result<(), Denial> {
     };
     let hidden = encoded(|byte| byte == b'/' || byte == b'\\' || byte.is_ascii_control());
     let dots = normalised.split('/').any(|segment| {
-        let name = segment.split(';').next().unwrap_or_default(); // `..;x` is `..` to some servers
+        // `..;x` is `..` to some servers, however the semicolon is written.
+        let name = segment.split("%3B").next().unwrap_or_default().split(';').next().unwrap_or_default();
         name == "." || name == ".."
     });
     if hidden || dots || normalised.contains("//") { Err(Denial::PathAmbiguous) } else { Ok(()) }
@@ -247,5 +248,4 @@ fn is_path_character(byte: u8) -> bool {
 const HTTPS: &str = "https://";
 
 #[cfg(test)]
-#[path = "target_uri_tests.rs"]
 mod tests;

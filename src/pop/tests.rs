@@ -1,14 +1,15 @@
 //! Downgrade and binding: whatever the token is bound to must be shown.
 
-use super::Denial;
 use super::forge::*;
 use super::mtls::{CertificateThumbprint, ClientCertificate};
 use super::policy::{ProofKind, ProofRule};
+use super::{Denial, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn certificate(der: &[u8]) -> Arc<ClientCertificate> {
-    Arc::new(ClientCertificate { thumbprint: CertificateThumbprint::of_der(der), subject: "CN=a".to_owned() })
+    let thumbprint = CertificateThumbprint::of_der(der);
+    Arc::new(ClientCertificate { thumbprint, subject: "CN=a".to_owned(), expires_at: NOW })
 }
 
 fn x5t(der: &[u8]) -> String {
@@ -70,6 +71,20 @@ fn a_certificate_bound_token_needs_its_certificate() {
         outcome(DPOP_ONLY, "Bearer", bound_to_certificate(), false, Some(b"a")),
         Err(Denial::ProofKindRefused)
     );
+}
+
+#[test]
+fn a_connection_that_outlives_its_certificate_has_none() {
+    let until = |expires_at| {
+        let jwt = token(|_, claims| claims["cnf"] = bound_to_certificate());
+        let certificate = ClientCertificate { expires_at, ..certificate(b"a").as_ref().clone() };
+        let fields = [("authorization", &*format!("Bearer {jwt}"))];
+        verdict(EITHER, &parts("GET", URL, &fields), Some(&Arc::new(certificate))).map(|v| v.kind())
+    };
+    assert_eq!(until(NOW), Ok(ProofKind::Mtls));
+    assert_eq!(until(Timestamp::from_secs(NOW.as_secs() - 1)), Err(Denial::CertificateMissing));
+    let unreadable = ClientCertificate::from_der(b"not a certificate");
+    assert!(!unreadable.still_valid(NOW));
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Admin {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocation_entries.set(gauge(self.revocations.entries()));
         metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
-        metrics.set_feed_state(name_of(&self.revocations.status()));
+        metrics.set_feed_state(self.revocations.status().name());
+        metrics.set_revocations(self.revocations.applied(), self.revocations.refused());
         self.telemetry.render()
     }
 
@@ -104,18 +105,6 @@ impl Admin {
     }
 }
 
-/// In `/ready` and as a metric label.
-fn name_of(feed: &FeedStatus) -> &'static str {
-    match feed {
-        FeedStatus::Off => "off",
-        FeedStatus::CatchingUp => "catching_up",
-        FeedStatus::Current => "current",
-        FeedStatus::Reconnecting => "reconnecting",
-        FeedStatus::Stale => "stale",
-        FeedStatus::Full => "full",
-    }
-}
-
 impl Readiness {
     fn is_ready(&self) -> bool {
         let fed = match self.revocations {
@@ -131,7 +120,7 @@ impl Readiness {
             "draining": self.draining,
             "keys": if self.unready_issuers.is_empty() { "current" } else { "unavailable" },
             "issuers_without_keys": self.unready_issuers,
-            "revocations": name_of(&self.revocations),
+            "revocations": self.revocations.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         text(status, JSON, format!("{document}\n"))

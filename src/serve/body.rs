@@ -9,10 +9,13 @@ use super::proxy::InFlight;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 /// The body of a request on its way to the service.
 #[derive(Debug)]
@@ -26,17 +29,24 @@ pub(super) struct RequestBody {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<AtomicBool>);
 
-/// The body of a response on its way to the client. While it lives, its request is in flight.
+/// The body of a response on its way to the client.
 #[derive(Debug)]
-pub(super) struct ResponseBody {
-    content: Content,
-    _held: Option<(InFlight, Lease)>,
-}
+pub(super) struct ResponseBody(Content);
 
 #[derive(Debug)]
 enum Content {
     Own(Bytes),
-    Service(Incoming),
+    Service(Arc<Passing>),
+}
+
+/// A response of the service that passes: its request is in flight until the body has ended, was given up, or
+/// was [cut](Passing::cut) because the client takes nothing. Over HTTP/2 nobody else would notice that: the
+/// connection is well, and a body whose stream has no window is not even polled.
+#[derive(Debug)]
+pub(super) struct Passing {
+    open: Mutex<Option<(Incoming, InFlight, Lease)>>,
+    /// When the client got something last, or began to wait; `None` while the service is waited for.
+    offered: Mutex<Option<Instant>>,
 }
 
 impl RequestBody {
@@ -57,14 +67,61 @@ impl Progress {
 impl ResponseBody {
     /// A text of ours.
     pub(super) fn own(content: Bytes) -> ResponseBody {
-        ResponseBody { content: Content::Own(content), _held: None }
+        ResponseBody(Content::Own(content))
     }
-    /// The service's body; it keeps the request in flight, and its connection to itself, until it has ended
-    /// or was given up.
-    pub(super) fn service(content: Incoming, in_flight: InFlight, lease: Lease) -> ResponseBody {
-        ResponseBody { content: Content::Service(content), _held: Some((in_flight, lease)) }
+    /// The service's body, and a view of it for who watches over the connection. It keeps the request in
+    /// flight, and its connection to the service to itself, until it has ended or was given up.
+    pub(super) fn service(
+        content: Incoming,
+        in_flight: InFlight,
+        lease: Lease,
+    ) -> (ResponseBody, Weak<Passing>) {
+        let open = Mutex::new(Some((content, in_flight, lease)));
+        let passing = Arc::new(Passing { open, offered: Mutex::new(Some(Instant::now())) });
+        let view = Arc::downgrade(&passing);
+        (ResponseBody(Content::Service(passing)), view)
     }
 }
+
+impl Passing {
+    /// Gives the response up if the client has taken nothing for so long that was there to be taken.
+    pub(super) fn cut(&self, patience: Duration) {
+        if self.offered.lock().is_some_and(|since| since.elapsed() >= patience) {
+            drop(self.open.lock().take());
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut open = self.open.lock();
+        let Some((content, ..)) = open.as_mut() else { return Poll::Ready(Some(Err(Broken::Cut))) };
+        let polled = Pin::new(content).poll_frame(cx);
+        *self.offered.lock() = polled.is_ready().then(Instant::now);
+        let mut frame = ready!(polled);
+        if let Some(trailers) = frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut) {
+            fields::clean_response(trailers);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
+    }
+}
+
+/// Why a response ends before its end.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The service broke off.
+    Service(hyper::Error),
+    /// The client took nothing.
+    Cut,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Service(error) => error.fmt(f),
+            Broken::Cut => f.write_str("the client took nothing of the response"),
+        }
+    }
+}
+impl std::error::Error for Broken {}
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -91,36 +148,31 @@ impl Body for RequestBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.get_mut().content {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match &mut self.get_mut().0 {
             Content::Own(content) if content.is_empty() => Poll::Ready(None),
             Content::Own(content) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(content))))),
-            Content::Service(content) => {
-                let mut frame = ready!(Pin::new(content).poll_frame(cx));
-                if let Some(trailers) =
-                    frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut)
-                {
-                    fields::clean_response(trailers);
-                }
-                Poll::Ready(frame)
-            }
+            Content::Service(passing) => passing.poll(cx),
         }
     }
     fn is_end_stream(&self) -> bool {
-        match &self.content {
+        match &self.0 {
             Content::Own(content) => content.is_empty(),
-            Content::Service(content) => content.is_end_stream(),
+            Content::Service(passing) => {
+                passing.open.lock().as_ref().is_some_and(|(content, ..)| content.is_end_stream())
+            }
         }
     }
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
+        match &self.0 {
             Content::Own(content) => SizeHint::with_exact(content.len() as u64),
-            Content::Service(content) => content.size_hint(),
+            Content::Service(passing) => passing
+                .open
+                .lock()
+                .as_ref()
+                .map_or_else(SizeHint::default, |(content, ..)| content.size_hint()),
         }
     }
 }

@@ -4,17 +4,19 @@
 //! for HTTP/2, so the time is kept here: [`Watched`](super::watched::Watched) sees the bytes, the proxy reports requests, and
 //! [`supervise`] compares both with the limits each time the connection moves or its timer fires.
 //! * until the first request, and from the first byte of a header section (HTTP/1.1): `header_timeout`
-//! * between requests, and for a peer that takes none of our bytes: `idle_timeout`
+//! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
+use super::body::Passing;
 use crate::config::Limits;
 use hyper_util::server::graceful::GracefulConnection;
+use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,6 +44,7 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     head_since: AtomicU64,
     stalled_since: AtomicU64,
+    passing: Mutex<Vec<Weak<Passing>>>,
 }
 
 impl Activity {
@@ -55,6 +58,7 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
+            passing: Mutex::default(),
         })
     }
     /// A request's header section is complete.
@@ -90,6 +94,23 @@ impl Activity {
             (false, false) => self.stalled_since.store(self.clock(), Relaxed),
             (true, false) | (false, true) => {}
         }
+    }
+    /// A response begins whose client may not take it.
+    pub(super) fn watch(&self, response: Weak<Passing>) {
+        let mut passing = self.passing.lock();
+        if passing.len() == passing.capacity() {
+            passing.retain(|one| one.strong_count() > 0);
+        }
+        passing.push(response);
+    }
+    /// Gives up the responses of which the client takes nothing.
+    fn cut(&self, patience: Duration) {
+        let passing: Vec<_> = self.passing.lock().iter().filter_map(Weak::upgrade).collect();
+        passing.iter().for_each(|one| one.cut(patience));
+    }
+    fn is_stalled(&self, limits: &Limits) -> bool {
+        let since = self.stalled_since.load(Relaxed);
+        since != NEVER && self.after(since, limits.idle_timeout) <= Instant::now()
     }
     /// Whether the next response is the last one.
     pub(super) fn is_leaving(&self) -> bool {
@@ -161,6 +182,9 @@ pub(super) async fn supervise<C: GracefulConnection>(
             },
         };
         let now = Instant::now();
+        if let Event::TimeUp = event {
+            activity.cut(limits.idle_timeout);
+        }
         match (event, stage) {
             (Event::Ended, _) => return,
             (Event::Drain, Stage::Open) if !http2 => {
@@ -172,7 +196,7 @@ pub(super) async fn supervise<C: GracefulConnection>(
             (Event::TimeUp, Stage::Open) if activity.due(limits, http2).is_none_or(|due| due > now) => {
                 timer.as_mut().reset(activity.due(limits, http2).unwrap_or(now + limits.idle_timeout));
             }
-            (Event::TimeUp, Stage::Closing) if !activity.is_busy() => return,
+            (Event::TimeUp, Stage::Closing) if !activity.is_busy() || activity.is_stalled(limits) => return,
             (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;

@@ -173,5 +173,4 @@ const RESPONSE_DROPPED: &[&[u8]] = &[
 ];
 
 #[cfg(test)]
-#[path = "fields_tests.rs"]
 mod tests;

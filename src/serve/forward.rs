@@ -17,19 +17,28 @@ use http::{Response, Version};
 use hyper::body::{Body as _, Incoming};
 use std::time::Instant;
 
+/// What the gate let in.
+pub(super) struct Admitted<'a> {
+    pub(super) admission: Admission,
+    /// The path pattern of its route.
+    pub(super) route: Option<&'a str>,
+    /// Which of the public origins it was sent to.
+    pub(super) origin: usize,
+}
+
 /// Sends the request on and returns what the client gets. Everything is settled before the wait, so that
 /// little is kept while it lasts.
 pub(super) fn forward<'a>(
     peer: &'a Peer,
-    admission: Admission,
-    origin: usize,
+    admitted: Admitted<'a>,
     parts: Parts,
     body: Incoming,
     in_flight: InFlight,
-    span: RequestSpan,
+    mut span: RequestSpan,
 ) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
-    let received = parts.version;
+    let Admitted { admission, route, origin } = admitted;
+    let (received, method) = (parts.version, parts.method.clone());
     let unread = !body.is_end_stream();
     let asked = Instant::now();
     let answer = if proxy.pseudonym.is_in(&parts.headers) {
@@ -45,13 +54,10 @@ pub(super) fn forward<'a>(
             Err(fault) => Err(fault),
         };
         let response = match answered {
-            Ok((response, lease)) => passed_on(response, received, in_flight, lease),
+            Ok((response, lease)) => passed_on(peer, response, received, in_flight, lease),
             Err(fault) => {
-                tracing::warn!(
-                    reason = fault.reason(),
-                    trace_id = span.trace_id(),
-                    "no answer from the service"
-                );
+                let telemetry = &proxy.gate.telemetry;
+                telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
                 let mut response = response::fault(fault);
                 if unread {
                     peer.close_after(received, &mut response);
@@ -66,6 +72,7 @@ pub(super) fn forward<'a>(
 
 /// The service's response as the client gets it.
 fn passed_on(
+    peer: &Peer,
     response: Response<Incoming>,
     version: Version,
     in_flight: InFlight,
@@ -75,7 +82,11 @@ fn passed_on(
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
-    Response::from_parts(parts, ResponseBody::service(body, in_flight, lease))
+    let (body, passing) = ResponseBody::service(body, in_flight, lease);
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        peer.activity.watch(passing);
+    }
+    Response::from_parts(parts, body)
 }
 
 /// Turns the client's request into ours: first everything of the client's that must not pass, then what we say.

@@ -6,7 +6,7 @@
 
 use super::body::ResponseBody;
 use super::connection::Activity;
-use super::forward;
+use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::response;
 use super::upstream::Upstream;
@@ -129,7 +129,9 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
     if !decided {
         let telemetry = &peer.proxy.gate.telemetry;
         let mut span = telemetry.begin(&HeaderMap::new());
-        peer.proxy.gate.decide(method, Err(denial), peer.address, &mut span, now()).await;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = method.clone();
+        peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
         telemetry.answered(span, denial.status(), None);
     }
     response::refusal(denial, Vec::new(), None)
@@ -153,10 +155,14 @@ fn answer<'a>(
         } else {
             neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
         };
-        let decision = proxy.gate.decide(&parts.method, judged, peer.address, &mut span, now()).await;
+        let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         match decision.verdict {
-            Ok(admission) => forward::forward(peer, admission, origin, parts, body, in_flight, span).await,
+            Ok(admission) => {
+                let route = decision.route.map(|route| route.path.as_str());
+                let admitted = Admitted { admission, route, origin };
+                forward::forward(peer, admitted, parts, body, in_flight, span).await
+            }
             Err(denial) => {
                 let response = refuse(peer, denial, &decision, &parts, &body);
                 proxy.gate.telemetry.answered(span, response.status(), None);

@@ -3,3 +3,4 @@ pub mod issuers;
 pub mod replay;
 pub mod revocation;
 pub mod tokens;
+mod uniform;

@@ -116,5 +116,4 @@ const CAPACITY_BYTES: u64 = 128 * 1024 * 1024;
 const ENTRY_BYTES: usize = 1024;
 
 #[cfg(test)]
-#[path = "tokens_tests.rs"]
 mod tests;

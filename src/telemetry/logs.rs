@@ -99,9 +99,10 @@ impl Fields {
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            self.message.push_str(value);
+            self.message.push_str(cut(value));
             return;
         }
+        let value = cut(value);
         let _ = match self.format {
             LogFormat::Json => write!(self.rest, r#","{}":"#, field.name()),
             LogFormat::Human => write!(self.rest, " {}=", field.name()),
@@ -121,6 +122,15 @@ impl Visit for Fields {
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.bare(field, &value);
     }
+}
+
+/// The beginning of a value: a caller chooses the length of a path, and thousands of lines may wait.
+fn cut(value: &str) -> &str {
+    let mut end = value.len().min(LONGEST_VALUE);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
 }
 
 /// A JSON string (RFC 8259 section 7), with every control and every invisible line or direction mark escaped.
@@ -154,6 +164,8 @@ fn breaks_lines(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Bytes of a value that are logged.
+const LONGEST_VALUE: usize = 2048;
 /// Lines that may wait for the output.
 const WAITING_LINES: usize = 16 * 1024;
 static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
@@ -215,6 +227,16 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(line["subject"], HOSTILE, "escaped, not altered");
         assert_eq!(line["message"], HOSTILE);
+    }
+
+    #[test]
+    fn a_value_has_a_bound() {
+        for format in [LogFormat::Json, LogFormat::Human] {
+            let long = "é".repeat(20_000);
+            let text =
+                logged(format, LevelFilter::INFO, || tracing::info!(url = long, debug = ?long, "{long}"));
+            assert!(text.len() < 4 * LONGEST_VALUE && text.contains("éé"), "{}", text.len());
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Handles to every metric that other modules move.
@@ -37,6 +38,8 @@ pub struct Metrics {
     revocation_events: Family<Label, Counter>,
     revocation_rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
+    handshake_failures: Family<Label, Counter>,
+    upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
     jwks_age: Family<IssuerLabel, Age>,
     span_exports: Family<Label, Counter>,
@@ -70,8 +73,18 @@ impl Metrics {
             revocation_events: family(all, "revocation_events", "Revocation events by what became of them"),
             revocation_rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
             feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            handshake_failures: family(
+                all,
+                "tls_handshake_failures",
+                "TLS handshakes that failed, by reason",
+            ),
+            upstream_failures: family(
+                all,
+                "upstream_failures",
+                "Requests the service did not answer, by reason",
+            ),
             jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
-            jwks_age: family(all, "jwks_age_seconds", "Time since an issuer's keys were fetched"),
+            jwks_age: family(all, "jwks_age_seconds", JWKS_AGE),
             span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
             decision_seconds,
             upstream_seconds,
@@ -97,14 +110,24 @@ impl Metrics {
         }
     }
 
+    /// The service did not answer, for a reason of a closed set.
+    pub(super) fn upstream_failed(&self, reason: &'static str) {
+        self.upstream_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A TLS handshake failed, for a reason of a closed set.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
     /// A batch of spans was taken by the collector, or not.
     pub(super) fn spans_exported(&self, result: &'static str) {
         self.span_exports.get_or_create(&[("result", result)]).inc();
     }
 
-    /// A configured issuer, whose keys age from now until the first good fetch.
+    /// A configured issuer: its good fetches are counted from zero. Its keys have no age before the first.
     pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
-        drop(self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }));
+        drop(self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result: "ok" }));
     }
 
     /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set.
@@ -115,19 +138,21 @@ impl Metrics {
         self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result }).inc();
     }
 
-    /// What became of a revocation event: a name of a closed set, such as `applied`.
-    pub fn revocation_event(&self, result: &'static str) {
-        self.revocation_events.get_or_create(&[("result", result)]).inc();
-    }
-
-    /// A revocation event that was not believed: a name of a closed set, such as `malformed`.
-    pub fn revocation_rejected(&self, reason: &'static str) {
-        self.revocation_rejected.get_or_create(&[("reason", reason)]).inc();
+    /// Revocation events so far: how many were applied, and how many refused, by reasons of a closed set.
+    pub fn set_revocations(&self, applied: u64, refused: impl Iterator<Item = (&'static str, u64)>) {
+        let set = |counter: &Counter, count| counter.inner().store(count, Relaxed);
+        set(&self.revocation_events.get_or_create(&[("result", "applied")]), applied);
+        let mut total = 0;
+        for (reason, count) in refused {
+            total += count;
+            set(&self.revocation_rejected.get_or_create(&[("reason", reason)]), count);
+        }
+        set(&self.revocation_events.get_or_create(&[("result", "rejected")]), total);
     }
 
     /// The revocation feed is now in this state, a name of a closed set, and in no other.
     pub fn set_feed_state(&self, state: &'static str) {
-        for known in FEED_STATES.into_iter().chain([state]) {
+        for known in FEED_STATES {
             self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
         }
     }
@@ -221,8 +246,10 @@ fn started() -> Gauge {
     gauge
 }
 
+const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
+                        alert on absent, and on jwks_fetches with result ok at 0";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const FEED_STATES: [&str; 5] = ["off", "catching_up", "current", "reconnecting", "stale"];
+const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
 const DECISION_BUCKETS: [f64; 12] =
     [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.25, 2.5];

@@ -19,6 +19,7 @@ fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
 
 fn record(verdict: Result<(), Denial>) -> Record<'static> {
     Record {
+        host: None,
         method: "GET",
         target: Some("https://api.example.com/accounts/7"),
         route: Some("/accounts/{*rest}"),
@@ -187,10 +188,12 @@ fn the_page_has_every_metric_and_ends() {
     assert!(during.contains("clinch_in_flight 1\n"), "{during}");
     telemetry.answered(span, StatusCode::OK, Some(Duration::from_millis(3)));
     telemetry.metrics.set_feed_state("current");
-    telemetry.metrics.revocation_event("applied");
-    telemetry.metrics.revocation_rejected("malformed");
+    telemetry.metrics.set_revocations(1, [("malformed", 1)].into_iter());
     let issuer: Arc<str> = "https://as.example.com".into();
     telemetry.metrics.jwks_expected(&issuer);
+    let before = telemetry.render();
+    let fetches = "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 0\n";
+    assert!(before.contains(fetches) && !before.contains("clinch_jwks_age_seconds{"), "{before}");
     telemetry.metrics.jwks_fetched(&issuer, "ok");
     let page = telemetry.render();
     for line in [

@@ -6,9 +6,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod demo;
 mod end_to_end;
 mod layering;
 mod operator;
+mod proof;
 mod revocation;
 mod support;
 mod thief;

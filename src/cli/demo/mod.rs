@@ -43,8 +43,12 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match run(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Ended::AsExpected) => ExitCode::SUCCESS,
+        Ok(Ended::Otherwise) => ExitCode::FAILURE,
+        Ok(Ended::Interrupted) => {
+            let _ = writeln!(io::stderr(), "clinch demo: interrupted");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             let gone =
                 error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
@@ -56,27 +60,38 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+/// What became of the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Every verdict was the expected one.
+    AsExpected,
+    /// A verdict was not.
+    Otherwise,
+    /// It was not told to its end.
+    Interrupted,
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime")?;
     runtime.block_on(async {
         let stage = tokio::select! {
             stage = Stage::build() => stage?,
-            stop = asked_to_stop() => return stop.map(|()| false),
+            stop = asked_to_stop() => return stop.map(|()| Ended::Interrupted),
         };
-        let verdict = tokio::select! {
-            verdict = perform(&stage, arguments) => verdict.map(Some),
-            stop = asked_to_stop() => stop.map(|()| None),
+        let ended = tokio::select! {
+            ended = perform(&stage, arguments) => ended,
+            stop = asked_to_stop() => stop.map(|()| Ended::Interrupted),
         };
-        if arguments.stay && matches!(verdict, Ok(Some(_))) {
+        if arguments.stay && matches!(ended, Ok(Ended::AsExpected | Ended::Otherwise)) {
             asked_to_stop().await?;
         }
         stage.strike().await;
-        Ok(verdict?.unwrap_or(false))
+        ended
     })
 }
 
-/// Plays the story and tells it; whether every verdict was the expected one.
-async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
+/// Plays the story and tells it.
+async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Ended> {
     let mut telling = Telling::new();
     let started = Instant::now();
     let told = if arguments.json {
@@ -98,15 +113,18 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<bool> {
             telling.hint()?;
         }
     }
-    Ok(told.iter().all(Told::as_expected))
+    Ok(if told.iter().all(Told::as_expected) { Ended::AsExpected } else { Ended::Otherwise })
 }
 
-/// Ctrl-C or SIGTERM.
+/// Ctrl-C, SIGTERM or a closed terminal.
 async fn asked_to_stop() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    // A closed terminal is no reason to leave the demo's keys on the disk.
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     tokio::select! {
         result = tokio::signal::ctrl_c() => result.context("Ctrl-C"),
         _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     }
 }
 

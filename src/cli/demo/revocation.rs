@@ -79,7 +79,8 @@ fn publish(stage: &Stage, token_id: &str) -> anyhow::Result<()> {
         at: now(),
         until: None,
     };
-    journal::append(&stage.journal(), &event).context("the revocation journal")
+    journal::append(&stage.journal(), &event).context("the revocation journal")?;
+    Ok(())
 }
 
 const LIMIT: Duration = Duration::from_secs(3);

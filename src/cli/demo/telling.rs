@@ -130,8 +130,7 @@ impl Telling {
         let right = told.iter().filter(|told| told.as_expected()).count();
         let sum = format!("{right} of {} verdicts as expected", told.len());
         let sum = self.paint(if right == told.len() { Style::new().bold() } else { WRONG }, &sum);
-        let seconds = took.as_secs_f64();
-        writeln!(self.out, "{sum}, in {seconds:.1} s.")?;
+        writeln!(self.out, "{sum}, in {} ms.", took.as_millis())?;
         if let Some(delay) = told.iter().find_map(|told| told.delay) {
             writeln!(self.out, "From the revocation to the first refusal: {}.", millis(delay))?;
         }

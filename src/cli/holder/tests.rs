@@ -1,8 +1,8 @@
 use super::*;
 use crate::pop::access_token::{Expected, TokenHash, Unverified};
+use crate::pop::algorithm::Algorithm::Es256;
 use crate::pop::credentials::Credentials;
 use crate::pop::jose::Json;
-use crate::pop::jwk::Algorithm::Es256;
 use crate::pop::key_set::KeySet;
 use crate::pop::policy::{DpopPolicy, ProofRule, Requirements};
 use crate::pop::target_uri::Origin;

@@ -3,6 +3,7 @@
 //! No content of any file ever reaches a message.
 
 use super::Checks;
+use crate::config::load::why_unreadable;
 use crate::config::words::quoted;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -21,9 +22,7 @@ pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<
         }
         Ok(_) => Some(bytes),
         Err(error) => {
-            // The kind, not the error: its text differs between systems.
-            let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let why = if missing { "no such file".to_owned() } else { error.kind().to_string() };
+            let why = why_unreadable(&error);
             c.fault(path, format!("this file can't be read: {why}"))
                 .found(quoted(&file.display().to_string()))
                 .expected("a readable PEM file; relative paths resolve against this configuration");

@@ -14,7 +14,7 @@ pub(in crate::config) struct Issuer {
     /// A token's `aud` must contain one of these.
     #[schemars(required, length(min = 1))]
     pub(in crate::config) audiences: Option<Vec<String>>,
-    /// The signature algorithms that are accepted: ES256, EdDSA, PS256, RS256.
+    /// The signature algorithms that are accepted: ES256, ES384, EdDSA, PS256, PS384, PS512, RS256.
     #[serde(default = "algorithms")]
     #[schemars(length(min = 1))]
     pub(in crate::config) algorithms: Vec<String>,
@@ -104,7 +104,7 @@ pub(in crate::config) enum IntrospectWhen {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Dpop {
-    /// The signature algorithms of proofs, in the order they are announced: ES256, EdDSA, PS256, RS256.
+    /// The signature algorithms of proofs, in the order they are announced: ES256, ES384, EdDSA, PS256, PS384, PS512, RS256.
     #[schemars(length(min = 1))]
     pub(in crate::config) algorithms: Vec<String>,
     /// How old a proof may be, at most 10m.

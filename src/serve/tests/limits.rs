@@ -136,3 +136,49 @@ async fn connections_have_a_bound_and_the_next_one_waits_for_room() {
     let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
     assert_eq!(sidecar.ask(Version::HTTP_11, request).await.status(), 200);
 }
+
+/// The one place there is comes free in time.
+async fn place_comes_free(sidecar: &Sidecar) {
+    let free = async {
+        let request = || get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
+        while sidecar.ask(Version::HTTP_11, request()).await.status() == 503 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, free).await.expect("the place comes free");
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_nothing_gives_its_place_back() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| {
+        config.listen.limits.in_flight = 1;
+        config.listen.limits.idle_timeout = SHORT;
+    })
+    .await;
+    let io = TokioIo::new(sidecar.tls(b"h2").await);
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut sender, connection) = builder.initial_stream_window_size(0).handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let held = sender.send_request(get(Version::HTTP_2, "/open/a").body(empty()).unwrap()).await.unwrap();
+    place_comes_free(&sidecar).await;
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_nothing_gives_its_place_back() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::with(&service, |config| {
+        config.listen.limits.in_flight = 1;
+        config.listen.limits.idle_timeout = SHORT;
+    })
+    .await;
+    let mut unread = sidecar.tls(b"http/1.1").await;
+    let head = "POST /open/stream HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 100000000\r\n\r\n";
+    unread.write_all(head.as_bytes()).await.unwrap();
+    // An echo that nobody reads, until it takes no more.
+    let chunk = vec![b'x'; 64 * 1024];
+    while let Ok(Ok(())) = timeout(SHORT, unread.write_all(&chunk)).await {}
+    place_comes_free(&sidecar).await;
+    drop(unread);
+}

@@ -10,7 +10,7 @@ mod service;
 mod tls;
 
 use crate::config::{self, Config, Limits, Listen};
-use crate::pop::jwk::Algorithm;
+use crate::pop::algorithm::Algorithm;
 use crate::pop::policy::{Access, DpopPolicy, ProofRule, Requirements, Route, Routes};
 use crate::pop::target_uri::Origin;
 use crate::serve::Server;

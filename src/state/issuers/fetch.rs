@@ -14,16 +14,18 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Why there are no keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The issuer's name is no address to discover from.
     Address,
-    /// No connection, no TLS, no HTTP; or a certificate that is not trusted.
-    Unreachable,
+    /// No connection, no TLS, no HTTP; or a certificate that is not trusted. With the causes, for the log.
+    Unreachable(String),
     /// Not everything came within the deadline.
     Slow,
     /// A status other than 200; redirects are not followed.
@@ -42,10 +44,10 @@ pub(super) enum Fault {
 
 impl Fault {
     /// The label of the metric.
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Fault::Address => "address",
-            Fault::Unreachable => "unreachable",
+            Fault::Unreachable(_) => "unreachable",
             Fault::Slow => "slow",
             Fault::Status(_) => "status",
             Fault::TooLarge => "too_large",
@@ -55,6 +57,36 @@ impl Fault {
             Fault::NoKeys => "no_keys",
         }
     }
+}
+
+/// For the log line that an operator reads first when nobody is admitted any more.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Fault::Unreachable(causes) => return f.write_str(causes),
+            Fault::Status(status) => return write!(f, "the answer was {status}"),
+            Fault::Address => "the issuer is no https URL to discover from: set jwks_uri",
+            Fault::Slow => "the answer took too long",
+            Fault::TooLarge => "the document is too large",
+            Fault::Malformed => "the document is not the JSON it should be",
+            Fault::IssuerMismatch => "the metadata names another issuer",
+            Fault::NotHttps => "the jwks_uri of the metadata is not https",
+            Fault::NoKeys => "the key set has no key that can be used",
+        };
+        f.write_str(words)
+    }
+}
+
+/// An error and what caused it, down to the operating system's or the certificate's fault.
+fn unreachable(error: &dyn Error) -> Fault {
+    let mut causes = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push_str(": ");
+        causes.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    Fault::Unreachable(causes)
 }
 
 /// Fetches the keys of one issuer.
@@ -119,13 +151,13 @@ impl Fetcher {
             .header(header::USER_AGENT, concat!("clinch/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .map_err(|_| Fault::Address)?;
-        let response = self.client.request(request).await.map_err(|_| Fault::Unreachable)?;
+        let response = self.client.request(request).await.map_err(|error| unreachable(&error))?;
         if response.status() != StatusCode::OK {
             return Err(Fault::Status(response.status()));
         }
         let body = Limited::new(response.into_body(), BODY_BYTES).collect().await;
         body.map(|body| body.to_bytes()).map_err(|error| {
-            if error.is::<LengthLimitError>() { Fault::TooLarge } else { Fault::Unreachable }
+            if error.is::<LengthLimitError>() { Fault::TooLarge } else { unreachable(&*error) }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The issuers' keys: discovered, fetched over TLS, kept fresh in the background.
 //!
-//! A fetch [replaces](refresh) the keys, so a key the issuer withdrew is gone; a failed one keeps the last
+//! A fetch replaces the keys, so a key the issuer withdrew is gone; a failed one keeps the last
 //! good keys until `max_stale`. Looking keys up never waits. Nobody but a configured issuer causes a
 //! fetch, a metric or a line of log. Not decided here: whether a token is genuine.
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 /// The keys of one issuer.
@@ -31,6 +31,7 @@ pub(super) struct Keys {
     wanted: Mutex<Wanted>,
     wake: Notify,
     done: watch::Sender<Done>,
+    waiting: Semaphore,
 }
 
 /// Keys that were good when fetched.
@@ -68,6 +69,7 @@ impl Keys {
             wanted: Mutex::default(),
             wake: Notify::new(),
             done: watch::Sender::new(Done::default()),
+            waiting: Semaphore::new(MAX_WAITING),
         }
     }
 
@@ -83,11 +85,13 @@ impl Keys {
     }
 
     /// Wakes the task if the cooldown allows, and waits for the fetch; joins one that was already asked for.
+    /// Anybody can name an unknown key: only so many wait that a slow issuer does not take every request's place.
     pub(super) async fn refetch(&self) -> Refetched {
         let mut done = self.done.subscribe();
         let Some(ours) = self.want() else {
             return if done.borrow().good { Refetched::Recent } else { Refetched::Failed };
         };
+        let Ok(_place) = self.waiting.try_acquire() else { return Refetched::Failed };
         let ended = timeout(self.limit, done.wait_for(|done| done.count >= ours)).await;
         match ended {
             Ok(Ok(done)) if done.good => Refetched::Fresh,
@@ -148,7 +152,8 @@ impl Keys {
                 // A long outage says so once per doubling, not once per attempt.
                 if failures.is_power_of_two() {
                     let usable = self.current().is_some();
-                    tracing::warn!(%issuer, fault = ?fault, failures, usable, "the issuer's keys can't be fetched");
+                    let name = fault.name();
+                    tracing::warn!(%issuer, fault = name, why = %fault, failures, usable, "the issuer's keys can't be fetched");
                 }
             }
         }
@@ -180,6 +185,8 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 - random as f64 / 10_240.0)
 }
 
+/// Requests that wait for one fetch of one issuer.
+const MAX_WAITING: usize = 256;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

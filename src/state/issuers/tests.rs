@@ -1,4 +1,4 @@
-use super::published::{Behaviour, PATIENCE, Published, eventually, jwks, start};
+use super::published::{Behaviour, LIMIT, PATIENCE, Published, eventually, jwks, start};
 use super::*;
 use crate::telemetry::Telemetry;
 
@@ -125,6 +125,25 @@ async fn an_outage_keeps_the_last_good_keys_until_they_are_too_old() {
     assert!(!known.edition.is_current());
     published.set(one_key());
     eventually("back", || issuers.find(&published.name).is_ok()).await;
+}
+
+#[tokio::test]
+async fn only_so_many_wait_for_a_slow_issuer() {
+    let published = Published::start(one_key()).await;
+    let (issuers, _telemetry) = ready(&published.config()).await;
+    published.set(Behaviour::Hang);
+    let mut waiting = JoinSet::new();
+    for _ in 0..300 {
+        let (issuers, name) = (Arc::clone(&issuers), published.name.clone());
+        waiting.spawn(async move {
+            let began = std::time::Instant::now();
+            (issuers.refetch(&name).await, began.elapsed())
+        });
+    }
+    let outcomes = waiting.join_all().await;
+    let at_once = outcomes.iter().filter(|(_, waited)| *waited < LIMIT / 2).count();
+    assert!(at_once >= 300 - 256, "{at_once}");
+    assert!(outcomes.iter().all(|(outcome, _)| *outcome == Refetched::Failed));
 }
 
 #[tokio::test]

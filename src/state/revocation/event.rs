@@ -75,7 +75,7 @@ pub struct Event {
 }
 
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])+ $variant:ident, $reason:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident, $reason:literal, $description:literal;)+) => {
         /// Why an event is not acted on: a closed list, fit for a metric label.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Refusal { $($(#[doc = $doc])+ $variant,)+ }
@@ -84,9 +84,14 @@ macro_rules! refusals {
             /// Every reason there is.
             pub const ALL: &'static [Refusal] = &[$(Refusal::$variant,)+];
 
-            /// The reason in words.
+            /// The stable reason: metric label and log field.
             pub fn reason(self) -> &'static str {
                 match self { $(Refusal::$variant => $reason,)+ }
+            }
+
+            /// The reason in words, for people who read logs.
+            pub fn description(self) -> &'static str {
+                match self { $(Refusal::$variant => $description,)+ }
             }
         }
     };
@@ -94,29 +99,29 @@ macro_rules! refusals {
 
 refusals! {
     /// Longer than [`MAX_BYTES`].
-    TooLong, "too long";
+    TooLong, "too_long", "too long";
     /// Not one JSON object without duplicate members.
-    NotAnObject, "not a JSON object";
+    NotAnObject, "not_an_object", "not a JSON object";
     /// `id` is missing or no string.
-    Id, "id is missing or not a string";
+    Id, "id_invalid", "id is missing or not a string";
     /// `iss` is missing or no string.
-    Issuer, "iss is missing or not a string";
+    Issuer, "issuer_invalid", "iss is missing or not a string";
     /// `iss` is none of the configured issuers.
-    IssuerUnknown, "iss is not a configured issuer";
+    IssuerUnknown, "issuer_unknown", "iss is not a configured issuer";
     /// `revoke` is missing, no object, or has not exactly one member.
-    Revoke, "revoke must be an object with exactly one member";
+    Revoke, "revoke_invalid", "revoke must be an object with exactly one member";
     /// The member of `revoke` is none of the contract.
-    KindUnknown, "revoke has an unknown member";
+    KindUnknown, "kind_unknown", "revoke has an unknown member";
     /// The member of `revoke` is of the contract but does not work yet.
-    KindUnsupported, "not supported yet";
+    KindUnsupported, "kind_unsupported", "revoking by this member is not supported yet";
     /// The value to revoke is no string or empty.
-    Value, "the value to revoke is not a string or is empty";
+    Value, "value_invalid", "the value to revoke is not a string or is empty";
     /// `at` is missing or no NumericDate.
-    At, "at is missing or not a NumericDate";
+    At, "at_invalid", "at is missing or not a NumericDate";
     /// `until` is no NumericDate.
-    Until, "until is not a NumericDate";
+    Until, "until_invalid", "until is not a NumericDate";
     /// A plain event where only signed ones are accepted.
-    Plain, "plain events are not accepted";
+    Plain, "plain_not_accepted", "plain events are not accepted";
 }
 
 impl Event {
@@ -234,8 +239,16 @@ mod tests {
         for kind in Kind::ALL.iter().filter(|kind| !kind.is_supported()) {
             let text = format!(r#"{{"id":"e","iss":"i","revoke":{{"{}":"v"}},"at":1}}"#, kind.name());
             let refusal = parse(&text).unwrap_err();
-            assert_eq!(refusal.reason(), "not supported yet");
+            assert!(refusal.description().contains("not supported yet"));
         }
+    }
+
+    #[test]
+    fn reasons_are_labels_and_differ() {
+        let reasons: std::collections::HashSet<&str> = Refusal::ALL.iter().map(|r| r.reason()).collect();
+        assert_eq!(reasons.len(), Refusal::ALL.len());
+        let snake = |reason: &&&str| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert_eq!(reasons.iter().filter(snake).count(), reasons.len(), "{reasons:?}");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Health {
     last_word: AtomicU64,
     caught_up: watch::Sender<bool>,
     connected: AtomicBool,
+    /// Whether the log has said that the feed is stale, and not yet that it is no longer.
+    told_stale: AtomicBool,
     full: AtomicBool,
 }
 
@@ -29,6 +31,7 @@ impl Health {
             last_word: AtomicU64::new(0),
             caught_up: watch::Sender::new(false),
             connected: AtomicBool::new(false),
+            told_stale: AtomicBool::new(false),
             full: AtomicBool::new(false),
         }
     }
@@ -36,7 +39,13 @@ impl Health {
     /// A sign of life from a feed that has handed on all it had.
     pub(super) fn heard(&self) {
         self.last_word.store(self.running(), Relaxed);
-        self.connected.store(true, Relaxed);
+        let was_lost = !self.connected.swap(true, Relaxed);
+        if self.told_stale.swap(false, Relaxed) {
+            tracing::warn!("the revocation feed is current again");
+        } else if was_lost {
+            // The line that ends what the feed's warning began.
+            tracing::info!("the revocation feed is current");
+        }
         if !*self.caught_up.borrow() {
             self.caught_up.send_replace(true);
         }
@@ -49,7 +58,25 @@ impl Health {
 
     /// Whether an event waits because the index has no room.
     pub(super) fn set_full(&self, full: bool) {
-        self.full.store(full, Relaxed);
+        if self.full.load(Relaxed) == full || self.full.swap(full, Relaxed) == full {
+            return;
+        }
+        if full {
+            tracing::warn!("the revocation index has reached max_entries: the next event waits for room");
+        } else {
+            tracing::warn!("the revocation index has room again");
+        }
+    }
+
+    /// Tells the log once when the feed turns stale; its next word ends that.
+    pub(super) async fn watch(&self, on_stale: &'static str) {
+        loop {
+            tokio::time::sleep(self.heartbeat()).await;
+            if self.status() == FeedStatus::Stale && !self.told_stale.swap(true, Relaxed) {
+                let (silent_s, max_staleness_s) = (self.silence().as_secs(), self.max_staleness.as_secs());
+                tracing::warn!(silent_s, max_staleness_s, on_stale, "the revocation feed is stale");
+            }
+        }
     }
 
     pub(super) fn status(&self) -> FeedStatus {

@@ -10,16 +10,16 @@
 
 use super::event::Kind;
 use crate::pop::Timestamp;
-use hashbrown::HashMap;
+use crate::state::uniform::Table;
 use parking_lot::RwLock;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The index.
 pub(super) struct Index {
     secrets: [RandomState; 2],
-    shards: Box<[RwLock<Table>]>,
+    shards: Box<[RwLock<Table<Key, Entry>>]>,
     len: AtomicUsize,
     max_entries: usize,
     epoch: Instant,
@@ -109,7 +109,7 @@ impl Index {
         Key(high.hash_one(claim), low.hash_one(claim))
     }
 
-    fn shard(&self, key: Key) -> &RwLock<Table> {
+    fn shard(&self, key: Key) -> &RwLock<Table<Key, Entry>> {
         &self.shards[key.1 as usize % SHARDS]
     }
 }
@@ -119,8 +119,6 @@ impl std::fmt::Debug for Index {
         f.debug_struct("Index").field("len", &self.len()).field("max_entries", &self.max_entries).finish()
     }
 }
-
-type Table = HashMap<Key, Entry, BuildHasherDefault<First>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Key(u64, u64);
@@ -155,24 +153,6 @@ impl Entry {
 
 fn seconds(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
-}
-
-/// The key is keyed and uniform already.
-#[derive(Default)]
-struct First(u64);
-
-impl Hasher for First {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 /// Many, so that a table that grows or is swept is small.

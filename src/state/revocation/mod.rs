@@ -37,7 +37,7 @@ pub struct Revocations {
 struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
-    sweeper: tokio::task::AbortHandle,
+    tasks: [tokio::task::AbortHandle; 2],
     _feed: Feed,
 }
 
@@ -56,7 +56,8 @@ impl Revocations {
         let intake = Arc::new(Intake::new(config, issuers.collect()));
         let feed = Feed::start(&config.feed, &intake)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
-        let fed = Fed { intake, on_stale: config.on_stale, sweeper, _feed: feed };
+        let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
+        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], _feed: feed };
         Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
@@ -104,7 +105,7 @@ impl Revocations {
         self.fed.as_ref().map_or(0, |fed| fed.intake.applied())
     }
 
-    /// How many events were refused, for each reason there is.
+    /// How many events were refused, for each reason there is; the reasons are metric labels.
     pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Refusal::ALL.iter().map(|refusal| {
             let count = self.fed.as_ref().map_or(0, |fed| fed.intake.refused(*refusal));
@@ -136,7 +137,9 @@ impl Fed {
 
 impl Drop for Fed {
     fn drop(&mut self) {
-        self.sweeper.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -157,6 +160,20 @@ pub enum FeedStatus {
     Full,
 }
 
+impl FeedStatus {
+    /// In `/ready` and as a metric label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FeedStatus::Off => "off",
+            FeedStatus::CatchingUp => "catching_up",
+            FeedStatus::Current => "current",
+            FeedStatus::Reconnecting => "reconnecting",
+            FeedStatus::Stale => "stale",
+            FeedStatus::Full => "full",
+        }
+    }
+}
+
 async fn sweep(intake: Arc<Intake>) {
     loop {
         tokio::time::sleep(SWEEP).await;
@@ -167,6 +184,14 @@ async fn sweep(intake: Arc<Intake>) {
         });
         let _ = swept.await;
     }
+}
+
+async fn watch(intake: Arc<Intake>, on_stale: OnStale) {
+    let told = match on_stale {
+        OnStale::Deny => "deny: protected requests are refused",
+        OnStale::Allow => "allow: requests are not checked for revocation",
+    };
+    intake.health.watch(told).await;
 }
 
 const SWEEP: Duration = Duration::from_secs(5);

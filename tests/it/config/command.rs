@@ -128,3 +128,15 @@ fn closed_and_documented(schema: &Value, path: &str) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
+
+#[test]
+fn a_file_that_is_none_is_named_in_words() {
+    let fixture = Fixture::new("check-none");
+    for (path, why) in [("tls", "is a directory"), ("nowhere.yaml", "no such file")] {
+        let file = fixture.path(path);
+        let (code, _, err) = clinch(&["check", "--config", file.to_str().unwrap()]);
+        assert_eq!(code, 64);
+        assert!(err.contains(&format!("the configuration can't be read: {why}\n")), "{err}");
+        assert!(err.contains(&format!("1 problem in {}", file.display())), "{err}");
+    }
+}

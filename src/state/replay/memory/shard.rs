@@ -6,8 +6,8 @@
 
 use super::LINGER;
 use crate::pop::Timestamp;
-use hashbrown::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use crate::state::uniform::Table;
+use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// What both clocks showed on receipt.
@@ -41,7 +41,7 @@ pub(super) struct Shard {
 pub(super) struct Bucket {
     index: i64,
     keep_until: Instant,
-    keys: HashMap<Key, (), BuildHasherDefault<Uniform>>,
+    keys: Table<Key, ()>,
 }
 
 impl Shard {
@@ -69,7 +69,7 @@ impl Shard {
         let keep_until = clocks.monotonic + until.since(clocks.wall) + SLACK;
         let place = found.unwrap_or_else(|place| {
             self.grew = true;
-            let keys = HashMap::with_capacity_and_hasher(self.expected_size(), Default::default());
+            let keys = Table::with_capacity_and_hasher(self.expected_size(), Default::default());
             self.buckets.insert(place, Bucket { index, keep_until, keys });
             place
         });
@@ -174,24 +174,6 @@ impl Key {
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(u64::from(self.0[0]) << 32 | u64::from(self.0[1]));
-    }
-}
-
-/// The key is a keyed digest already: eight of its bytes are as good a hash as there is.
-#[derive(Default)]
-pub(super) struct Uniform(u64);
-
-impl Hasher for Uniform {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 

@@ -50,12 +50,28 @@ impl Drop for Journal {
     }
 }
 
+/// Where an event was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// To a journal that was there.
+    Existing,
+    /// To one that was made for it, which perhaps nobody reads.
+    Created,
+}
+
 /// Appends one event, in one write, so that writers in several processes don't mix.
 ///
 /// # Errors
 /// Those of the file; also if only a part of the line could be written.
-pub fn append(path: &Path, event: &Event) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+pub fn append(path: &Path, event: &Event) -> io::Result<Appended> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    let (mut file, appended) = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (options.create(true).open(path)?, Appended::Created)
+        }
+        opened => (opened?, Appended::Existing),
+    };
     let mut line = event.to_json();
     line.push('\n');
     if ends_within_a_line(&mut file)? {
@@ -65,7 +81,8 @@ pub fn append(path: &Path, event: &Event) -> io::Result<()> {
     if written < line.len() {
         return Err(io::Error::new(io::ErrorKind::WriteZero, "only a part of the line was written"));
     }
-    file.sync_data()
+    file.sync_data()?;
+    Ok(appended)
 }
 
 /// Somebody died while writing: what follows must not become a part of that.
@@ -94,7 +111,7 @@ impl Reader {
                 Ok(()) if self.stop.load(Relaxed) => return,
                 Ok(()) => {
                     readable = true;
-                    self.intake.health.heard();
+                    self.intake.heard();
                 }
                 Err(error) => {
                     self.intake.health.lost();
@@ -108,14 +125,10 @@ impl Reader {
     }
 
     fn apply(&self, line: &[u8], at: u64) {
+        let place = format_args!("byte {at} of {}", self.path.display());
         while !self.stop.load(Relaxed) {
-            match self.intake.take(line, Timestamp::from_system(SystemTime::now())) {
-                Taken::Applied => return,
-                Taken::Refused(refusal) => {
-                    let (journal, reason) = (self.path.display(), refusal.reason());
-                    tracing::warn!(%journal, byte = at, reason, "a revocation event was refused");
-                    return;
-                }
+            match self.intake.take(line, &place, Timestamp::from_system(SystemTime::now())) {
+                Taken::Applied | Taken::Refused(_) => return,
                 Taken::Full => std::thread::sleep(RETRY_FULL),
             }
         }
@@ -215,5 +228,4 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
 const LOOK: Duration = Duration::from_millis(4);
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

@@ -1,22 +1,25 @@
 //! Where events come from, and what becomes of each.
 //!
 //! A feed hands bytes to the intake, which reads, judges, counts and applies them. A bad event is
-//! counted, logged with its reason and place (never its content, which may hold anything) and does not
+//! counted, told with its reason and place (never its content, which may hold anything) and does not
 //! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
 //! until there is room, and the status says so meanwhile.
 
 pub mod file;
 pub mod nats;
+mod rejections;
 
 use super::event::{Event, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
 use crate::config;
 use crate::pop::Timestamp;
+use rejections::Rejections;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The one feed, until dropped.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ pub(super) struct Intake {
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
     applied: AtomicU64,
-    refused: [AtomicU64; Refusal::ALL.len()],
+    rejections: Rejections,
 }
 
 impl Intake {
@@ -68,12 +71,12 @@ impl Intake {
             issuers,
             accept_plain: config.accept_plain,
             applied: AtomicU64::new(0),
-            refused: Default::default(),
+            rejections: Rejections::default(),
         }
     }
 
-    /// Takes one event.
-    pub(super) fn take(&self, bytes: &[u8], now: Timestamp) -> Taken {
+    /// Takes one event; `place` is where the feed has it, for whoever mends a bad one.
+    pub(super) fn take(&self, bytes: &[u8], place: &dyn fmt::Display, now: Timestamp) -> Taken {
         match self.apply(bytes, now) {
             Ok(Ok(())) => {
                 self.applied.fetch_add(1, Relaxed);
@@ -85,10 +88,16 @@ impl Intake {
                 Taken::Full
             }
             Err(refusal) => {
-                self.refused[refusal as usize].fetch_add(1, Relaxed);
+                self.rejections.add(refusal, place, Instant::now());
                 Taken::Refused(refusal)
             }
         }
+    }
+
+    /// A sign of life from a feed that has handed on all it had.
+    pub(super) fn heard(&self) {
+        self.health.heard();
+        self.rejections.caught_up(Instant::now());
     }
 
     fn apply(&self, bytes: &[u8], now: Timestamp) -> Result<Result<(), Full>, Refusal> {
@@ -110,7 +119,7 @@ impl Intake {
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {
-        self.refused[refusal as usize].load(Relaxed)
+        self.rejections.count(refusal)
     }
 
     /// The longest life of any token: what a stream must retain.

@@ -12,7 +12,7 @@ mod session;
 
 use super::Intake;
 use crate::state::revocation::event::Event;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
 use session::{Ended, Position, Session};
@@ -53,8 +53,9 @@ impl Drop for Follower {
 pub async fn publish(url: &str, stream: &str, subject: &str, event: &Event) -> anyhow::Result<u64> {
     let (address, options) = options(url)?;
     let server = format!("{}:{}", address.host(), address.port());
-    let client =
-        options.connect(address).await.with_context(|| format!("can't connect to NATS at {server}"))?;
+    // Errors of async-nats name their cause themselves, so as the cause of ours it would be told twice.
+    let connected = options.connect(address).await;
+    let client = connected.map_err(|error| anyhow!("can't connect to NATS at {server}: {error}"))?;
     let message =
         PublishMessage::build().payload(event.to_json().into()).message_id(&event.id).expected_stream(stream);
     let jetstream = async_nats::jetstream::new(client);
@@ -63,8 +64,8 @@ pub async fn publish(url: &str, stream: &str, subject: &str, event: &Event) -> a
         Ok(acknowledgement) => acknowledgement.await,
         Err(error) => Err(error),
     };
-    let acknowledged =
-        acknowledged.with_context(|| format!("the stream {stream} did not take an event on {subject}"))?;
+    let acknowledged = acknowledged
+        .map_err(|error| anyhow!("the stream {stream} did not take an event on {subject}: {error}"))?;
     Ok(acknowledged.sequence)
 }
 
@@ -176,5 +177,4 @@ pub const DEFAULT_SUBJECT: &str = "clinch.revocations.plain";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-#[path = "nats_tests.rs"]
 mod tests;

@@ -84,7 +84,7 @@ impl Session<'_> {
         loop {
             if delivered >= backlog {
                 (self.position.caught_up, self.position.live) = (true, true);
-                self.intake().health.heard();
+                self.intake().heard();
             }
             let message = next(&mut messages, 3 * self.intake().health.heartbeat()).await?;
             match message.status {
@@ -192,16 +192,10 @@ impl Session<'_> {
     /// Applies one event, and waits with it if there is no room.
     async fn apply(&mut self, message: &Message, sequence: u64) {
         while message.subject.as_str() != REJECTED && sequence > self.position.sequence {
-            match self.intake().take(&message.payload, Timestamp::from_system(SystemTime::now())) {
+            let place = Place { stream: &self.source.stream, sequence };
+            match self.intake().take(&message.payload, &place, Timestamp::from_system(SystemTime::now())) {
                 Taken::Applied => break,
                 Taken::Refused(refusal) => {
-                    let reason = refusal.reason();
-                    tracing::warn!(
-                        stream = self.source.stream,
-                        sequence,
-                        reason,
-                        "a revocation event was refused"
-                    );
                     // Those of the backlog at start were kept aside by whoever was here when they came.
                     if self.position.live {
                         self.set_aside(message, sequence, refusal).await;
@@ -226,6 +220,18 @@ impl Session<'_> {
 
     fn intake(&self) -> &Intake {
         &self.source.intake
+    }
+}
+
+/// Where in the stream an event is.
+struct Place<'a> {
+    stream: &'a str,
+    sequence: u64,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sequence {} of {}", self.sequence, self.stream)
     }
 }
 

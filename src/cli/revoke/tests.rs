@@ -94,9 +94,33 @@ fn a_journal_gets_one_line_and_the_report_names_the_event() {
     let event = Event::parse(journal.trim_end().as_bytes()).unwrap();
     assert_eq!((event.kind, event.value.as_str(), journal.lines().count()), (Kind::Token, "t", 1));
     let mut out = Vec::new();
-    report(&event, &Feed::File(name), Some(7), true, &mut out).unwrap();
+    report(&event, &Feed::File(name.clone()), Published::Stream(7), true, &mut out).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&json["id"], &json["sequence"]), (&event.id.clone().into(), &7.into()));
+    assert_eq!((&json["published"], &json["journal_created"]), (&true.into(), &false.into()));
+    let mut out = Vec::new();
+    report(&event, &Feed::File(name), Published::Journal, false, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with("published jti \"t\" of i\n") && !text.contains("revoked"), "{text}");
+}
+
+#[test]
+fn a_journal_that_was_not_there_is_pointed_out() {
+    let directory = crate::cli::holder::random_id();
+    let name = std::env::temp_dir().join(format!("clinch-revoke-{directory}"));
+    let feed = Feed::File(name.clone());
+    let event = event(&parse("--feed f --jti t --issuer i").unwrap(), NOW).unwrap();
+    assert_eq!(feed.publish(&event).unwrap(), Published::NewJournal);
+    assert_eq!(feed.publish(&event).unwrap(), Published::Journal);
+    std::fs::remove_file(&name).unwrap();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_once() {
+    let feed = Feed::parse("nats://127.0.0.1:1").unwrap();
+    let event = event(&parse("--feed f --jti t --issuer i").unwrap(), NOW).unwrap();
+    let told = format!("{:#}", feed.publish(&event).unwrap_err());
+    assert_eq!(told.matches("refused").count(), 1, "{told}");
 }
 
 #[test]

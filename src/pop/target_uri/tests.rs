@@ -89,6 +89,8 @@ fn ambiguous_paths_are_refused() {
         "/public/%2e%2e/orders/7",
         "/a/%2E%2e%2forders",
         "/a/..;/b",
+        "/a/..%3bx/b",
+        "/a/.%3B",
         "/a/.%2e/b",
         "/a/.",
         "/a/..",

@@ -1,5 +1,12 @@
 use super::super::jose::{Json, base64url};
 use super::*;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+    RsaKeyPair,
+};
 
 fn parse(json: &str) -> Result<PublicJwk, JwkFault> {
     PublicJwk::parse(&Json::parse_object(json.as_bytes()).unwrap())
@@ -38,6 +45,7 @@ fn p256_points_have_one_spelling_and_lie_on_the_curve() {
 #[test]
 fn kinds_and_curves_must_belong_together() {
     for wrong in [
+        r#"{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}"#,
         r#"{"kty":"EC","crv":"P-384","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}"#,
         r#"{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}"#,
         r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
@@ -105,11 +113,79 @@ fn thumbprints_are_read_in_canonical_form_only() {
     }
 }
 
-#[test]
-fn both_names_of_ed25519_mean_the_same() {
-    assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
-    assert_eq!(Algorithm::from_name("EdDSA"), Some(Algorithm::EdDsa));
-    for wrong in ["none", "None", "es256", "HS256", "ES256K", ""] {
-        assert_eq!(Algorithm::from_name(wrong), None);
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
+/// A fresh key of the other library, as a JWK, and what signs with it.
+fn signer(algorithm: Algorithm) -> (PublicJwk, Sign) {
+    match algorithm {
+        Algorithm::Es256 => ec_signer("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING),
+        Algorithm::Es384 => ec_signer("P-384", &ECDSA_P384_SHA384_FIXED_SIGNING),
+        Algorithm::EdDsa => ed25519_signer(),
+        Algorithm::Ps256 => rsa_signer(&RSA_PSS_SHA256),
+        Algorithm::Ps384 => rsa_signer(&RSA_PSS_SHA384),
+        Algorithm::Ps512 => rsa_signer(&RSA_PSS_SHA512),
+        Algorithm::Rs256 => rsa_signer(&RSA_PKCS1_SHA256),
     }
+}
+
+fn ec_signer(curve: &str, scheme: &'static EcdsaSigningAlgorithm) -> (PublicJwk, Sign) {
+    let pair = EcdsaKeyPair::generate(scheme).unwrap();
+    let point = &pair.public_key().as_ref()[1..];
+    let (x, y) = point.split_at(point.len() / 2);
+    let jwk = format!(r#"{{"kty":"EC","crv":"{curve}","x":"{}","y":"{}"}}"#, base64url(x), base64url(y));
+    let sign = move |m: &[u8]| pair.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec();
+    (parse(&jwk).unwrap(), Box::new(sign))
+}
+
+fn ed25519_signer() -> (PublicJwk, Sign) {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, base64url(pair.public_key().as_ref()));
+    (parse(&jwk).unwrap(), Box::new(move |m| pair.sign(m).as_ref().to_vec()))
+}
+
+fn rsa_signer(padding: &'static dyn RsaEncoding) -> (PublicJwk, Sign) {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let public = pair.public_key();
+    let n = base64url(public.modulus().big_endian_without_leading_zero());
+    let e = base64url(public.exponent().big_endian_without_leading_zero());
+    let sign = move |message: &[u8]| {
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(padding, &SystemRandom::new(), message, &mut signature).unwrap();
+        signature
+    };
+    (parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#)).unwrap(), Box::new(sign))
+}
+
+#[test]
+fn each_algorithm_verifies_its_own_signatures_and_no_others() {
+    for algorithm in Algorithm::ALL {
+        let (key, sign) = signer(*algorithm);
+        let signature = base64url(sign(b"message"));
+        for other in Algorithm::ALL {
+            assert_eq!(
+                key.verifies(*other, b"message", &signature),
+                other == algorithm,
+                "{algorithm:?} as {other:?}"
+            );
+        }
+        assert!(!key.verifies(*algorithm, b"massage", &signature));
+        assert!(!key.verifies(*algorithm, b"message", &base64url([sign(b"message"), vec![0]].concat())));
+        assert!(!key.verifies(*algorithm, b"message", &base64url(&sign(b"message")[1..])));
+        assert!(!signer(*algorithm).0.verifies(*algorithm, b"message", &signature));
+    }
+}
+
+#[test]
+fn p384_points_lie_on_the_curve_and_have_one_spelling() {
+    let (key, _) = signer(Algorithm::Es384);
+    let PublicJwk::P384(point) = &key else { panic!("another key") };
+    let ec = |x: &[u8], y: &[u8]| {
+        parse(&format!(r#"{{"kty":"EC","crv":"P-384","x":"{}","y":"{}"}}"#, base64url(x), base64url(y)))
+    };
+    let (x, y) = point[1..].split_at(48);
+    assert_eq!(ec(x, y), Ok(key.clone()));
+    assert_eq!(ec(x, x), Err(JwkFault::Invalid));
+    assert_eq!(ec(&[0; 48], &[0; 48]), Err(JwkFault::Invalid));
+    assert_eq!(ec(&x[1..], y), Err(JwkFault::Invalid));
+    assert_eq!(ec(&[&[0], x].concat(), y), Err(JwkFault::Invalid));
 }

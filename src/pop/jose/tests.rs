@@ -25,6 +25,7 @@ fn only_one_value_in_utf8_without_bom_and_of_bounded_size() {
     let members = |n| format!("{{{}}}", (0..n).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(","));
     assert!(parses(&members(MAX_MEMBERS)));
     assert!(!parses(&members(MAX_MEMBERS + 1)));
+    assert!(!parses(&members(MAX_MEMBERS - 1).replacen('{', "{\"500\":0,", 1)));
 }
 
 #[test]
