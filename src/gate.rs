@@ -11,7 +11,8 @@ use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::{Record, RequestSpan, Telemetry};
-use http::Method;
+use http::header;
+use http::request::Parts;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,24 +65,25 @@ impl Gate {
     /// Decides on a request, or records why there is none to decide on.
     pub async fn decide(
         &self,
-        method: &Method,
+        parts: &Parts,
         request: Result<Request<'_>, Denial>,
         peer: SocketAddr,
         span: &mut RequestSpan,
-        now: Timestamp,
+        clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
         let started = Instant::now();
         let mut found = Findings::default();
         let verdict = match &request {
-            Ok(request) => self.judge(request, now, &mut found).await,
+            Ok(request) => self.judge(request, clock, &mut found).await,
             Err(denial) => Err(*denial),
         };
         let token = found.token.as_deref();
         self.telemetry.decided(
             span,
             &Record {
-                method: method.as_str(),
+                method: parts.method.as_str(),
                 target: request.as_ref().ok().map(|r| r.target.as_str()),
+                host: if request.is_err() { named_host(parts) } else { None },
                 route: found.route.map(|r| r.path.as_str()),
                 peer,
                 scheme: found.scheme.map(Scheme::name),
@@ -100,7 +102,7 @@ impl Gate {
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
-        now: Timestamp,
+        clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
         let route = self.policy.routes.find(request.method, request.target.path())?;
@@ -111,7 +113,9 @@ impl Gate {
         };
         let credentials = Credentials::of(request)?;
         found.scheme = Some(credentials.scheme);
-        let token = self.tokens.establish(credentials.token(), now).await?;
+        let token = self.tokens.establish(credentials.token(), clock()).await?;
+        // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
+        let now = clock();
         found.token = Some(Arc::clone(&token));
         let verified = pop::verify(request, &credentials, token, demands, &self.policy.dpop, now)?;
         found.proof = Some(verified.kind());
@@ -119,4 +123,10 @@ impl Gate {
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))
     }
+}
+
+/// The authority a request names, for the log: nothing is decided by it.
+fn named_host(parts: &Parts) -> Option<&str> {
+    let in_target = parts.uri.authority().map(|authority| authority.as_str());
+    in_target.or_else(|| parts.headers.get(header::HOST)?.to_str().ok())
 }

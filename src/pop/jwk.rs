@@ -6,9 +6,11 @@
 //! an issuer publishes are in [`key_set`](super::key_set).
 
 use super::algorithm::Algorithm;
-use super::jose::{Object, base64url, base64url_decode, base64url_sha256};
+use super::jose::{Object, base64url_decode, base64url_sha256};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use std::fmt;
 
@@ -71,14 +73,27 @@ impl PublicJwk {
 
     /// The SHA-256 thumbprint (RFC 7638 section 3, RFC 8037 section 2).
     pub fn thumbprint(&self) -> Thumbprint {
-        let canonical = match self {
-            PublicJwk::P256(point) => ec_members("P-256", &point[1..]),
-            PublicJwk::P384(point) => ec_members("P-384", &point[1..]),
-            PublicJwk::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(x)),
-            PublicJwk::Rsa { n, e } => {
-                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n))
-            }
+        let mut canonical = String::with_capacity(128);
+        let mut member = |before: &str, value: &[u8]| {
+            canonical.push_str(before);
+            URL_SAFE_NO_PAD.encode_string(value, &mut canonical);
         };
+        match self {
+            PublicJwk::P256(point) => {
+                member(r#"{"crv":"P-256","kty":"EC","x":""#, &point[1..33]);
+                member(r#"","y":""#, &point[33..]);
+            }
+            PublicJwk::P384(point) => {
+                member(r#"{"crv":"P-384","kty":"EC","x":""#, &point[1..49]);
+                member(r#"","y":""#, &point[49..]);
+            }
+            PublicJwk::Ed25519(x) => member(r#"{"crv":"Ed25519","kty":"OKP","x":""#, x),
+            PublicJwk::Rsa { n, e } => {
+                member(r#"{"e":""#, e);
+                member(r#"","kty":"RSA","n":""#, n);
+            }
+        }
+        canonical.push_str(r#""}"#);
         Thumbprint(base64url_sha256(&sha256(canonical.as_bytes())))
     }
 
@@ -142,12 +157,6 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
-}
-
-/// The members that enter the thumbprint (RFC 7638 section 3.2).
-fn ec_members(curve: &str, coordinates: &[u8]) -> String {
-    let (x, y) = coordinates.split_at(coordinates.len() / 2);
-    format!(r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#, base64url(x), base64url(y))
 }
 
 fn p256_point(x: &str, y: &str) -> Option<PublicJwk> {

@@ -2,7 +2,7 @@
 //!
 //! Paths are matched on the normalised path of the [target URI](super::target_uri), most specific
 //! first (matchit's rules). A path may have several routes, one per set of methods. No route is
-//! open by omission, and none is entered through another's spelling ([`lookalike`]).
+//! open by omission, and none is entered through another's spelling (`lookalike`).
 
 use super::algorithm::Algorithm;
 use super::{Denial, lookalike};

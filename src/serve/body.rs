@@ -4,6 +4,7 @@
 //! what it can't vouch for. Response trailers pass, without the fields that only we may write.
 
 use super::fields;
+use super::pool::Lease;
 use super::proxy::InFlight;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -43,7 +44,7 @@ enum Content {
 /// connection is well, and a body whose stream has no window is not even polled.
 #[derive(Debug)]
 pub(super) struct Passing {
-    open: Mutex<Option<(Incoming, InFlight)>>,
+    open: Mutex<Option<(Incoming, InFlight, Lease)>>,
     /// When the client got something last, or began to wait; `None` while the service is waited for.
     offered: Mutex<Option<Instant>>,
 }
@@ -68,9 +69,14 @@ impl ResponseBody {
     pub(super) fn own(content: Bytes) -> ResponseBody {
         ResponseBody(Content::Own(content))
     }
-    /// The service's body, and a view of it for who watches over the connection.
-    pub(super) fn service(content: Incoming, in_flight: InFlight) -> (ResponseBody, Weak<Passing>) {
-        let open = Mutex::new(Some((content, in_flight)));
+    /// The service's body, and a view of it for who watches over the connection. It keeps the request in
+    /// flight, and its connection to the service to itself, until it has ended or was given up.
+    pub(super) fn service(
+        content: Incoming,
+        in_flight: InFlight,
+        lease: Lease,
+    ) -> (ResponseBody, Weak<Passing>) {
+        let open = Mutex::new(Some((content, in_flight, lease)));
         let passing = Arc::new(Passing { open, offered: Mutex::new(Some(Instant::now())) });
         let view = Arc::downgrade(&passing);
         (ResponseBody(Content::Service(passing)), view)
@@ -87,7 +93,7 @@ impl Passing {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let mut open = self.open.lock();
-        let Some((content, _)) = open.as_mut() else { return Poll::Ready(Some(Err(Broken::Cut))) };
+        let Some((content, ..)) = open.as_mut() else { return Poll::Ready(Some(Err(Broken::Cut))) };
         let polled = Pin::new(content).poll_frame(cx);
         *self.offered.lock() = polled.is_ready().then(Instant::now);
         let mut frame = ready!(polled);
@@ -155,7 +161,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Content::Own(content) => content.is_empty(),
             Content::Service(passing) => {
-                passing.open.lock().as_ref().is_some_and(|(content, _)| content.is_end_stream())
+                passing.open.lock().as_ref().is_some_and(|(content, ..)| content.is_end_stream())
             }
         }
     }
@@ -166,7 +172,7 @@ impl Body for ResponseBody {
                 .open
                 .lock()
                 .as_ref()
-                .map_or_else(SizeHint::default, |(content, _)| content.size_hint()),
+                .map_or_else(SizeHint::default, |(content, ..)| content.size_hint()),
         }
     }
 }

@@ -5,8 +5,10 @@
 
 use super::body::{RequestBody, ResponseBody};
 use super::fields;
+use super::pool::Lease;
 use super::proxy::{InFlight, Peer};
 use super::response::{self, Fault};
+use super::upstream::Upstream;
 use crate::gate::Admission;
 use crate::pop::identity;
 use crate::telemetry::RequestSpan;
@@ -15,54 +17,80 @@ use http::{Response, Version};
 use hyper::body::{Body as _, Incoming};
 use std::time::Instant;
 
-/// Sends the request on and returns what the client gets.
-pub(super) async fn forward(
-    peer: &Peer,
-    admission: Admission,
-    origin: usize,
-    mut parts: Parts,
+/// What the gate let in.
+pub(super) struct Admitted<'a> {
+    pub(super) admission: Admission,
+    /// The path pattern of its route.
+    pub(super) route: Option<&'a str>,
+    /// Which of the public origins it was sent to.
+    pub(super) origin: usize,
+}
+
+/// Sends the request on and returns what the client gets. Everything is settled before the wait, so that
+/// little is kept while it lasts.
+pub(super) fn forward<'a>(
+    peer: &'a Peer,
+    admitted: Admitted<'a>,
+    parts: Parts,
     body: Incoming,
     in_flight: InFlight,
-    span: RequestSpan,
-) -> Response<ResponseBody> {
+    mut span: RequestSpan,
+) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
-    let received = parts.version;
+    let Admitted { admission, route, origin } = admitted;
+    let (received, method) = (parts.version, parts.method.clone());
     let unread = !body.is_end_stream();
     let asked = Instant::now();
-    let answered = if proxy.pseudonym.is_in(&parts.headers) {
+    let answer = if proxy.pseudonym.is_in(&parts.headers) {
         Err(Fault::Loop)
     } else {
-        prepare(peer, admission, origin, &mut parts, &span);
+        let parts = prepare(peer, admission, origin, parts, &span);
         let (body, progress) = RequestBody::new(body);
-        proxy.upstream.send(http::Request::from_parts(parts, body), progress).await
+        Ok(proxy.upstream.send(http::Request::from_parts(parts, body), progress))
     };
-    let response = match answered {
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            fields::clean_response(&mut parts.headers);
-            parts.version = received;
-            parts.extensions.clear();
-            let (body, passing) = ResponseBody::service(body, in_flight);
-            if received == Version::HTTP_2 && !body.is_end_stream() {
-                peer.activity.watch(passing);
+    async move {
+        let answered = match answer {
+            Ok(answer) => answer.await,
+            Err(fault) => Err(fault),
+        };
+        let response = match answered {
+            Ok((response, lease)) => passed_on(peer, response, received, in_flight, lease),
+            Err(fault) => {
+                let telemetry = &proxy.gate.telemetry;
+                telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
+                let mut response = response::fault(fault);
+                if unread {
+                    peer.close_after(received, &mut response);
+                }
+                response
             }
-            Response::from_parts(parts, body)
-        }
-        Err(fault) => {
-            tracing::warn!(reason = fault.reason(), trace_id = span.trace_id(), "no answer from the service");
-            let mut response = response::fault(fault);
-            if unread {
-                peer.close_after(received, &mut response);
-            }
-            response
-        }
-    };
-    proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
-    response
+        };
+        proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
+        response
+    }
+}
+
+/// The service's response as the client gets it.
+fn passed_on(
+    peer: &Peer,
+    response: Response<Incoming>,
+    version: Version,
+    in_flight: InFlight,
+    lease: Lease,
+) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    fields::clean_response(&mut parts.headers);
+    parts.version = version;
+    parts.extensions.clear();
+    let (body, passing) = ResponseBody::service(body, in_flight, lease);
+    if version == Version::HTTP_2 && !body.is_end_stream() {
+        peer.activity.watch(passing);
+    }
+    Response::from_parts(parts, body)
 }
 
 /// Turns the client's request into ours: first everything of the client's that must not pass, then what we say.
-fn prepare(peer: &Peer, admission: Admission, origin: usize, parts: &mut Parts, span: &RequestSpan) {
+fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, span: &RequestSpan) -> Parts {
     let proxy = &*peer.proxy;
     let received = parts.version;
     let headers = &mut parts.headers;
@@ -75,7 +103,8 @@ fn prepare(peer: &Peer, admission: Admission, origin: usize, parts: &mut Parts, 
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);
     span.write_context(headers);
-    parts.uri = proxy.upstream.uri(&parts.uri);
+    parts.uri = Upstream::uri(&parts.uri);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
+    parts
 }

@@ -6,7 +6,7 @@
 
 use super::connection::{self, Activity, Phase};
 use super::proxy::{self, Peer, Proxy};
-use super::tls::{Handshake, Terminator};
+use super::tls::{self, Handshake, Terminator};
 use super::watched::Watched;
 use crate::config::Limits;
 use crate::pop::Timestamp;
@@ -80,8 +80,8 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream, now)).await {
             Ok(Ok(handshake)) => handshake,
-            Ok(Err(error)) => return tracing::debug!(peer = %address, %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!(peer = %address, "TLS handshake timed out"),
+            Ok(Err(error)) => return self.handshake_failed(address, &error),
+            Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
         };
         let Handshake { stream, http2, certificate } = handshake;
         let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der)));
@@ -95,6 +95,16 @@ impl Listener {
         } else {
             let connection = self.http1().serve_connection(io, service);
             connection::supervise(connection, &activity, &self.limits, false, self.phase.clone()).await;
+        }
+    }
+
+    /// A peer that broke off is no news; one that was refused may be wondering why.
+    fn handshake_failed(&self, peer: SocketAddr, error: &io::Error) {
+        let reason = tls::failure(error);
+        self.proxy.gate.telemetry.metrics.handshake_failed(reason);
+        match reason {
+            "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
+            _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `upstream` asks it, `response` words our own answers, and `admin`
+//! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
@@ -12,6 +12,7 @@ mod fields;
 mod forward;
 mod forwarded;
 mod listener;
+mod pool;
 mod proxy;
 mod response;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::body::ResponseBody;
 use super::connection::Activity;
-use super::forward;
+use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::response;
 use super::upstream::Upstream;
@@ -24,7 +24,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
@@ -101,11 +101,11 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
     let decided = AtomicBool::new(false);
-    let answered = isolated(answer(&peer, request, &decided)).await;
+    let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
     let mut response = match answered {
         Some(response) => response,
-        None => after_panic(&peer, &method, decided.load(Relaxed)).await,
+        None => Box::pin(after_panic(&peer, &method, decided.load(Relaxed))).await,
     };
     if panicked {
         peer.close_after(version, &mut response);
@@ -117,13 +117,11 @@ pub(super) async fn serve(
 }
 
 /// The future's output, or `None` if it panicked.
-async fn isolated<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Output = Option<T>> {
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),
         Err(_panic) => Poll::Ready(None),
     })
-    .await
 }
 
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
@@ -131,35 +129,45 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
     if !decided {
         let telemetry = &peer.proxy.gate.telemetry;
         let mut span = telemetry.begin(&HeaderMap::new());
-        peer.proxy.gate.decide(method, Err(denial), peer.address, &mut span, now()).await;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = method.clone();
+        peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
         telemetry.answered(span, denial.status(), None);
     }
     response::refusal(denial, Vec::new(), None)
 }
 
-async fn answer(
-    peer: &Arc<Peer>,
+/// A block with what it owns, not an `async fn`: that would keep every argument twice, and the future is
+/// moved with each request.
+fn answer<'a>(
+    peer: &'a Arc<Peer>,
     request: http::Request<Incoming>,
-    decided: &AtomicBool,
-) -> Response<ResponseBody> {
+    decided: &'a AtomicBool,
+) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
     let (parts, body) = request.into_parts();
-    let (in_flight, count) = InFlight::begin(peer);
-    let mut span = proxy.gate.telemetry.begin(&parts.headers);
-    let mut origin = 0;
-    let judged = if count > proxy.max_in_flight {
-        Err(Denial::Overloaded)
-    } else {
-        neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
-    };
-    let decision = proxy.gate.decide(&parts.method, judged, peer.address, &mut span, now()).await;
-    decided.store(true, Relaxed);
-    match decision.verdict {
-        Ok(admission) => forward::forward(peer, admission, origin, parts, body, in_flight, span).await,
-        Err(denial) => {
-            let response = refuse(peer, denial, &decision, &parts, &body);
-            proxy.gate.telemetry.answered(span, response.status(), None);
-            response
+    async move {
+        let (in_flight, count) = InFlight::begin(peer);
+        let mut span = proxy.gate.telemetry.begin(&parts.headers);
+        let mut origin = 0;
+        let judged = if count > proxy.max_in_flight {
+            Err(Denial::Overloaded)
+        } else {
+            neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
+        };
+        let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
+        decided.store(true, Relaxed);
+        match decision.verdict {
+            Ok(admission) => {
+                let route = decision.route.map(|route| route.path.as_str());
+                let admitted = Admitted { admission, route, origin };
+                forward::forward(peer, admitted, parts, body, in_flight, span).await
+            }
+            Err(denial) => {
+                let response = refuse(peer, denial, &decision, &parts, &body);
+                proxy.gate.telemetry.answered(span, response.status(), None);
+                response
+            }
         }
     }
 }
@@ -250,14 +258,15 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 #[cfg(test)]
 mod tests {
     use super::isolated;
+    use std::pin::pin;
 
     #[tokio::test]
     async fn a_panic_ends_its_future_only() {
-        assert_eq!(isolated(async { 7 }).await, Some(7));
+        assert_eq!(isolated(pin!(async { 7 })).await, Some(7));
         let panics = async {
             tokio::task::yield_now().await;
             panic!("on purpose");
         };
-        assert_eq!(isolated::<u8>(panics).await, None);
+        assert_eq!(isolated::<u8>(pin!(panics)).await, None);
     }
 }

@@ -59,6 +59,21 @@ impl Terminator {
     }
 }
 
+/// Why a handshake failed: the label of a metric, one of a closed set.
+pub(super) fn failure(error: &io::Error) -> &'static str {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, error.kind()) {
+        (Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented), _) => {
+            "client_certificate"
+        }
+        (Some(rustls::Error::AlertReceived(_)), _) => "refused_by_client",
+        (Some(rustls::Error::InvalidMessage(_)), _) => "not_tls",
+        (Some(_), _) => "protocol",
+        (None, io::ErrorKind::TimedOut) => "timeout",
+        (None, _) => "broken_off",
+    }
+}
+
 /// Seeds the process's random generator, which takes some 30 ms at first use: not at the expense of
 /// the first handshake.
 pub(super) fn seed_randomness() -> anyhow::Result<u64> {

@@ -1,67 +1,63 @@
-//! The service behind us: a pool of HTTP/1.1 connections over TCP.
+//! The service behind us, over HTTP/1.1 and TCP.
 //!
 //! Bodies stream both ways. A request is sent once: only when a pooled connection turns out to be closed
-//! before a byte was written does it go out on another (hyper's rule). The time to answer counts from the
-//! last movement of the request body, so that slow uploads are not mistaken for a slow service.
+//! before a byte was written does it go out on another. The time to answer counts from the last movement
+//! of the request body, so that slow uploads are not mistaken for a slow service.
 
 use super::body::{Progress, RequestBody};
+use super::pool::{Lease, Pool};
 use super::response::Fault;
 use crate::config;
-use http::uri::{self, Authority, PathAndQuery, Scheme, Uri};
+use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::error::Error as _;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The service, as a client sees it.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pool: Client<HttpConnector, RequestBody>,
-    authority: Authority,
+    pool: Arc<Pool>,
+    host: String,
+    port: u16,
+    connect_timeout: Duration,
     response_timeout: Duration,
 }
 
 impl Upstream {
     /// Connects lazily.
     pub(super) fn new(upstream: &config::Upstream) -> Upstream {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(upstream.connect_timeout));
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .http1_max_buf_size(MAX_BUFFER)
-            .set_host(false)
-            .build(connector);
-        Upstream { pool, authority: upstream.authority.clone(), response_timeout: upstream.response_timeout }
+        let authority: &Authority = &upstream.authority;
+        Upstream {
+            pool: Arc::default(),
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            connect_timeout: upstream.connect_timeout,
+            response_timeout: upstream.response_timeout,
+        }
     }
 
     /// The request's URI towards the service: its path and query byte for byte.
-    pub(super) fn uri(&self, target: &Uri) -> Uri {
-        let mut parts = uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        let path = target.path_and_query().cloned();
-        parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        Uri::from_parts(parts).expect("scheme, authority and path make a URI")
+    pub(super) fn uri(target: &Uri) -> Uri {
+        target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
     }
 
-    /// Sends a request and waits for the response's head.
+    /// Sends a request and waits for the response's head. The connection is the lease's until the response
+    /// has been read.
     pub(super) async fn send(
         &self,
         request: Request<RequestBody>,
         progress: Option<Progress>,
-    ) -> Result<Response<Incoming>, Fault> {
-        let mut answer = pin!(self.pool.request(request));
-        let response = loop {
+    ) -> Result<(Response<Incoming>, Lease), Fault> {
+        let mut answer = pin!(self.exchange(request));
+        let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
-                Ok(answered) => break answered.map_err(|error| fault(&error))?,
+                Ok(answered) => break answered?,
                 Err(_) if progress.as_ref().is_some_and(Progress::take) => {}
                 Err(_) => return Err(Fault::UpstreamTimeout),
             }
@@ -70,19 +66,42 @@ impl Upstream {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::UpstreamBroken);
         }
-        Ok(response)
+        Ok((response, lease))
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Lease), Fault> {
+        while let Some(mut connection) = self.pool.take() {
+            match connection.try_send_request(request).await {
+                Ok(response) => return Ok((response, self.pool.lease(connection))),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(fault(&error.into_error())),
+                },
+            }
+        }
+        // Boxed: rare, and every request's future would be as large as this one.
+        let mut connection = Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?;
+        let response = connection.send_request(request).await.map_err(|error| fault(&error))?;
+        Ok((response, self.pool.lease(connection)))
+    }
+
+    async fn connect(&self) -> Option<SendRequest<RequestBody>> {
+        let connecting = TcpStream::connect((self.host.as_str(), self.port));
+        let stream = timeout(self.connect_timeout, connecting).await.ok()?.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_BUFFER);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        Some(sender)
     }
 }
 
-fn fault(error: &Error) -> Fault {
-    if error.is_connect() {
-        return Fault::UpstreamUnreachable;
-    }
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    if cause.is_some_and(hyper::Error::is_user) { Fault::RequestAborted } else { Fault::UpstreamBroken }
+fn fault(error: &hyper::Error) -> Fault {
+    if error.is_user() { Fault::RequestAborted } else { Fault::UpstreamBroken }
 }
 
-/// Shorter than the idle timeouts services commonly have: we close first, so that no request races a close.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-const POOL_MAX_IDLE: usize = 256;
 const MAX_BUFFER: usize = 128 * 1024;

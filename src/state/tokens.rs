@@ -55,7 +55,8 @@ impl Tokens {
         }
         self.metrics.token_cache_misses.inc();
         match self.verify(token, hash, now) {
-            Err(Denial::TokenKeyUnknown) => self.verify_with_fresh_keys(token, hash, now).await,
+            // Boxed: rare, and every request's future would be as large as this one.
+            Err(Denial::TokenKeyUnknown) => Box::pin(self.verify_with_fresh_keys(token, hash, now)).await,
             settled => settled,
         }
     }

@@ -38,6 +38,8 @@ pub struct Metrics {
     revocation_events: Family<Label, Counter>,
     revocation_rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
+    handshake_failures: Family<Label, Counter>,
+    upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
     jwks_age: Family<IssuerLabel, Age>,
     span_exports: Family<Label, Counter>,
@@ -71,6 +73,16 @@ impl Metrics {
             revocation_events: family(all, "revocation_events", "Revocation events by what became of them"),
             revocation_rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
             feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            handshake_failures: family(
+                all,
+                "tls_handshake_failures",
+                "TLS handshakes that failed, by reason",
+            ),
+            upstream_failures: family(
+                all,
+                "upstream_failures",
+                "Requests the service did not answer, by reason",
+            ),
             jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
             jwks_age: family(all, "jwks_age_seconds", JWKS_AGE),
             span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
@@ -96,6 +108,16 @@ impl Metrics {
         if let Some(upstream) = upstream {
             self.upstream_seconds.observe(upstream.as_secs_f64());
         }
+    }
+
+    /// The service did not answer, for a reason of a closed set.
+    pub(super) fn upstream_failed(&self, reason: &'static str) {
+        self.upstream_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A TLS handshake failed, for a reason of a closed set.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A batch of spans was taken by the collector, or not.

@@ -42,6 +42,8 @@ pub struct Record<'a> {
     pub method: &'a str,
     /// The target URI without its query, once it was beyond doubt.
     pub target: Option<&'a str>,
+    /// The authority the caller named, as it came, where there is no target: a host that is not served.
+    pub host: Option<&'a str>,
     /// The route's path pattern, once found.
     pub route: Option<&'a str>,
     /// The peer's address.
@@ -117,6 +119,21 @@ impl Telemetry {
         }
     }
 
+    /// The service gave no answer to an admitted request: one warning, one count, by a reason of a closed set.
+    pub fn unanswered(
+        &self,
+        span: &mut RequestSpan,
+        method: &str,
+        route: Option<&str>,
+        reason: &'static str,
+    ) {
+        self.metrics.upstream_failed(reason);
+        if let Some(open) = &mut span.open {
+            open.unanswered(reason);
+        }
+        tracing::warn!(method, route, reason, trace_id = span.trace_id(), "no answer from the service");
+    }
+
     /// The metrics as Prometheus text (OpenMetrics).
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(16 * 1024);
@@ -190,6 +207,7 @@ fn log(trace_id: &str, record: &Record<'_>) {
                 tracing::Level::$level,
                 method = record.method,
                 url = record.target,
+                host = record.host,
                 route = record.route,
                 peer = %record.peer,
                 scheme = record.scheme,

@@ -98,6 +98,11 @@ impl OpenSpan {
         }
     }
 
+    /// Why the service did not answer.
+    pub(super) fn unanswered(&mut self, reason: &'static str) {
+        self.set("clinch.reason", Some(reason.into()));
+    }
+
     fn set(&mut self, key: &'static str, value: Option<Value>) {
         if let (Some(data), Some(value)) = (&mut self.data, value) {
             data.attributes.push(KeyValue::new(key, value));

@@ -10,6 +10,7 @@ use crate::support::temporary::Folder;
 use crate::support::wire::{Caller, get, plain_get};
 use crate::support::world::{World, config, url, write};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// An issuer that nobody listens for: enough where no token is looked at.
@@ -169,4 +170,39 @@ async fn no_secret_reaches_the_logs() {
     for part in token.split('.').chain(proof.split('.')) {
         assert!(!log.contains(part), "a part of a token or proof was logged: {part}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_faults_of_a_first_day_are_named() {
+    let (pki, folder) = (Pki::new(), Folder::new());
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // closed again at once
+    let mut clinch =
+        Clinch::start_unready(&write(&folder, &pki, &config(NO_ISSUER, &gone.to_string()))).await;
+    let caller = Caller::new(clinch.address, &pki, None);
+
+    let elsewhere = "GET /healthz HTTP/1.1\r\nHost: api.example.org\r\nConnection: close\r\n\r\n";
+    assert_eq!(caller.send(elsewhere).await.status, 421);
+    assert_eq!(caller.send(&get("/healthz", &[])).await.status, 502);
+    let mut plain = TcpStream::connect(clinch.address).await.unwrap();
+    plain.write_all(elsewhere.as_bytes()).await.unwrap();
+    plain.read_to_end(&mut Vec::new()).await.unwrap(); // a TLS alert, and the end
+
+    let metrics = plain_get(clinch.admin, "/metrics").await.unwrap().body;
+    for sample in [
+        r#"clinch_upstream_failures_total{reason="upstream_unreachable"} 1"#,
+        r#"clinch_tls_handshake_failures_total{reason="not_tls"} 1"#,
+    ] {
+        assert!(metrics.contains(sample), "{sample} is not among\n{metrics}");
+    }
+    clinch.program.terminate();
+    clinch.program.ended().await;
+    let log = clinch.program.output();
+    let line = |reason: &str| log.lines().find(|line| line.contains(reason)).unwrap_or_default().to_owned();
+    assert!(line("host_unknown").contains("\"host\":\"api.example.org\""), "{log}");
+    let unreachable = line("upstream_unreachable");
+    assert!(
+        unreachable.contains("\"route\":\"/healthz\"") && unreachable.contains("\"method\":\"GET\""),
+        "{log}"
+    );
+    assert!(line("not_tls").contains("\"peer\""), "{log}");
 }

@@ -21,10 +21,12 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Identity {
                 .expected("a name such as x-tenant");
             continue;
         };
-        if let Some(why) = taken(header.as_str()) {
+        let folded = fold(header.as_str());
+        if let Some(why) = taken(&folded) {
             c.fault(&path, why).found(quoted(name)).expected("a name of your own, such as x-tenant");
-        } else if headers.iter().any(|(other, _)| *other == header) {
-            c.fault(&path, "this header is there twice (names ignore case)").found(quoted(name));
+        } else if headers.iter().any(|(other, _)| fold(other.as_str()) == folded) {
+            let twice = "this header is there twice (names ignore case, and some services `_` and `.`)";
+            c.fault(&path, twice).found(quoted(name));
         } else {
             headers.push((header, claim.clone()));
         }
@@ -35,9 +37,13 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Identity {
     Identity { headers, forward_authorization: written.forward_authorization }
 }
 
+/// As CGI-like services read a name.
+fn fold(name: &str) -> String {
+    name.replace(['_', '.'], "-")
+}
+
 fn taken(name: &str) -> Option<&'static str> {
-    let folded = name.replace(['_', '.'], "-");
-    if folded.starts_with("clinch-") {
+    if name.starts_with("clinch-") {
         return Some("clinch sets headers of this name itself");
     }
     if HOP_BY_HOP.contains(&name) {

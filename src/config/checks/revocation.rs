@@ -97,6 +97,13 @@ fn nats_url(c: &mut Checks<'_>, written: &str) -> Option<String> {
             .expected("nats://HOST:PORT or tls://HOST:PORT");
         return None;
     };
+    // The client would ignore a token without a word, and be refused for want of one.
+    if authority.as_str().rsplit_once('@').is_some_and(|(login, _)| !login.contains(':')) {
+        c.fault("revocation.feed.url", "a token alone is not understood here")
+            .found(quoted(written))
+            .expected("nats://USER:PASSWORD@HOST:PORT");
+        return None;
+    }
     if written.starts_with("nats://") && !is_loopback(authority.host()) {
         c.warn("revocation.feed.url", "revocations cross the network in clear: use tls://");
     }

@@ -1,4 +1,4 @@
-use super::super::jose::Json;
+use super::super::jose::{Json, base64url};
 use super::*;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;

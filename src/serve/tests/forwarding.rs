@@ -146,6 +146,32 @@ async fn faults_of_the_service_are_told_apart() {
 }
 
 #[tokio::test]
+async fn connections_to_the_service_are_used_again_until_it_closes_them() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    for (path, connections) in [("/open/a", 1), ("/open/b", 1), ("/open/close", 1), ("/open/a", 3)] {
+        for version in BOTH {
+            let closes_each = usize::from(path == "/open/close" && version == Version::HTTP_2);
+            let request = get(version, path).body(empty()).unwrap();
+            assert!(!text(sidecar.ask(version, request).await).await.is_empty());
+            assert_eq!(service.connections(), connections + closes_each, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_reads_does_not_take_its_connection_back() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let (sender, body) = Pieces::new();
+    let request = get(Version::HTTP_11, "/open/stream").method(Method::POST).body(body).unwrap();
+    let response = sidecar.ask(Version::HTTP_11, request).await;
+    drop((response, sender));
+    let next = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
+    assert!(text(sidecar.ask(Version::HTTP_11, next).await).await.starts_with("GET /open/a"));
+}
+
+#[tokio::test]
 async fn a_request_that_comes_back_is_a_loop() {
     let service = Service::start().await;
     let sidecar = Sidecar::in_front_of(&service).await;

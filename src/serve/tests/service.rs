@@ -27,6 +27,7 @@ pub(super) struct Service {
 
 #[derive(Default)]
 struct State {
+    connections: AtomicUsize,
     requests: AtomicUsize,
     arrived: Notify,
     released: Notify,
@@ -41,6 +42,7 @@ impl Service {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                shared.connections.fetch_add(1, SeqCst);
                 let shared = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
                 let connection = hyper::server::conn::http1::Builder::new()
@@ -55,6 +57,9 @@ impl Service {
     }
     pub(super) fn requests(&self) -> usize {
         self.state.requests.load(SeqCst)
+    }
+    pub(super) fn connections(&self) -> usize {
+        self.state.connections.load(SeqCst)
     }
     /// A request for a `/open/wait` is here.
     pub(super) async fn arrived(&self) {
@@ -85,6 +90,11 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Answer,
             Ok(echo(request).await)
         }
         "/open/break" => Err(std::io::Error::other("broken on purpose")),
+        "/open/close" => {
+            let mut response = Response::new(own("the last one".to_owned()));
+            response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+            Ok(response)
+        }
         "/open/early" => Ok(Response::new(own("before the body".to_owned()))),
         "/open/stream" => Ok(Response::new(request.into_body().boxed_unsync())),
         "/open/trailers" => Ok(trailers()),

@@ -110,23 +110,3 @@ async fn keys_that_are_too_old_take_their_tokens_along() {
     eventually("too old", || setup.tokens.issuers.find(&name).is_err()).await;
     assert_eq!(setup.establish(&token).await.unwrap_err(), Denial::KeysUnavailable);
 }
-
-/// `cargo test --release state::tokens -- --ignored --nocapture`
-#[tokio::test]
-#[ignore = "prints a figure"]
-async fn cost_of_a_hit() {
-    let setup = Setup::new(&[(1, "k1")], |_| ()).await;
-    let token = token(&setup.published, 1, "k1");
-    setup.establish(&token).await.unwrap();
-    let rounds = 1_000_000;
-    let hash = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(TokenHash::of(std::hint::black_box(&token)));
-    }
-    let hash = hash.elapsed().as_nanos() / rounds;
-    let begun = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(setup.establish(&token).await).unwrap();
-    }
-    eprintln!("{} ns per hit, of which {hash} ns are the hash", begun.elapsed().as_nanos() / rounds);
-}

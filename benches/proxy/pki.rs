@@ -1,0 +1,61 @@
+//! The certificates of server and client, and the files that the proxies read them from.
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+pub(crate) struct Pki {
+    pub(crate) ca_certificate: CertificateDer<'static>,
+    pub(crate) server: (rcgen::Certificate, KeyPair),
+    pub(crate) client: (CertificateDer<'static>, KeyPair),
+    pub(crate) ca_pem: String,
+}
+
+impl Pki {
+    pub(crate) fn new() -> Pki {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let issue = |names: Vec<String>| {
+            let key = KeyPair::generate().unwrap();
+            (CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap(), key)
+        };
+        let (client, client_key) = issue(vec!["client.example".to_owned()]);
+        Pki {
+            ca_certificate: ca.der().clone(),
+            server: issue(vec!["localhost".to_owned()]),
+            client: (client.der().clone(), client_key),
+            ca_pem: ca.pem(),
+        }
+    }
+}
+
+pub(crate) struct Files {
+    pub(crate) directory: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) ca: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn write(pki: &Pki) -> Files {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("proxy-bench");
+        std::fs::create_dir_all(&directory).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        Files {
+            certificate: write("server.crt", &pki.server.0.pem()),
+            key: write("server.key", &pki.server.1.serialize_pem()),
+            ca: write("ca.crt", &pki.ca_pem),
+            directory,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Everybody around the proxies: certificates, an issuer with its keys, tokens, and the processes.
+
+use crate::pki::{Files, Pki};
+use bytes::Bytes;
+use clinch::cli::holder::{Holder, ProofFor, base64_sha256};
+use clinch::pop::Timestamp;
+use http::{Request, Response, header};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use serde_json::{Map, Value, json};
+use std::convert::Infallible;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the token is bound to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// A key: every request brings a proof of its own.
+    Dpop,
+    /// The certificate of the connection.
+    Certificate,
+}
+
+impl Credential {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Credential::Dpop => "dpop",
+            Credential::Certificate => "mtls",
+        }
+    }
+}
+
+/// A proxy under load. Ends with the bench.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+pub(crate) struct Scene {
+    pub(crate) plain: Proxy,
+    pub(crate) clinch: Proxy,
+    origin: String,
+    holders: Vec<(Holder, String)>,
+    bound_to_certificate: String,
+    pki: Pki,
+    pub(crate) service: Proxy,
+}
+
+impl Scene {
+    /// Starts everything; returns when clinch is ready.
+    pub(crate) async fn start() -> Scene {
+        let pki = Pki::new();
+        let files = Files::write(&pki);
+        let signer = Holder::generate();
+        let issuer = host_keys(&pki, &signer).await;
+        let service = Proxy::announced(own_role(Core::Load, &["service"]));
+        let address = service.address.to_string();
+        let [certificate, key, ca] = [&files.certificate, &files.key, &files.ca].map(|p| p.to_str().unwrap());
+        let plain = Proxy::announced(own_role(Core::Proxy, &["plain", &address, certificate, key, ca]));
+        let [port, admin] = free_ports();
+        let config = CONFIG
+            .replace("${port}", &port.to_string())
+            .replace("${admin}", &admin.to_string())
+            .replace("${service}", &address)
+            .replace("${issuer}", &issuer);
+        let config_path = files.directory.join("clinch.yaml");
+        std::fs::write(&config_path, config).unwrap();
+        let mut command = on(Core::Proxy, env!("CARGO_BIN_EXE_clinch"));
+        command.args(["run", "--config"]).arg(&config_path);
+        let clinch =
+            Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
+        ready(admin).await;
+        let origin = format!("https://localhost:{port}");
+        let holders = (0..16).map(|number| {
+            let holder = Holder::generate();
+            let token = token(&signer, &issuer, number, json!({"jkt": holder.thumbprint()}));
+            (holder, token)
+        });
+        let bound = json!({"x5t#S256": base64_sha256(&pki.client.0)});
+        Scene {
+            plain,
+            clinch,
+            origin,
+            holders: holders.collect(),
+            bound_to_certificate: token(&signer, &issuer, 99, bound),
+            pki,
+            service,
+        }
+    }
+
+    /// One request for clinch; the plain proxy, which looks at nothing, gets the same.
+    pub(crate) fn request(&self, credential: Credential, number: usize) -> Request<Empty<Bytes>> {
+        let url = format!("{}/accounts/7", self.origin);
+        let request = Request::get(&url).header(header::HOST, &self.origin["https://".len()..]);
+        let request = match credential {
+            Credential::Dpop => {
+                let (holder, token) = &self.holders[number % self.holders.len()];
+                let what = ProofFor { method: "GET", url: &url, token: Some(token), nonce: None };
+                request
+                    .header(header::AUTHORIZATION, format!("DPoP {token}"))
+                    .header("dpop", holder.prove(what, now()))
+            }
+            Credential::Certificate => {
+                request.header(header::AUTHORIZATION, format!("Bearer {}", self.bound_to_certificate))
+            }
+        };
+        request.body(Empty::new()).unwrap()
+    }
+
+    /// TLS 1.3 as every proxy gets it.
+    pub(crate) fn client_tls(&self, credential: Credential) -> ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.pki.ca_certificate.clone()).unwrap();
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        match credential {
+            Credential::Dpop => builder.with_no_client_auth(),
+            Credential::Certificate => {
+                let (certificate, key) = &self.pki.client;
+                let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+                builder.with_client_auth_cert(vec![certificate.clone()], key).unwrap()
+            }
+        }
+    }
+}
+
+/// Microseconds of CPU for one signature check, on the core of the proxies.
+pub(crate) fn signature_micros() -> f64 {
+    let output = own_role(Core::Proxy, &["signature"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap() / 1000.0
+}
+
+impl Proxy {
+    /// Starts one that says where it listens.
+    fn announced(mut command: Command) -> Proxy {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Proxy { address: line.trim().parse().unwrap(), child }
+    }
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Who runs where: clinch takes as many threads as it may use cores, and the plain proxy has one.
+#[derive(Clone, Copy)]
+pub(crate) enum Core {
+    Load,
+    Proxy,
+}
+
+/// This program in another role.
+pub(crate) fn own_role(core: Core, role: &[&str]) -> Command {
+    let mut command = on(core, std::env::current_exe().unwrap());
+    command.args(role);
+    command
+}
+
+fn on(core: Core, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let number = match core {
+        Core::Load => "0",
+        Core::Proxy => "1",
+    };
+    let mut command = Command::new("taskset");
+    command.args(["-c", number]).arg(program);
+    command
+}
+
+/// The issuer's keys over TLS, in this process. Returns the issuer's name.
+async fn host_keys(pki: &Pki, signer: &Holder) -> String {
+    let key = PrivatePkcs8KeyDer::from(pki.server.1.serialize_der()).into();
+    let tls = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![pki.server.0.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let mut jwk = signer.public_jwk();
+    jwk["kid"] = "k".into();
+    let keys = json!({ "keys": [jwk] }).to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let service = service_fn(|_: Request<Incoming>| {
+                let answer = Response::new(Full::new(Bytes::from(keys.clone())));
+                async { Ok::<_, Infallible>(answer) }
+            });
+            let builder = hyper::server::conn::http1::Builder::new();
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        }
+    });
+    name
+}
+
+fn token(signer: &Holder, issuer: &str, number: usize, confirmation: Value) -> String {
+    let mut head = Map::new();
+    head.insert("typ".into(), "at+jwt".into());
+    head.insert("kid".into(), "k".into());
+    let claims = json!({
+        "iss": issuer, "aud": "https://api.example.com", "sub": format!("subject-{number}"), "client_id": "app",
+        "jti": format!("token-{number}"), "iat": now().as_secs(), "exp": now().as_secs() + 3000,
+        "scope": "accounts.read", "cnf": confirmation,
+    });
+    signer.sign(head, &claims)
+}
+
+async fn ready(admin: u16) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        if let Ok(stream) = TcpStream::connect(("127.0.0.1", admin)).await
+            && let Ok((mut sender, connection)) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await
+        {
+            tokio::spawn(connection);
+            let ask = Request::get("/ready").header(header::HOST, "localhost").body(Empty::<Bytes>::new());
+            if sender.send_request(ask.unwrap()).await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("clinch did not get ready");
+}
+
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}
+
+const CONFIG: &str = r#"
+listen:
+  address: 127.0.0.1:${port}
+  public_origins: ["https://localhost:${port}"]
+  tls: { certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }
+upstream: { url: "http://${service}" }
+issuers:
+  - { issuer: "${issuer}", jwks_uri: "${issuer}/jwks", ca: ca.crt, audiences: ["https://api.example.com"] }
+routes:
+  - { path: "/accounts/{*rest}", methods: [GET], proof: [dpop, mtls], scopes: [accounts.read] }
+telemetry: { log: { level: warn } }
+admin: { address: "127.0.0.1:${admin}" }
+"#;
