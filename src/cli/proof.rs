@@ -26,10 +26,10 @@ pub(super) struct Arguments {
     ///
     /// Other users of this machine can see what stands on a command line, and the shell remembers it: prefer
     /// `@FILE` or `-`.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     token: Option<String>,
     /// The nonce of the server's last `DPoP-Nonce` header
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     nonce: Option<String>,
     /// Print a JSON document with the proof, its key's thumbprint, method and URL
     #[arg(long)]

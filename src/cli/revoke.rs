@@ -39,26 +39,27 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+// Ids are base64url more often than not, which may begin with a hyphen.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct Target {
     /// One token, by its `jti`
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     jti: Option<String>,
     /// All tokens of a subject
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     sub: Option<String>,
     /// All tokens of a session (not supported yet)
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     sid: Option<String>,
     /// All tokens of a client (not supported yet)
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     client: Option<String>,
     /// All tokens bound to a key, by its thumbprint (not supported yet)
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     jkt: Option<String>,
     /// All tokens bound to a certificate, by its thumbprint (not supported yet)
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     x5t: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use crate::support::clinch::{command, finish};
 use crate::support::eventually;
 use crate::support::proof::claims;
+use crate::support::temporary::Folder;
 use crate::support::world::World;
 
 const PATH: &str = "/accounts/1";
@@ -63,4 +64,14 @@ async fn an_outage_of_the_bus_shows_and_heals() {
     revoke(&world, &token).await;
     let refused = async || (world.get_as_owner(PATH, &token, &key).await.status == 401).then_some(());
     eventually("a revocation after the outage to arrive", refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_may_begin_with_a_hyphen() {
+    let folder = Folder::new();
+    let feed = folder.at("journal");
+    let arguments = ["revoke", "--jti", "-p6", "--issuer", "https://as.example.com", "--feed"];
+    let output = finish(command().args(arguments).arg(&feed)).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read_to_string(&feed).unwrap().contains(r#""jti":"-p6""#));
 }

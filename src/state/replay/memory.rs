@@ -123,10 +123,7 @@ impl Memory {
         }
     }
 
-    /// Frees dropped buckets, outside of any lock, before their places are given away.
-    fn release(&self, dropped: Vec<shard::Bucket>) {
-        let places = dropped.iter().map(shard::Bucket::len).sum();
-        drop(dropped);
+    fn release(&self, places: usize) {
         self.len.fetch_sub(places, Relaxed);
     }
 

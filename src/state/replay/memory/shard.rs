@@ -1,12 +1,12 @@
-//! One shard of the replay memory: buckets of proofs by the time at which they stop being acceptable.
+//! One shard of the replay memory: a table of proofs, each marked with the bucket of time that it dies with.
 //!
-//! A bucket is a hash set that is given up whole, so forgetting costs nothing per proof. The same proof
-//! always belongs to the same bucket, because its bucket is chosen by what the proof itself says and
-//! not by when it came.
+//! A bucket is given up as a whole, in one sweep of the table. A proof belongs to the bucket that its own
+//! end falls into, whenever it came. One table, not one for each bucket: a look-up is one cache miss.
 
 use super::LINGER;
 use crate::pop::Timestamp;
 use crate::state::uniform::Table;
+use hashbrown::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,25 @@ pub(super) enum Outcome {
 
 #[derive(Default)]
 pub(super) struct Shard {
+    /// Each proof with the id of its bucket.
+    seen: Table<Key, u8>,
     /// By rising index.
     buckets: Vec<Bucket>,
     forgotten: Stretches,
     grew: bool,
 }
 
-pub(super) struct Bucket {
+/// Proofs that stop being acceptable within the same [`WIDTH`].
+struct Bucket {
     index: i64,
+    id: u8,
     keep_until: Instant,
-    keys: Table<Key, ()>,
 }
 
 impl Shard {
     /// Remembers the key if it is fresh and `reserve` finds a place for it.
+    ///
+    /// A key that lingers is as good as used, whatever its proof says now: a `jti` is for one proof only.
     pub(super) fn put(
         &mut self,
         key: Key,
@@ -55,27 +60,26 @@ impl Shard {
     ) -> Outcome {
         self.grew = false;
         let index = until.as_millis().div_euclid(WIDTH);
-        let may_hold = |b: &&Bucket| b.index == index || b.is_needed(clocks);
-        if self.buckets.iter().filter(may_hold).any(|bucket| bucket.keys.contains_key(&key)) {
-            return Outcome::Seen;
-        }
+        let Entry::Vacant(vacancy) = self.seen.entry(key) else { return Outcome::Seen };
         let found = self.buckets.binary_search_by_key(&index, |bucket| bucket.index);
         if found.is_err() && self.forgotten.contain(index) {
             return Outcome::Forgotten;
         }
-        if !reserve() {
-            return Outcome::Full;
-        }
         let keep_until = clocks.monotonic + until.since(clocks.wall) + SLACK;
+        let id = match found {
+            Ok(place) => Some(self.buckets[place].id),
+            Err(_) => (0..=u8::MAX).find(|id| self.buckets.iter().all(|bucket| bucket.id != *id)),
+        };
+        // Only a clock that jumps about opens that many buckets; then there is no room, as in any full memory.
+        let Some(id) = id.filter(|_| reserve()) else { return Outcome::Full };
         let place = found.unwrap_or_else(|place| {
             self.grew = true;
-            let keys = Table::with_capacity_and_hasher(self.expected_size(), Default::default());
-            self.buckets.insert(place, Bucket { index, keep_until, keys });
+            self.buckets.insert(place, Bucket { index, id, keep_until });
             place
         });
         let bucket = &mut self.buckets[place];
         bucket.keep_until = bucket.keep_until.max(keep_until);
-        bucket.keys.insert(key, ());
+        vacancy.insert(id);
         Outcome::Fresh
     }
 
@@ -84,32 +88,33 @@ impl Shard {
         self.grew
     }
 
-    /// Takes out every bucket that neither clock needs, unless there is room to let it linger.
-    pub(super) fn sweep(&mut self, clocks: Clocks, crowded: bool) -> Vec<Bucket> {
-        let dropped: Vec<Bucket> =
-            self.buckets.extract_if(.., |bucket| bucket.may_go(clocks, crowded)).collect();
-        for bucket in &dropped {
+    /// Gives up every bucket that neither clock needs, unless there is room to let it linger. Returns how
+    /// many proofs that were.
+    pub(super) fn sweep(&mut self, clocks: Clocks, crowded: bool) -> usize {
+        let mut going = [false; 1 << u8::BITS];
+        for bucket in self.buckets.extract_if(.., |bucket| bucket.may_go(clocks, crowded)) {
+            going[usize::from(bucket.id)] = true;
             self.forgotten.add(bucket.index);
         }
-        dropped
+        if !going.contains(&true) {
+            return 0;
+        }
+        let before = self.seen.len();
+        self.seen.retain(|_, id| !going[usize::from(*id)]);
+        let left = self.seen.len();
+        if left < self.seen.capacity() / 8 {
+            self.seen.shrink_to(left * 2);
+        }
+        before - left
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.buckets.iter().map(|bucket| bucket.keys.allocation_size()).sum()
-    }
-
-    /// As many as the last buckets got, so that a table rarely grows while a request waits.
-    fn expected_size(&self) -> usize {
-        self.buckets.iter().rev().take(2).map(Bucket::len).max().unwrap_or(0)
+        self.seen.allocation_size()
     }
 }
 
 impl Bucket {
-    pub(super) fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether a proof in here could still be acceptable by one of the clocks.
+    /// Whether a proof of it could still be acceptable by one of the clocks.
     fn is_needed(&self, clocks: Clocks) -> bool {
         clocks.monotonic <= self.keep_until || clocks.wall <= self.end().plus(SLACK)
     }
@@ -118,7 +123,7 @@ impl Bucket {
         !self.is_needed(clocks) && (crowded || clocks.wall > self.end().plus(LINGER))
     }
 
-    /// Every proof in here has stopped being acceptable by then.
+    /// Every proof of it has stopped being acceptable by then.
     fn end(&self) -> Timestamp {
         Timestamp::from_millis((self.index + 1).saturating_mul(WIDTH))
     }
@@ -153,31 +158,32 @@ impl Stretches {
     }
 }
 
-/// 96 uniform bits in 12 bytes: with the table's control byte and at its worst load under 30 bytes.
+/// 96 uniform bits in 12 bytes: with the bucket's id, the table's control byte and at its worst load, 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Key([u32; 3]);
+pub(super) struct Key([u8; 12]);
 
 impl Key {
     /// The first 12 bytes of a digest.
     pub(super) fn of(digest: &[u8]) -> Key {
-        let word =
-            |at: usize| digest[at..at + 4].iter().fold(0, |word: u32, byte| word << 8 | u32::from(*byte));
-        Key([word(0), word(4), word(8)])
+        let mut key = [0; 12];
+        key.copy_from_slice(&digest[..12]);
+        Key(key)
     }
 
     /// Chosen by other bits than those the table hashes by.
     pub(super) fn shard(self) -> usize {
-        self.0[2] as usize
+        usize::from(self.0[11])
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.0[0]) << 32 | u64::from(self.0[1]));
+        let (eight, _) = self.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        state.write_u64(u64::from_ne_bytes(*eight));
     }
 }
 
-/// Milliseconds of `until` per bucket: few wide buckets are faster than many narrow ones.
+/// Milliseconds of `until` per bucket: wide enough that a sweep is rare, narrow beside the life of a proof.
 const WIDTH: i64 = 16_000;
 /// Beyond the life of a proof, so that its very last accepted moment is covered (ATTACKS RP-010).
 const SLACK: Duration = Duration::from_secs(1);
