@@ -37,7 +37,7 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         let mut buffer = [0; LONGEST];
         let folded = fold(name.as_str(), &mut buffer);
-        RESPONSE_DROPPED.contains(&folded) || folded.starts_with(b"clinch-")
+        HOP_BY_HOP.contains(&folded) || RESPONSE_DROPPED.contains(&folded) || folded.starts_with(b"clinch-")
     });
 }
 
@@ -87,7 +87,8 @@ fn classify(name: &HeaderName) -> Fate {
     let name = name.as_str();
     let mut buffer = [0; LONGEST];
     let folded = fold(name, &mut buffer);
-    if REQUEST_DROPPED.contains(&folded) || DROPPED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+    let dropped = HOP_BY_HOP.contains(&folded) || REQUEST_DROPPED.contains(&folded);
+    if dropped || DROPPED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
         return Fate::Drop;
     }
     let disguised = folded != &name.as_bytes()[..folded.len()];
@@ -109,8 +110,8 @@ fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
 /// Longer than any name below, so a name that is cut can't be equal to one of them.
 const LONGEST: usize = 32;
 
-const REQUEST_DROPPED: &[&[u8]] = &[
-    // Hop by hop (RFC 9110 section 7.6.1), and what only concerns the client and us
+/// Hop by hop (RFC 9110 section 7.6.1), in both directions.
+const HOP_BY_HOP: &[&[u8]] = &[
     b"connection",
     b"keep-alive",
     b"proxy-connection",
@@ -118,6 +119,10 @@ const REQUEST_DROPPED: &[&[u8]] = &[
     b"transfer-encoding",
     b"upgrade",
     b"http2-settings",
+];
+
+const REQUEST_DROPPED: &[&[u8]] = &[
+    // What only concerns the client and us
     b"trailer",
     b"expect",
     b"proxy-authenticate",
@@ -158,19 +163,8 @@ const DROPPED_PREFIXES: &[&[u8]] =
 const MEANINGFUL: &[&[u8]] =
     &[b"authorization", b"content-length", b"content-type", b"cookie", b"dpop", b"host", b"via"];
 
-const RESPONSE_DROPPED: &[&[u8]] = &[
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"te",
-    b"transfer-encoding",
-    b"upgrade",
-    b"http2-settings",
-    b"proxy-authenticate",
-    b"client-cert",
-    b"client-cert-chain",
-    b"dpop-nonce",
-];
+const RESPONSE_DROPPED: &[&[u8]] =
+    &[b"proxy-authenticate", b"client-cert", b"client-cert-chain", b"dpop-nonce"];
 
 #[cfg(test)]
 mod tests;
