@@ -143,6 +143,13 @@ const REQUEST_DROPPED: &[&[u8]] = &[
     b"true-client-ip",
     b"cf-connecting-ip",
     b"fastly-client-ip",
+    // Who is calling is ours to tell: the names that other proxies and servers say it by
+    b"remote-user",
+    b"x-auth-subject",
+    b"x-auth-user",
+    b"x-auth-email",
+    b"x-auth-groups",
+    b"x-auth-roles",
     // The service must see the method and path that were verified
     b"x-http-method-override",
     b"x-http-method",
@@ -156,8 +163,17 @@ const REQUEST_DROPPED: &[&[u8]] = &[
     b"baggage",
 ];
 
-const DROPPED_PREFIXES: &[&[u8]] =
-    &[b"x-forwarded-", b"x-original-", b"x-auth-request-", b"ssl-client-", b"x-ssl-client-"];
+const DROPPED_PREFIXES: &[&[u8]] = &[
+    b"x-forwarded-",
+    b"x-original-",
+    b"ssl-client-",
+    b"x-ssl-client-",
+    b"x-remote-",
+    b"x-auth-request-",
+    b"x-authenticated-",
+    b"x-webauth-",
+    b"oauth2-claim-",
+];
 
 /// Disguised with `_` or `.`, these would change framing, target or identity in a CGI-like service.
 const MEANINGFUL: &[&[u8]] =
