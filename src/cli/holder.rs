@@ -3,15 +3,13 @@
 //! Makes a P-256 key or reads one, and signs with it: compact JWS (RFC 7515) and DPoP proofs (RFC 9449
 //! section 4.2). It is the client's side and the demo's issuer; nothing on the request path uses it.
 
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use p256::elliptic_curve::Generate as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
 use serde_json::{Map, Value, json};
 
-use crate::pop::Timestamp;
+use crate::pop::jose::{base64url, base64url_decode};
+use crate::pop::{Timestamp, sha256};
 
 /// A P-256 private key that signs. Its Debug shows the thumbprint only.
 pub struct Holder {
@@ -67,7 +65,7 @@ impl Holder {
         if jwk["kty"] != "EC" || jwk["crv"] != "P-256" {
             return Err(KeyFault::Jwk);
         }
-        let d = jwk["d"].as_str().and_then(|d| URL_SAFE_NO_PAD.decode(d).ok()).ok_or(KeyFault::Jwk)?;
+        let d = jwk["d"].as_str().and_then(base64url_decode).ok_or(KeyFault::Jwk)?;
         let key = SigningKey::from_slice(&d).map_err(|_| KeyFault::Jwk)?;
         let holder = Holder { key };
         let public = holder.public_jwk();
@@ -86,7 +84,7 @@ impl Holder {
     pub fn public_jwk(&self) -> Value {
         let point = self.key.verifying_key().to_sec1_point(false);
         let (x, y) = point.as_bytes()[1..].split_at(32);
-        json!({"crv": "P-256", "kty": "EC", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)})
+        json!({"crv": "P-256", "kty": "EC", "x": base64url(x), "y": base64url(y)})
     }
 
     /// The SHA-256 thumbprint of the public key (RFC 7638), as `cnf.jkt` has it.
@@ -99,11 +97,11 @@ impl Holder {
     /// A compact JWS (RFC 7515 section 7.1) with `alg` ES256 added to the header.
     pub fn sign(&self, mut header: Map<String, Value>, claims: &Value) -> String {
         header.insert("alg".into(), "ES256".into());
-        let header = URL_SAFE_NO_PAD.encode(Value::Object(header).to_string());
-        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+        let header = base64url(Value::Object(header).to_string());
+        let claims = base64url(claims.to_string());
         let input = format!("{header}.{claims}");
         let signature: Signature = self.key.sign(input.as_bytes());
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+        format!("{input}.{}", base64url(signature.to_bytes()))
     }
 
     /// A DPoP proof (RFC 9449 section 4.2), good for one request about now.
@@ -151,14 +149,14 @@ impl std::error::Error for KeyFault {}
 
 /// base64url of the SHA-256, without padding: how `ath`, `jkt` and `x5t#S256` are written.
 pub fn base64_sha256(data: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, data))
+    base64url(sha256::of(data))
 }
 
 /// An identifier nobody can guess: 128 random bits.
 pub fn random_id() -> String {
     let mut bits = [0u8; 16];
     aws_lc_rs::rand::fill(&mut bits).expect("the system's random source never fails once it is seeded");
-    URL_SAFE_NO_PAD.encode(bits)
+    base64url(bits)
 }
 
 /// The URL as `htu` has it: without query and fragment (RFC 9449 section 4.2).

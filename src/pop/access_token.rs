@@ -8,9 +8,9 @@
 
 use super::algorithm::Algorithm;
 use super::confirmation::Confirmation;
-use super::jose::{Compact, Json, Object, base64url_sha256};
-use super::jwk::sha256;
+use super::jose::{Compact, Json, Object};
 use super::key_set::KeySet;
+use super::sha256;
 use super::{Denial, Timestamp, identity};
 use std::fmt;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ pub struct TokenHash([u8; 32]);
 impl TokenHash {
     /// Of a token.
     pub fn of(token: &str) -> TokenHash {
-        TokenHash(sha256(token.as_bytes()))
+        TokenHash(sha256::of(token.as_bytes()))
     }
 
     /// The `ath` text is base64url of the hash; other spellings are other texts.
     pub fn is_ath(&self, ath: &str) -> bool {
-        base64url_sha256(&self.0) == *ath.as_bytes()
+        sha256::text(&self.0) == *ath.as_bytes()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the access token is: in the one `Authorization` header, under the scheme `DPoP` or `Bearer`
 //! (RFC 6750 section 2.1, RFC 9449 section 7.1), and nowhere else.
 
-use super::{Denial, Request};
+use super::{Denial, Request, percent};
 use http::header;
 use std::fmt;
 
@@ -96,16 +96,9 @@ fn has_access_token(query: &str) -> bool {
 fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = name;
     std::iter::from_fn(move || {
-        let (byte, used) = match rest {
-            [] => return None,
-            [b'%', high, low, ..] => {
-                let pair = (char::from(*high).to_digit(16), char::from(*low).to_digit(16));
-                match pair {
-                    (Some(high), Some(low)) => (u8::try_from(high << 4 | low).unwrap_or(b'%'), 3),
-                    _ => (b'%', 1),
-                }
-            }
-            [byte, ..] => (*byte, 1),
+        let (byte, used) = match percent::octet(rest) {
+            Some(byte) => (byte, 3),
+            None => (*rest.first()?, 1),
         };
         rest = &rest[used..];
         Some(byte)

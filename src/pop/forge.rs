@@ -99,7 +99,7 @@ pub(crate) fn establish(jwt: &str) -> Result<AccessToken, Denial> {
 
 /// Header and claims of a proof for this token that is in order.
 pub(crate) fn proof_parts(jwt: &str) -> (Value, Value) {
-    let ath = base64url(super::jwk::sha256(jwt.as_bytes()));
+    let ath = base64url(super::sha256::of(jwt.as_bytes()));
     (
         json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": client().jwk() }),
         json!({ "jti": "p1", "htm": "GET", "htu": URL, "iat": NOW.as_secs(), "ath": ath }),

@@ -22,14 +22,6 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The 43 characters of base64url that stand for a SHA-256.
-pub(super) fn base64url_sha256(bytes: &[u8; 32]) -> [u8; 43] {
-    let mut text = [0; 43];
-    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
-    debug_assert_eq!(written, Ok(43));
-    text
-}
-
 /// A JWS in compact form, split but not yet decoded.
 #[derive(Clone, Copy)]
 pub struct Compact<'a> {

@@ -6,8 +6,8 @@
 //! an issuer publishes are in [`key_set`](super::key_set).
 
 use super::algorithm::Algorithm;
-use super::jose::{Object, base64url_decode, base64url_sha256};
-use aws_lc_rs::digest::{SHA256, digest};
+use super::jose::{Object, base64url_decode};
+use super::sha256;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -94,7 +94,7 @@ impl PublicJwk {
             }
         }
         canonical.push_str(r#""}"#);
-        Thumbprint(base64url_sha256(&sha256(canonical.as_bytes())))
+        Thumbprint(sha256::text(&sha256::of(canonical.as_bytes())))
     }
 
     /// Whether this key made the signature (base64url) of the message. False if it can't have, for
@@ -136,8 +136,7 @@ pub struct Thumbprint([u8; 43]);
 impl Thumbprint {
     /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
     pub fn parse(text: &str) -> Option<Thumbprint> {
-        let bytes: [u8; 32] = base64url_decode(text)?.try_into().ok()?;
-        Some(Thumbprint(base64url_sha256(&bytes)))
+        sha256::canonical(text).map(Thumbprint)
     }
 
     /// The text.
@@ -150,13 +149,6 @@ impl fmt::Debug for Thumbprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// SHA-256.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
 }
 
 fn p256_point(x: &str, y: &str) -> Option<PublicJwk> {

@@ -5,6 +5,8 @@
 //! case. Two paths of one form may be one resource to the service. What follows from that is decided in
 //! [`policy`](super::policy): no route may be entered through another one's spelling.
 
+use super::percent;
+
 /// The form of a normalised path.
 pub(super) fn form_of_path(path: &str) -> String {
     form(path.split('/').map(|segment| form_of_literal(segment.as_bytes())))
@@ -59,10 +61,7 @@ fn form_of_literal(mut rest: &[u8]) -> String {
 
 /// What `%XX` at the head stands for, if that is ASCII with no meaning to the router.
 fn decoded(bytes: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let [b'%', high, low, ..] = bytes else { return None };
-    let byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
-    (matches!(byte, b' '..=b'~') && !b"/\\%{}".contains(&byte)).then_some(byte)
+    percent::octet(bytes).filter(|byte| matches!(byte, b' '..=b'~') && !b"/\\%{}".contains(byte))
 }
 
 #[cfg(test)]

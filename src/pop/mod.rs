@@ -28,8 +28,10 @@ pub mod jwk;
 pub mod key_set;
 mod lookalike;
 pub mod mtls;
+mod percent;
 pub mod policy;
 pub mod request;
+pub mod sha256;
 pub mod target_uri;
 pub mod time;
 

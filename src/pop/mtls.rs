@@ -4,8 +4,7 @@
 //! (section 3). Whether its chain was validated is the listener's configuration.
 
 use super::Timestamp;
-use super::jose::{base64url_decode, base64url_sha256};
-use super::jwk::sha256;
+use super::sha256;
 use std::fmt;
 
 /// `x5t#S256`: base64url of the SHA-256 of the whole DER certificate (RFC 8705 section 3.1).
@@ -15,13 +14,12 @@ pub struct CertificateThumbprint([u8; 43]);
 impl CertificateThumbprint {
     /// Of a certificate in DER.
     pub fn of_der(der: &[u8]) -> Self {
-        CertificateThumbprint(base64url_sha256(&sha256(der)))
+        CertificateThumbprint(sha256::text(&sha256::of(der)))
     }
 
     /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 32] = base64url_decode(text)?.try_into().ok()?;
-        Some(CertificateThumbprint(base64url_sha256(&bytes)))
+        sha256::canonical(text).map(CertificateThumbprint)
     }
 
     /// The text.

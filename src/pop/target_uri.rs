@@ -5,7 +5,7 @@
 //! A request path that could mean two things is refused before anything looks at it: the policy, the
 //! proof and the service must all see one resource (the service gets the bytes as they came).
 
-use super::Denial;
+use super::{Denial, percent};
 use http::request::Parts;
 use http::{Version, header};
 use std::fmt;
@@ -154,7 +154,7 @@ fn push_request_path(path: &str, text: &mut String) -> Result<(), Denial> {
     let encoded = |wanted: fn(u8) -> bool| {
         normalised
             .match_indices('%')
-            .any(|(at, _)| hex_pair(&normalised.as_bytes()[at..]).is_some_and(wanted))
+            .any(|(at, _)| percent::octet(&normalised.as_bytes()[at..]).is_some_and(wanted))
     };
     let hidden = encoded(|byte| byte == b'/' || byte == b'\\' || byte.is_ascii_control());
     let dots = normalised.split('/').any(|segment| {
@@ -190,7 +190,7 @@ fn push_normalised(path: &str, text: &mut String) -> Option<()> {
             rest = tail;
             continue;
         }
-        let decoded = hex_pair(rest)?;
+        let decoded = percent::octet(rest)?;
         if is_unreserved(decoded) {
             text.push(char::from(decoded));
         } else {
@@ -228,13 +228,6 @@ fn push_without_dot_segments(path: &str, text: &mut String) {
 fn strip_https(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_at_checked(HTTPS.len())?;
     scheme.eq_ignore_ascii_case(HTTPS).then_some(rest)
-}
-
-/// The byte that `%XX` at the head of `bytes` stands for.
-fn hex_pair(bytes: &[u8]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let [b'%', high, low, ..] = bytes else { return None };
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
 
 fn is_unreserved(byte: u8) -> bool {

@@ -18,7 +18,7 @@ const RFC_7515_KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9t
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 fn decoded(part: &str) -> Value {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    serde_json::from_slice(&base64url_decode(part).unwrap()).unwrap()
 }
 
 /// Header and claims of a JWS, after another implementation has checked the signature with its own `jwk`.
