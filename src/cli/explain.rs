@@ -49,8 +49,8 @@ enum Answer<'c> {
 
 fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
     let refused = |denial| Answer::Refused { denial, detail: None, config };
-    let ambiguous = |denial, why: String| {
-        let detail = (denial == Denial::PathAmbiguous).then_some(why);
+    let ambiguous = |denial, why: &dyn Fn() -> Option<String>| {
+        let detail = if denial == Denial::PathAmbiguous { why() } else { None };
         Answer::Refused { denial, detail, config }
     };
     let url = url.split('#').next().unwrap_or_default();
@@ -63,11 +63,11 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
     let (parts, ()) = request.into_parts();
     let request = match Request::of(&parts, None, &config.listen.public_origins) {
         Ok(request) => request,
-        Err(denial) => return ambiguous(denial, ambiguous::spelling(parts.uri.path())),
+        Err(denial) => return ambiguous(denial, &|| Some(ambiguous::spelling(parts.uri.path()))),
     };
     match config.routes.find(request.method, request.target.path()) {
         Ok(route) => Answer::Taken { route, htu: request.target.as_str().to_owned(), config },
-        Err(denial) => ambiguous(denial, ambiguous::lookalike(&config.routes, request.target.path())),
+        Err(denial) => ambiguous(denial, &|| ambiguous::lookalike(&config.routes, request.target.path())),
     }
 }
 

@@ -7,6 +7,7 @@
 use super::algorithm::Algorithm;
 use super::{Denial, lookalike};
 use http::Method;
+use matchit::Router;
 use std::time::Duration;
 
 /// Everything the pure core needs to know of the configuration.
@@ -111,9 +112,10 @@ impl ProofRule {
 /// The routes, by path and method.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    by_path: matchit::Router<Vec<Route>>,
-    /// By the form of their paths: indices into `all`.
-    by_form: matchit::Router<Vec<usize>>,
+    /// By their paths: indices into `all`.
+    by_path: Router<Vec<usize>>,
+    /// By the form of their paths: the same.
+    by_form: Router<Vec<usize>>,
     /// The forms of `all`.
     forms: Vec<String>,
     /// Whether some pattern is not its own form.
@@ -144,33 +146,18 @@ impl Routes {
                 || route.methods.is_empty()
                 || other.methods.iter().any(|m| route.methods.contains(m))
         };
-        let same_path: Vec<Route> = self.all.iter().filter(|r| r.path == route.path).cloned().collect();
-        if same_path.iter().any(overlaps) {
+        if self.all.iter().any(|other| other.path == route.path && overlaps(other)) {
             return Err(RouteConflict::Duplicate);
         }
-        if same_path.is_empty() {
-            self.by_path
-                .insert(&route.path, vec![route.clone()])
-                .map_err(|e| RouteConflict::Pattern(e.to_string()))?;
-        } else {
-            self.by_path.remove(&route.path);
-            let mut group = same_path;
-            group.push(route.clone());
-            self.by_path.insert(&route.path, group).map_err(|e| RouteConflict::Pattern(e.to_string()))?;
-        }
-        self.all.push(route);
-        self.add_form()
-    }
-
-    /// Enters the last route under its form, beside others of the same form.
-    fn add_form(&mut self) -> Result<(), RouteConflict> {
-        let Some(route) = self.all.last() else { return Ok(()) };
+        let at = self.all.len();
+        let same_path = (0..at).filter(|other| self.all[*other].path == route.path).chain([at]).collect();
+        enter(&mut self.by_path, &route.path, same_path)?;
         let form = lookalike::form_of_pattern(&route.path);
+        let same_form = (0..at).filter(|other| self.forms[*other] == form).chain([at]).collect();
         self.odd |= !lookalike::is_plain(&route.path);
         self.forms.push(form.clone());
-        let group = (0..self.forms.len()).filter(|at| self.forms[*at] == form).collect();
-        self.by_form.remove(&form);
-        self.by_form.insert(form, group).map_err(|e| RouteConflict::Pattern(e.to_string()))
+        self.all.push(route);
+        enter(&mut self.by_form, &form, same_form)
     }
 
     /// The route for a method and a normalised path.
@@ -180,7 +167,8 @@ impl Routes {
     /// service would see a path that has another route with other demands.
     pub fn find(&self, method: &Method, path: &str) -> Result<&Route, Denial> {
         let group = self.by_path.at(path).map_err(|_| Denial::RouteUnknown)?.value;
-        let route = group.iter().find(|r| r.admits(method)).ok_or(Denial::MethodNotAllowed)?;
+        let mut routes = group.iter().map(|at| &self.all[*at]);
+        let route = routes.find(|r| r.admits(method)).ok_or(Denial::MethodNotAllowed)?;
         if self.is_spelling_of_another(route, method, path) { Err(Denial::PathAmbiguous) } else { Ok(route) }
     }
 
@@ -188,20 +176,31 @@ impl Routes {
         if !self.odd && lookalike::is_plain(path) {
             return false;
         }
-        let form = lookalike::form_of_path(path);
-        let Ok(group) = self.by_form.at(&form) else { return false };
-        let others = group.value.iter().filter_map(|at| self.all.get(*at));
-        if others.clone().any(|other| other.path == route.path) {
-            return false; // its own, by whatever spelling
+        let (_, others) = self.lookalikes(path);
+        if others.clone().next().is_none() || others.clone().any(|other| other.path == route.path) {
+            return false; // nobody's, or its own by whatever spelling
         }
         let mut admitting = others.filter(|other| other.admits(method)).peekable();
         admitting.peek().is_none() || admitting.any(|other| other.access != route.access)
+    }
+
+    /// What a lenient service makes of a normalised path, and the routes that are there to its eyes.
+    pub fn lookalikes(&self, path: &str) -> (String, impl Iterator<Item = &Route> + Clone) {
+        let form = lookalike::form_of_path(path);
+        let group: &[usize] = self.by_form.at(&form).map_or(&[], |found| found.value);
+        (form, group.iter().map(|at| &self.all[*at]))
     }
 
     /// The routes in the order they were written.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.all.iter()
     }
+}
+
+/// Puts a group under its pattern, in place of the smaller one that may be there.
+fn enter(router: &mut Router<Vec<usize>>, pattern: &str, group: Vec<usize>) -> Result<(), RouteConflict> {
+    router.remove(pattern);
+    router.insert(pattern, group).map_err(|e| RouteConflict::Pattern(e.to_string()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! path gave rise to it, for whoever wonders.
 
 use crate::pop::policy::Routes;
-use matchit::Router;
 
 /// Of a path that is refused whatever the routes are.
 pub(super) fn spelling(path: &str) -> String {
@@ -21,50 +20,11 @@ pub(super) fn spelling(path: &str) -> String {
 }
 
 /// Of a path that has a route, but is another route's in the eyes of a lenient service.
-pub(super) fn lookalike(routes: &Routes, path: &str) -> String {
-    let mut by_form = Router::new();
-    for route in routes.iter() {
-        // Several routes of one form: the first stands for them.
-        let _ = by_form.insert(form(&route.path), route.path.as_str());
-    }
-    let seen = form(path);
+pub(super) fn lookalike(routes: &Routes, path: &str) -> Option<String> {
+    let (seen, mut others) = routes.lookalikes(path);
     let lenient = "a service that ignores case, encodings, `;parameters` or a slash at the end";
-    match by_form.at(&seen) {
-        Ok(other) => format!("{lenient} may see {seen}, which has the route {}", other.value),
-        Err(_) => format!("{lenient} may see a path that has another route"),
-    }
-}
-
-/// About what such a service makes of a path, or a pattern.
-fn form(path: &str) -> String {
-    let mut form = String::new();
-    for segment in decoded(path).split('/').filter_map(|segment| segment.split(';').next()) {
-        if !segment.is_empty() {
-            form.push('/');
-            form.push_str(&segment.to_ascii_lowercase());
-        }
-    }
-    if form.is_empty() { "/".to_owned() } else { form }
-}
-
-/// With encoded printable ASCII decoded, but for what means something to the router.
-fn decoded(path: &str) -> String {
-    let mut parts = path.split('%');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte.filter(|byte| byte.is_ascii_graphic() && !b"/\\%{}".contains(byte)), part.get(2..)) {
-            (Some(byte), Some(rest)) => {
-                text.push(char::from(byte));
-                text.push_str(rest);
-            }
-            (None, _) | (Some(_), None) => {
-                text.push('%');
-                text.push_str(part);
-            }
-        }
-    }
-    text
+    // Several routes of one form: the first stands for them.
+    others.next().map(|other| format!("{lenient} may see {seen}, which has the route {}", other.path))
 }
 
 #[cfg(test)]
@@ -114,7 +74,7 @@ mod tests {
         ] {
             let verdict = routes.find(&Method::GET, path).map(|route| route.path.as_str());
             assert_eq!(verdict, Err(Denial::PathAmbiguous), "{path}");
-            let why = lookalike(&routes, path);
+            let why = lookalike(&routes, path).unwrap();
             assert!(why.ends_with(&format!("which has the route {other}")), "{path}: {why}");
         }
     }
