@@ -2,8 +2,8 @@
 //!
 //! Prints the figures first (each insert timed by itself, so they include the clock's own 20 to 50 ns), then
 //! lets criterion measure inserts among so many live entries, by a wall clock that runs with the load so
-//! that buckets are opened and filled as they would be. The monotonic clock stands almost still meanwhile,
-//! so none is dropped: more of them are searched than in service.
+//! that buckets are opened as they would be. The monotonic clock stands almost still meanwhile, so none is
+//! given up.
 
 // Criterion's own macros and a report on standard output.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]

@@ -95,11 +95,6 @@ impl Revocations {
         self.fed.as_ref().map_or(0, |fed| fed.intake.index.len())
     }
 
-    /// How long ago the feed last gave a sign of life; `None` without a feed.
-    pub fn silence(&self) -> Option<Duration> {
-        self.fed.as_ref().map(|fed| fed.intake.health.silence())
-    }
-
     /// How many events were applied.
     pub fn applied(&self) -> u64 {
         self.fed.as_ref().map_or(0, |fed| fed.intake.applied())
