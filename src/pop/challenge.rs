@@ -74,7 +74,11 @@ mod tests {
     use crate::pop::policy::ProofRule;
 
     fn of(denial: Denial, attempted: Option<Scheme>, proof: ProofRule) -> Vec<String> {
-        let demands = Requirements { proof, scopes: vec!["a.read".to_owned(), "b".to_owned()] };
+        let demands = Requirements {
+            proof,
+            scopes: vec!["a.read".to_owned(), "b".to_owned()],
+            ..Requirements::default()
+        };
         let lines = challenges(denial, attempted, Some(&demands), &[Algorithm::Es256, Algorithm::EdDsa]);
         lines.iter().map(|line| line.to_str().unwrap().to_owned()).collect()
     }

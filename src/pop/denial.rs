@@ -20,6 +20,10 @@ pub enum OAuthError {
     InsufficientScope,
     /// `invalid_dpop_proof` (RFC 9449 section 7.1).
     InvalidDpopProof,
+    /// `use_dpop_nonce` (RFC 9449 section 9).
+    UseDpopNonce,
+    /// `insufficient_user_authentication` (RFC 9470 section 3).
+    InsufficientUserAuthentication,
 }
 
 impl OAuthError {
@@ -31,6 +35,8 @@ impl OAuthError {
             OAuthError::InvalidToken => Some("invalid_token"),
             OAuthError::InsufficientScope => Some("insufficient_scope"),
             OAuthError::InvalidDpopProof => Some("invalid_dpop_proof"),
+            OAuthError::UseDpopNonce => Some("use_dpop_nonce"),
+            OAuthError::InsufficientUserAuthentication => Some("insufficient_user_authentication"),
         }
     }
 }
@@ -118,6 +124,8 @@ denials! {
     TokenNotYetValid, UNAUTHORIZED, InvalidToken, "token_not_yet_valid", "the token is not valid yet";
     /// The token lives longer than the issuer's `max_token_lifetime` (RFC 9449 section 11.2).
     TokenLifetime, UNAUTHORIZED, InvalidToken, "token_lifetime", "the token lives too long";
+    /// The issuer says that the token is not active (RFC 7662 section 2.2).
+    TokenInactive, UNAUTHORIZED, InvalidToken, "token_inactive", "the token is not active";
 
     // The binding: RFC 7800, RFC 9449 section 6, RFC 8705 section 3
     /// `cnf` is there, but malformed or without a member we can verify (RFC 7800 section 3.1).
@@ -162,6 +170,14 @@ denials! {
     ProofMethod, UNAUTHORIZED, InvalidDpopProof, "proof_method", "htm does not match the request method";
     /// Check 9: `htu` is another URI.
     ProofTarget, UNAUTHORIZED, InvalidDpopProof, "proof_target", "htu does not match the request URL";
+    /// Check 10: nonces are in use here and the proof has none (RFC 9449 section 9, section 11.3).
+    NonceMissing, UNAUTHORIZED, UseDpopNonce, "nonce_missing", "the DPoP proof needs the nonce of this answer";
+    /// Check 10: the nonce is not one of ours, or of another life of ours.
+    NonceUnknown, UNAUTHORIZED, UseDpopNonce, "nonce_unknown", "the nonce of the DPoP proof is not known here";
+    /// Check 10: the nonce is too old.
+    NonceExpired, UNAUTHORIZED, UseDpopNonce, "nonce_expired", "the nonce of the DPoP proof has expired";
+    /// The proof may have been used before the replay memory began: a fresh nonce will tell (RFC 9449 section 11.1).
+    ProofBeforeStart, UNAUTHORIZED, UseDpopNonce, "proof_before_start", "the DPoP proof may be older than this server";
     /// Check 11: `iat` is too old, or `exp` has passed.
     ProofExpired, UNAUTHORIZED, InvalidDpopProof, "proof_expired", "the DPoP proof is too old";
     /// Check 11: `iat` or `nbf` lies in the future.
@@ -174,16 +190,22 @@ denials! {
     // Authorization
     /// A scope of the route is missing (RFC 6750 section 3.1).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
+    /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).
+    AuthenticationInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_insufficient", "a stronger or more recent authentication is required";
     /// The token was revoked.
     TokenRevoked, UNAUTHORIZED, InvalidToken, "token_revoked", "the token has been revoked";
 
     // Our own failures: the client can do nothing about them, so never 401
     /// The issuer's keys are not known, or too old to be trusted.
     KeysUnavailable, SERVICE_UNAVAILABLE, None, "keys_unavailable", "the issuer's keys are not available";
+    /// The issuer can't be asked whether the token is active, or answered nonsense (RFC 7662 section 2.3).
+    IntrospectionUnavailable, SERVICE_UNAVAILABLE, None, "introspection_unavailable", "the token can't be introspected";
     /// The revocation feed is silent for longer than `max_staleness`, or not caught up.
     RevocationsStale, SERVICE_UNAVAILABLE, None, "revocations_stale", "the revocation feed is stale";
     /// The replay memory is full: nothing is forgotten early.
     ReplayFull, SERVICE_UNAVAILABLE, None, "replay_full", "the replay memory is full";
+    /// The shared replay store did not answer.
+    ReplayUnavailable, SERVICE_UNAVAILABLE, None, "replay_unavailable", "the replay store is not available";
     /// Too many requests in flight.
     Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
     /// A panic or another fault of ours: it costs this request and lets nothing through.

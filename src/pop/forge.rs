@@ -133,7 +133,8 @@ pub(crate) fn verdict(
     let request = Request::of(parts, certificate, &origins)?;
     let credentials = Credentials::of(&request)?;
     let token = Arc::new(establish(credentials.token())?);
-    let demands = Requirements { proof: rule, scopes: vec!["orders.read".to_owned()] };
+    let demands =
+        Requirements { proof: rule, scopes: vec!["orders.read".to_owned()], ..Requirements::default() };
     let dpop = DpopPolicy {
         algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
         max_age: Duration::from_secs(60),

@@ -57,6 +57,10 @@ pub struct Requirements {
     pub proof: ProofRule,
     /// All of these scopes.
     pub scopes: Vec<String>,
+    /// One of these authentication context classes, best first (RFC 9470); empty means any.
+    pub acr: Vec<String>,
+    /// How long ago the user may have authenticated (RFC 9470).
+    pub max_auth_age: Option<Duration>,
 }
 
 /// Which kinds of proof a route admits.

@@ -128,7 +128,11 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         c.warn(path, "danger_bearer: unbound tokens are let through, stolen ones too");
     }
     scopes(c, &member(path, "scopes"), &written.scopes);
-    Access::Protected(Requirements { proof: rule(c, path, written), scopes: written.scopes.clone() })
+    Access::Protected(Requirements {
+        proof: rule(c, path, written),
+        scopes: written.scopes.clone(),
+        ..Requirements::default()
+    })
 }
 
 fn rule(c: &mut Checks<'_>, path: &str, written: &Written) -> ProofRule {

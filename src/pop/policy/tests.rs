@@ -4,7 +4,7 @@ use super::*;
 
 fn protected(scope: &str) -> Access {
     let proof = ProofRule { dpop: true, ..ProofRule::default() };
-    Access::Protected(Requirements { proof, scopes: vec![scope.to_owned()] })
+    Access::Protected(Requirements { proof, scopes: vec![scope.to_owned()], ..Requirements::default() })
 }
 
 fn routes(written: &[(&str, &[Method], Access)]) -> Routes {

@@ -103,7 +103,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
     let mut routes = Routes::default();
     routes.add(route("/open/{*rest}", Vec::new(), Access::Unprotected)).unwrap();
     let proof = ProofRule { dpop: true, ..ProofRule::default() };
-    let demands = Requirements { proof, scopes: Vec::new() };
+    let demands = Requirements { proof, ..Requirements::default() };
     routes
         .add(route("/orders/{*rest}", vec![Method::GET, Method::POST], Access::Protected(demands)))
         .unwrap();
