@@ -77,7 +77,8 @@ impl Scene {
             .into_parts()
             .0;
         let rule = ProofRule { dpop: true, ..ProofRule::default() };
-        let demands = Requirements { proof: rule, scopes: vec!["orders.read".to_owned()] };
+        let demands =
+            Requirements { proof: rule, scopes: vec!["orders.read".to_owned()], ..Requirements::default() };
         let mut routes = Routes::default();
         routes
             .add(Route {

@@ -4,6 +4,7 @@
 //! none. Nothing here stops at the first fault.
 
 pub(super) mod algorithms;
+mod dpop;
 mod identity;
 mod issuers;
 mod listen;
@@ -14,13 +15,12 @@ mod telemetry;
 mod tls;
 mod upstream;
 
+use super::Config;
 use super::file::{File, Span};
 use super::problems::Fault;
 use super::tree::{Node, Value, item, member};
 use super::words::quoted;
-use super::{Config, file};
 use crate::pop::Timestamp;
-use crate::pop::policy::DpopPolicy;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(super) fn all(
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
-    let dpop = dpop(&mut c, &file.dpop);
+    let dpop = dpop::check(&mut c, &file.dpop);
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
@@ -76,21 +76,6 @@ pub(super) fn all(
         admin: admin?,
         warnings: c.warnings,
     })
-}
-
-/// RFC 9449 section 11.1: the window is seconds or minutes.
-fn dpop(c: &mut Checks<'_>, written: &file::Dpop) -> Option<DpopPolicy> {
-    let max_age = c.within("dpop.max_age", written.max_age, Duration::from_secs(1), LONGEST_PROOF);
-    let algorithms = algorithms::check(c, "dpop.algorithms", &written.algorithms);
-    let max_future = written.max_future.0;
-    if max_future > written.max_age.0 && !c.is_unsound("dpop.max_age") {
-        let path = "dpop.max_future";
-        c.fault(path, "proofs from the future would be accepted for longer than others")
-            .found(written.max_future.to_string())
-            .expected(format!("at most `dpop.max_age`, {}", written.max_age));
-        return None;
-    }
-    Some(DpopPolicy { algorithms: algorithms?, max_age: max_age?, max_future })
 }
 
 impl Checks<'_> {
@@ -182,6 +167,3 @@ fn index(node: &Node, path: &str, places: &mut HashMap<String, Range<usize>>) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Broken => {}
     }
 }
-
-/// A proof that is older than this is not fresh by anyone's measure.
-const LONGEST_PROOF: Duration = Duration::from_secs(600);

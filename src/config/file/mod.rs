@@ -5,13 +5,15 @@
 //! the schema, so that what is sound can be checked although something else is missing.
 //! `x-not-yet` marks what is part of the contract and refused until it works.
 
+mod dpop;
 mod issuers;
 mod listen;
 mod revocation;
 mod routes;
 mod units;
 
-pub(super) use issuers::{Dpop, Issuer};
+pub(super) use dpop::Dpop;
+pub(super) use issuers::Issuer;
 pub(super) use listen::{ClientCertificate, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
 pub(super) use routes::{Proof, ProofName, Route};
