@@ -153,7 +153,7 @@ fn answer<'a>(
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
+            neutral(peer, &parts).inspect(|request| origin = request.target.origin())
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
@@ -192,14 +192,6 @@ fn is_framing_clear(parts: &Parts) -> bool {
         (None, _) => true,
         (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
-    }
-}
-
-impl Proxy {
-    /// Which of the public origins the target has.
-    fn origin_of(&self, request: &Request<'_>) -> usize {
-        let authority = request.target.authority();
-        self.origins.iter().position(|origin| origin.authority() == authority).unwrap_or(0)
     }
 }
 
