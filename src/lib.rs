@@ -9,7 +9,7 @@
 //!   pop::policy        which route, what does it demand?
 //!   pop::credentials   which token, under which scheme?
 //!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)
-//!   pop::verify        does the caller hold the key it is bound to? scopes?   -> Verified
+//!   pop::verify        the caller holds its key? scopes, authentication?      -> Verified
 //!   state::revocation  was it revoked?                                        -> Unrevoked
 //!   state::replay      was the proof used before? (the one write, so last)    -> Grant
 //! serve::proxy       strip, then set the identity headers   only a Grant can

@@ -192,6 +192,9 @@ denials! {
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).
     AuthenticationInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_insufficient", "a stronger or more recent authentication is required";
+    /// Both of these are lacking: the challenge names both, so that the client asks for them at once (RFC 9470
+    /// section 3).
+    AuthenticationAndScopeInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_and_scope_insufficient", "a stronger or more recent authentication and another scope are required";
     /// The token was revoked.
     TokenRevoked, UNAUTHORIZED, InvalidToken, "token_revoked", "the token has been revoked";
 

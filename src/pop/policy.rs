@@ -59,7 +59,7 @@ pub struct Requirements {
     pub scopes: Vec<String>,
     /// One of these authentication context classes, best first (RFC 9470); empty means any.
     pub acr: Vec<String>,
-    /// How long ago the user may have authenticated (RFC 9470).
+    /// How long ago the user may have authenticated (RFC 9470): whole seconds.
     pub max_auth_age: Option<Duration>,
 }
 

@@ -12,10 +12,11 @@ use super::response;
 use super::upstream::Upstream;
 use crate::config::Identity;
 use crate::gate::Gate;
+use crate::pop::challenge::{self, Asked};
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
-use crate::pop::{Denial, Request, Timestamp, challenge};
+use crate::pop::{Denial, Request, Timestamp};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -207,7 +208,8 @@ fn refuse(
         Access::Protected(demands) => Some(demands),
         Access::Unprotected => None,
     });
-    let challenges = challenge::challenges(denial, decision.scheme, demands, &policy.dpop.algorithms);
+    let asked = Asked { attempted: decision.scheme, demands, algorithms: &policy.dpop.algorithms };
+    let challenges = challenge::challenges(denial, &asked);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
     let doubtful = denial == Denial::RequestMalformed;

@@ -12,6 +12,7 @@ mod layering;
 mod operator;
 mod proof;
 mod revocation;
+mod step_up;
 mod support;
 mod thief;
 mod vectors;

@@ -48,9 +48,9 @@ fn origins(c: &mut Checks<'_>, written: &[String]) -> Vec<Origin> {
             }
             Ok(origin) => origins.push(origin),
             Err(why) => {
-                c.fault(&path, format!("this is not a public origin: {why}"))
-                    .found(quoted(text))
-                    .expected("https://HOST or https://HOST:PORT, nothing after it");
+                c.fault(&path, format!("this is not a public origin: {why}")).found(quoted(text)).expected(
+                    "https://HOST or https://HOST:PORT, and a path prefix only if a load balancer strips it",
+                );
             }
         }
     }

@@ -12,7 +12,8 @@ pub(in crate::config) struct Listen {
     #[serde(default = "address")]
     pub(in crate::config) address: String,
     /// What clients call, such as `https://api.example.com`: the only authorities that are accepted, and
-    /// what `htu` is compared with.
+    /// what `htu` is compared with. Behind a load balancer that strips a path prefix with that prefix,
+    /// `https://api.example.com/svc2`; of several with one host, the first names the resource.
     #[schemars(required, length(min = 1))]
     pub(in crate::config) public_origins: Option<Vec<String>>,
     /// TLS: the server's certificate and what is asked of clients.
