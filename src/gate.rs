@@ -1,7 +1,8 @@
 //! The gate: one decision per request, recorded exactly once.
 //!
 //! Find the route, read the credentials, establish the token, verify possession, check for
-//! revocation, and last, because it is the one write, remember the proof.
+//! revocation, and last, because it is the one write, remember the proof. Requests for our
+//! own metadata carry nothing to verify.
 
 use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
@@ -10,7 +11,7 @@ use crate::pop::{self, Denial, Request, Timestamp};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Record, RequestSpan, Telemetry};
+use crate::telemetry::{Passed, Record, RequestSpan, Telemetry};
 use http::header;
 use http::request::Parts;
 use std::net::SocketAddr;
@@ -40,7 +41,16 @@ pub struct Decision<'g> {
     /// The scheme the caller used, once read.
     pub scheme: Option<Scheme>,
     /// The verdict.
-    pub verdict: Result<Admission, Denial>,
+    pub verdict: Result<Verdict, Denial>,
+}
+
+/// What is done with a request that is not refused.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes to the service.
+    Admit(Admission),
+    /// It asked for this document of ours: protected resource metadata (RFC 9728).
+    Publish(String),
 }
 
 /// Why a request may pass.
@@ -74,7 +84,10 @@ impl Gate {
         let started = Instant::now();
         let mut found = Findings::default();
         let verdict = match &request {
-            Ok(request) => self.judge(request, clock, &mut found).await,
+            Ok(request) => match self.published(request) {
+                Some(document) => document.map(Verdict::Publish),
+                None => self.judge(request, clock, &mut found).await.map(Verdict::Admit),
+            },
             Err(denial) => Err(*denial),
         };
         let token = found.token.as_deref();
@@ -92,11 +105,16 @@ impl Gate {
                 subject: token.map(AccessToken::subject),
                 client: token.map(AccessToken::client),
                 token_id: token.map(AccessToken::token_id),
-                verdict: verdict.as_ref().map(|_| ()).map_err(|d| *d),
+                verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
                 elapsed: started.elapsed(),
             },
         );
         Decision { route: found.route, scheme: found.scheme, verdict }
+    }
+
+    /// The metadata that a request asks for: public, and the same for everyone.
+    fn published(&self, request: &Request<'_>) -> Option<Result<String, Denial>> {
+        self.policy.metadata.as_ref()?.answer(request, &self.policy.routes)
     }
 
     async fn judge<'g>(
@@ -122,6 +140,15 @@ impl Gate {
         let unrevoked = self.revocations.check(verified, now)?;
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))
+    }
+}
+
+impl Verdict {
+    fn passed(&self) -> Passed {
+        match self {
+            Verdict::Admit(Admission::Granted(_) | Admission::Unprotected) => Passed::Request,
+            Verdict::Publish(_) => Passed::Metadata,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! serve::listener    accept, within limits                  TLS, peer certificate, HTTP/1.1 or HTTP/2
 //! pop::request       the neutral request                    is it beyond doubt what is asked for?
 //! gate               one decision, recorded exactly once
+//!   pop::metadata      is it our own metadata that is asked for? then that is the answer
 //!   pop::policy        which route, what does it demand?
 //!   pop::credentials   which token, under which scheme?
 //!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)

@@ -58,6 +58,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What clients call: the only authorities accepted, and what `htu` is compared with.
     pub public_origins: Vec<Origin>,
+    /// Whether protected resource metadata is published (RFC 9728).
+    pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
     /// The limits.

@@ -1,7 +1,8 @@
 //! The only writer of `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7.1).
 //!
 //! One field line per scheme. The error goes to the scheme that was used; the others that the route
-//! accepts are named without one (RFC 9449 section 7.2). Without credentials there is no error at all.
+//! accepts are named without one (RFC 9449 section 7.2). Without credentials there is no error at all. Each
+//! names the metadata of the resource (RFC 9728 section 5.1), where that is published.
 
 use super::Denial;
 use super::algorithm::Algorithm;
@@ -20,6 +21,8 @@ pub struct Asked<'a> {
     pub demands: Option<&'a Requirements>,
     /// What proofs may be signed with.
     pub algorithms: &'a [Algorithm],
+    /// The URL of the resource's metadata (RFC 9728 section 5.1): characters of a URI only.
+    pub resource_metadata: Option<&'a str>,
 }
 
 /// Whether a refusal is about credentials, so that there are challenges for it.
@@ -57,6 +60,9 @@ fn challenge(scheme: Scheme, denial: Denial, blamed: bool, asked: &Asked<'_>) ->
     if scheme == Scheme::Dpop {
         let names: Vec<&str> = asked.algorithms.iter().map(|a| a.name()).collect();
         parameters.add("algs", &names.join(" "));
+    }
+    if let Some(url) = asked.resource_metadata {
+        parameters.add("resource_metadata", url);
     }
     HeaderValue::try_from(parameters.0).ok()
 }
@@ -99,12 +105,18 @@ mod tests {
             scopes: vec!["a.read".to_owned(), "b".to_owned()],
             ..Requirements::default()
         };
-        lines(denial, attempted, &demands)
+        lines(denial, attempted, &demands, None)
     }
 
-    fn lines(denial: Denial, attempted: Option<Scheme>, demands: &Requirements) -> Vec<String> {
+    fn lines(
+        denial: Denial,
+        attempted: Option<Scheme>,
+        demands: &Requirements,
+        resource_metadata: Option<&str>,
+    ) -> Vec<String> {
         let algorithms = &[Algorithm::Es256, Algorithm::EdDsa];
-        let lines = challenges(denial, &Asked { attempted, demands: Some(demands), algorithms });
+        let lines =
+            challenges(denial, &Asked { attempted, demands: Some(demands), algorithms, resource_metadata });
         lines.iter().map(|line| line.to_str().unwrap().to_owned()).collect()
     }
 
@@ -162,7 +174,7 @@ mod tests {
             max_auth_age: Some(std::time::Duration::from_secs(300)),
             ..Requirements::default()
         };
-        let of = |denial, demands: &Requirements| lines(denial, Some(Scheme::Dpop), demands);
+        let of = |denial, demands: &Requirements| lines(denial, Some(Scheme::Dpop), demands, None);
         let text = "a stronger or more recent authentication is required";
         assert_eq!(
             of(Denial::AuthenticationInsufficient, &demands),
@@ -179,6 +191,19 @@ mod tests {
         assert!(!scope[0].contains("acr_values") && !scope[0].contains("max_age"), "{scope:?}");
         demands.acr.clear();
         assert!(!of(Denial::AuthenticationInsufficient, &demands)[0].contains("acr_values"));
+    }
+
+    /// PRM-07
+    #[test]
+    fn every_challenge_names_the_metadata() {
+        let demands = Requirements { proof: EITHER, ..Requirements::default() };
+        let url = "https://api.example.com/.well-known/oauth-protected-resource/a";
+        for denial in [Denial::CredentialsMissing, Denial::CredentialsAmbiguous, Denial::ScopeInsufficient] {
+            let lines = lines(denial, None, &demands, Some(url));
+            let named = format!("resource_metadata=\"{url}\"");
+            assert!(lines.len() == 2 && lines.iter().all(|l| l.matches(&named).count() == 1), "{lines:?}");
+        }
+        assert!(lines(Denial::RouteUnknown, None, &demands, Some(url)).is_empty());
     }
 
     #[test]

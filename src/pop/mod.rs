@@ -27,6 +27,7 @@ pub mod jose;
 pub mod jwk;
 pub mod key_set;
 mod lookalike;
+pub mod metadata;
 pub mod mtls;
 mod percent;
 pub mod policy;

@@ -14,6 +14,8 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// The target URI, normalised.
     pub target: TargetUri,
+    /// The path as it came: nothing but characters of a URI.
+    pub path: &'a str,
     /// The query as it came, without the question mark.
     pub query: Option<&'a str>,
     /// The header fields as they came.
@@ -37,6 +39,7 @@ impl<'a> Request<'a> {
         Ok(Request {
             method: &parts.method,
             target,
+            path: parts.uri.path(),
             query: parts.uri.query(),
             headers: &parts.headers,
             certificate,

@@ -2,7 +2,7 @@
 //!
 //! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
+//! which headers the service gets, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
@@ -14,6 +14,7 @@ mod forwarded;
 mod listener;
 mod pool;
 mod proxy;
+mod refusal;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ mod watched;
 
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::pop::metadata::Metadata;
 use crate::pop::policy::Policy;
 use crate::state::issuers::Issuers;
 use crate::state::replay::{ReplayStore, memory::Memory};
@@ -79,7 +81,7 @@ impl Server {
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let gate = Gate {
-            policy: Policy { routes: config.routes, dpop: config.dpop },
+            policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
@@ -159,6 +161,14 @@ impl Drop for Server {
             task.abort();
         }
     }
+}
+
+/// What is published about the routes, if anything.
+fn metadata(config: &Config) -> Option<Metadata> {
+    let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
+    let origins = &config.listen.public_origins;
+    let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
+    config.listen.resource_metadata.then(made)
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

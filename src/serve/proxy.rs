@@ -8,13 +8,11 @@ use super::body::ResponseBody;
 use super::connection::Activity;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
-use super::response;
 use super::upstream::Upstream;
+use super::{refusal, response};
 use crate::config::Identity;
-use crate::gate::Gate;
-use crate::pop::challenge::{self, Asked};
+use crate::gate::{Gate, Verdict};
 use crate::pop::mtls::ClientCertificate;
-use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -159,13 +157,21 @@ fn answer<'a>(
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         match decision.verdict {
-            Ok(admission) => {
+            Ok(Verdict::Admit(admission)) => {
                 let route = decision.route.map(|route| route.path.as_str());
                 let admitted = Admitted { admission, route, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
+            Ok(Verdict::Publish(document)) => {
+                let mut response = response::metadata(document, &parts.method);
+                if !body.is_end_stream() {
+                    peer.close_after(parts.version, &mut response);
+                }
+                proxy.gate.telemetry.answered(span, response.status(), None);
+                response
+            }
             Err(denial) => {
-                let response = refuse(peer, denial, &decision, &parts, &body);
+                let response = refusal::refuse(peer, denial, &decision, &parts, &body, origin);
                 proxy.gate.telemetry.answered(span, response.status(), None);
                 response
             }
@@ -174,7 +180,7 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
+pub(super) fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
@@ -194,53 +200,6 @@ fn is_framing_clear(parts: &Parts) -> bool {
         (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     }
-}
-
-fn refuse(
-    peer: &Peer,
-    denial: Denial,
-    decision: &crate::gate::Decision<'_>,
-    parts: &Parts,
-    body: &Incoming,
-) -> Response<ResponseBody> {
-    let policy = &peer.proxy.gate.policy;
-    let demands = decision.route.and_then(|route| match &route.access {
-        Access::Protected(demands) => Some(demands),
-        Access::Unprotected => None,
-    });
-    let asked = Asked { attempted: decision.scheme, demands, algorithms: &policy.dpop.algorithms };
-    let challenges = challenge::challenges(denial, &asked);
-    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
-    let mut response = response::refusal(denial, challenges, allow);
-    let doubtful = denial == Denial::RequestMalformed;
-    if doubtful || !body.is_end_stream() {
-        peer.close_after(parts.version, &mut response);
-    }
-    response
-}
-
-/// The methods that the path does have, of those that its routes or HTTP name.
-fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
-    let routes = &peer.proxy.gate.policy.routes;
-    let path = neutral(peer, parts).ok()?.target;
-    let common = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::PATCH,
-    ];
-    let mut methods: Vec<Method> = Vec::from(common);
-    methods.extend(routes.iter().flat_map(|route| route.methods.iter().cloned()));
-    let mut names: Vec<String> = Vec::new();
-    for method in methods {
-        if routes.find(&method, path.path()).is_ok() && !names.iter().any(|name| name == method.as_str()) {
-            names.push(method.to_string());
-        }
-    }
-    HeaderValue::try_from(names.join(", ")).ok()
 }
 
 fn now() -> Timestamp {

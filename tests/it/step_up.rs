@@ -7,7 +7,7 @@ use crate::support::wire::{Answer, get};
 use crate::support::world::url;
 use serde_json::{Value, json};
 
-const LISTEN: &str = "  public_origins: ['https://api.example.com']";
+const LISTEN: &str = "  public_origins: ['https://api.example.com']\n  resource_metadata: false";
 const ROUTES: &str = "  - { path: /strong, proof: [dpop], scopes: [read], acr: ['urn:gold', silver] }
   - { path: /recent, proof: [dpop], scopes: [read], max_auth_age: 5m }
   - { path: /both, proof: [dpop], scopes: [read, write], acr: ['urn:gold'], max_auth_age: 2m }

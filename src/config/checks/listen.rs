@@ -19,6 +19,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     Some(Listen {
         address: address?,
         public_origins: public_origins?,
+        resource_metadata: written.resource_metadata,
         tls: tls?,
         limits: limits?,
         drain: drain?,

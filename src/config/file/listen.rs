@@ -16,6 +16,10 @@ pub(in crate::config) struct Listen {
     /// `https://api.example.com/svc2`; of several with one host, the first names the resource.
     #[schemars(required, length(min = 1))]
     pub(in crate::config) public_origins: Option<Vec<String>>,
+    /// Whether clients are told what they need here: documents under `/.well-known/oauth-protected-resource`,
+    /// which everyone may read, and their URLs in every challenge (RFC 9728).
+    #[serde(default = "resource_metadata")]
+    pub(in crate::config) resource_metadata: bool,
     /// TLS: the server's certificate and what is asked of clients.
     #[schemars(required)]
     pub(in crate::config) tls: Option<Tls>,
@@ -25,6 +29,9 @@ pub(in crate::config) struct Listen {
     /// How long requests in flight may take after SIGTERM.
     #[serde(default = "drain")]
     pub(in crate::config) drain: Span,
+}
+fn resource_metadata() -> bool {
+    true
 }
 fn address() -> String {
     "0.0.0.0:8443".to_owned()

@@ -115,6 +115,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
                 Origin::parse("https://other.example.com").unwrap(),
                 Origin::parse("https://api.example.com").unwrap(),
             ],
+            resource_metadata: false,
             tls: pki.server(),
             limits: Limits {
                 connections: 100,

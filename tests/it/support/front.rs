@@ -43,6 +43,12 @@ impl Front {
         Front::before(service, address, listen, routes).await
     }
 
+    /// The same before a service that answers every request with these bytes.
+    pub async fn of_canned(answer: &'static str, listen: &str, routes: &str) -> Front {
+        let address = canned(answer).await;
+        Front::before(Echo::start().await, address, listen, routes).await
+    }
+
     async fn before(service: Echo, address: SocketAddr, listen: &str, routes: &str) -> Front {
         let (pki, folder, signing) = (Pki::new(), Folder::new(), ProofKey::new());
         let issuer = publish(&pki, &signing).await;
@@ -122,6 +128,17 @@ async fn publish(pki: &Pki, key: &ProofKey) -> String {
         }
     });
     format!("https://localhost:{port}")
+}
+
+async fn canned(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(reply(stream, answer));
+        }
+    });
+    address
 }
 
 /// Reads the head of one request and answers it.
