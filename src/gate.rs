@@ -1,13 +1,13 @@
 //! The gate: one decision per request, recorded exactly once.
 //!
 //! Find the route, read the credentials, establish the token, verify possession, check for
-//! revocation, and last, because it is the one write, remember the proof. Requests for our
-//! own metadata carry nothing to verify.
+//! revocation, and last, because it is the one write, remember the proof. Two kinds of request carry nothing
+//! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
 use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
-use crate::pop::{self, Denial, Request, Timestamp};
+use crate::pop::{self, Denial, Request, Timestamp, preflight};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
@@ -60,6 +60,8 @@ pub enum Admission {
     Granted(Grant),
     /// The route is `danger_unprotected`.
     Unprotected,
+    /// A CORS preflight, which carries nothing that could be verified, to a route that has `cors_preflight`.
+    Preflight,
 }
 
 /// What was learnt on the way to a decision.
@@ -117,12 +119,23 @@ impl Gate {
         self.policy.metadata.as_ref()?.answer(request, &self.policy.routes)
     }
 
+    /// The route that lets a preflight pass: that of the method which is asked about.
+    fn route_of_preflight(&self, request: &Request<'_>) -> Option<&Route> {
+        let method = preflight::asked_about(request)?;
+        let route = self.policy.routes.find(&method, request.target.path()).ok()?;
+        matches!(&route.access, Access::Protected(demands) if demands.cors_preflight).then_some(route)
+    }
+
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
+        if let Some(route) = self.route_of_preflight(request) {
+            found.route = Some(route);
+            return Ok(Admission::Preflight);
+        }
         let route = self.policy.routes.find(request.method, request.target.path())?;
         found.route = Some(route);
         let demands = match &route.access {
@@ -147,6 +160,7 @@ impl Verdict {
     fn passed(&self) -> Passed {
         match self {
             Verdict::Admit(Admission::Granted(_) | Admission::Unprotected) => Passed::Request,
+            Verdict::Admit(Admission::Preflight) => Passed::Preflight,
             Verdict::Publish(_) => Passed::Metadata,
         }
     }

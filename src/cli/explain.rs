@@ -138,6 +138,7 @@ impl Answer<'_> {
                     "scopes": demands.scopes,
                     "acr": demands.acr,
                     "max_auth_age_seconds": demands.max_auth_age.map(|age| age.as_secs()),
+                    "cors_preflight": demands.cors_preflight,
                     "htu": htu,
                     "issuers": issuers_json(config),
                     "dpop": {
@@ -217,6 +218,9 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
     if let Some(age) = demands.max_auth_age {
         lines.push(format!("auth_time at most {} seconds ago", age.as_secs()));
     }
+    if demands.cors_preflight {
+        lines.push("preflight passes without a token (cors_preflight)".to_owned());
+    }
     lines
 }
 
@@ -243,7 +247,7 @@ fn methods(route: &Route) -> String {
 const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), protected, \
 proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all of them), acr (one of them; \
-none: any), max_auth_age_seconds (or null), \
+none: any), max_auth_age_seconds (or null), cors_preflight, \
 htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds). \
 For any other: route (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code \
 is 0 for both.";

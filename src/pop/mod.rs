@@ -31,6 +31,7 @@ pub mod metadata;
 pub mod mtls;
 mod percent;
 pub mod policy;
+pub mod preflight;
 pub mod request;
 pub mod sha256;
 pub mod step_up;
@@ -50,6 +51,8 @@ use std::sync::Arc;
 
 /// The header of the proof (RFC 9449 section 4.1).
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The header of a nonce, in our answers only (RFC 9449 section 8).
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The core's verdict: the token is genuine, the caller holds its key, and the route's demands are
 /// met. Its only constructor is [`verify`].

@@ -64,6 +64,8 @@ pub struct Requirements {
     pub acr: Vec<String>,
     /// How long ago the user may have authenticated (RFC 9470): whole seconds.
     pub max_auth_age: Option<Duration>,
+    /// CORS preflight requests for it pass without a token, which browsers never send with them.
+    pub cors_preflight: bool,
 }
 
 /// Which kinds of proof a route admits.

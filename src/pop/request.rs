@@ -4,7 +4,7 @@ use super::Denial;
 use super::mtls::ClientCertificate;
 use super::target_uri::{Origin, TargetUri};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use std::sync::Arc;
 
 /// A request without its transport. It exists only when its target is beyond doubt.
@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// The client certificate of the TLS connection.
     pub certificate: Option<&'a Arc<ClientCertificate>>,
+    /// Whether content comes along, as far as the fields tell; a transport may know better (RFC 9113 section 8.1).
+    pub has_content: bool,
 }
 
 impl<'a> Request<'a> {
@@ -43,6 +45,8 @@ impl<'a> Request<'a> {
             query: parts.uri.query(),
             headers: &parts.headers,
             certificate,
+            has_content: parts.headers.contains_key(header::TRANSFER_ENCODING)
+                || parts.headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0"),
         })
     }
 }

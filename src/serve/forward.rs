@@ -98,7 +98,7 @@ fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, s
     identity::strip(headers, &proxy.identity.headers);
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
-        Admission::Unprotected => {}
+        Admission::Unprotected | Admission::Preflight => {}
     }
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);

@@ -2,12 +2,13 @@
 //!
 //! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
+//! which headers the service gets, `cors` what scripts may read, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
 mod body;
 mod connection;
+mod cors;
 mod fields;
 mod forward;
 mod forwarded;
@@ -34,6 +35,7 @@ use crate::telemetry::Telemetry;
 use admin::Admin;
 use anyhow::Context;
 use connection::Phase;
+use cors::BrowserOrigins;
 use forwarded::{Pseudonym, PublicHost};
 use listener::Listener;
 use proxy::Proxy;
@@ -91,6 +93,7 @@ impl Server {
             gate,
             origins: config.listen.public_origins,
             hosts,
+            browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,

@@ -6,6 +6,7 @@
 
 use super::body::ResponseBody;
 use super::connection::Activity;
+use super::cors::{self, BrowserOrigins};
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::upstream::Upstream;
@@ -35,6 +36,7 @@ pub(super) struct Proxy {
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
+    pub(super) browsers: BrowserOrigins,
     pub(super) identity: Identity,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
@@ -99,6 +101,7 @@ pub(super) async fn serve(
     request: http::Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
+    let browser = peer.proxy.browsers.of(request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
@@ -108,6 +111,9 @@ pub(super) async fn serve(
     };
     if panicked {
         peer.close_after(version, &mut response);
+    }
+    if let Some(origin) = browser {
+        cors::let_read(origin, &mut response);
     }
     if version != Version::HTTP_2 && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
@@ -152,7 +158,7 @@ fn answer<'a>(
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts).inspect(|request| origin = request.target.origin())
+            neutral(peer, &parts, &body).inspect(|request| origin = request.target.origin())
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
@@ -180,11 +186,13 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-pub(super) fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
+pub(super) fn neutral<'a>(peer: &'a Peer, parts: &'a Parts, body: &Incoming) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)
+    let mut request = Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)?;
+    request.has_content |= !body.is_end_stream();
+    Ok(request)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of

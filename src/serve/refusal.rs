@@ -37,7 +37,7 @@ pub(super) fn refuse(
         resource_metadata: url.as_deref(),
     };
     let challenges = challenge::challenges(denial, &asked);
-    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
+    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts, body)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
     let doubtful = denial == Denial::RequestMalformed;
     if doubtful || !body.is_end_stream() {
@@ -47,9 +47,9 @@ pub(super) fn refuse(
 }
 
 /// The methods that the path does have, of those that its routes or HTTP name.
-fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
+fn allowed(peer: &Peer, parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
     let routes = &peer.proxy.gate.policy.routes;
-    let path = proxy::neutral(peer, parts).ok()?.target;
+    let path = proxy::neutral(peer, parts, body).ok()?.target;
     let common = [
         Method::GET,
         Method::HEAD,

@@ -71,6 +71,8 @@ pub struct Record<'a> {
 pub enum Passed {
     /// For the service, as the policy demands.
     Request,
+    /// As a CORS preflight, without credentials.
+    Preflight,
     /// For our own metadata (RFC 9728), not for the service.
     Metadata,
 }
@@ -80,6 +82,7 @@ impl Passed {
     pub fn reason(self) -> Option<&'static str> {
         match self {
             Passed::Request => None,
+            Passed::Preflight => Some("preflight"),
             Passed::Metadata => Some("metadata"),
         }
     }

@@ -79,7 +79,7 @@ pub(super) struct Labels {
 
 const REASONS: usize = Denial::ALL.len();
 /// How many kinds of [`Passed`] there are.
-const PASSED: usize = 2;
+const PASSED: usize = 3;
 const NONE: &str = "-";
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
             ("scopes", !written.scopes.is_empty()),
             ("acr", !written.acr.is_empty()),
             ("max_auth_age", written.max_auth_age.is_some()),
+            ("cors_preflight", written.cors_preflight),
         ] {
             if there {
                 c.fault(&member(path, key), format!("`{key}` on a route that is open to everyone"))
@@ -139,6 +140,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         max_auth_age: written
             .max_auth_age
             .and_then(|age| max_auth_age(c, &member(path, "max_auth_age"), age)),
+        cors_preflight: written.cors_preflight,
     })
 }
 

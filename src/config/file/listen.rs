@@ -16,6 +16,10 @@ pub(in crate::config) struct Listen {
     /// `https://api.example.com/svc2`; of several with one host, the first names the resource.
     #[schemars(required, length(min = 1))]
     pub(in crate::config) public_origins: Option<Vec<String>>,
+    /// The origins of web applications, such as `https://app.example.com`, whose scripts may read refusals and
+    /// what they need to go on (CORS). What they may read of the service's answers is the service's to say.
+    #[serde(default)]
+    pub(in crate::config) browser_origins: Vec<String>,
     /// Whether clients are told what they need here: documents under `/.well-known/oauth-protected-resource`,
     /// which everyone may read, and their URLs in every challenge (RFC 9728).
     #[serde(default = "resource_metadata")]

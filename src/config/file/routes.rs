@@ -37,10 +37,9 @@ pub(in crate::config) struct Route {
     #[schemars(extend("x-not-yet" = true))]
     #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) condition: Option<String>,
-    /// Passes unauthenticated CORS preflight requests to the service. Not supported yet.
+    /// Passes CORS preflight requests for these methods to the service: OPTIONS with `Origin` and
+    /// `Access-Control-Request-Method`, without credentials and content.
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) cors_preflight: bool,
 }
 
