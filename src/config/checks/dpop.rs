@@ -41,6 +41,7 @@ pub(super) fn nonces(c: &mut Checks<'_>, written: &Nonce) -> Option<Nonces> {
 
 fn secret(c: &mut Checks<'_>, written: &str) -> Option<NonceSecret> {
     let bytes = pem::read(c, SECRET_FILE, written)?;
+    pem::warn_if_open_to_all(c, SECRET_FILE, written);
     let read = std::str::from_utf8(&bytes).map_err(|_| "this file is not text").and_then(Keys::read);
     match read {
         Ok(keys) => Some(NonceSecret { file: c.resolve(written), keys, digest: sha256::of(&bytes) }),

@@ -122,15 +122,15 @@ fn name(kind: SectionKind) -> &'static str {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str) {
+pub(super) fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(c.resolve(written)).map_or(0, |m| m.permissions().mode());
     if mode & 0o004 != 0 {
-        c.warn(path, "the private key can be read by every user of this machine");
+        c.warn(path, "this secret can be read by every user of this machine");
     }
 }
 #[cfg(not(unix))]
-fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str) {}
+pub(super) fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str) {}
 
 const MARK: &[u8] = b"-----BEGIN ";
 /// Room for the largest revocation lists in use, and an end to reading `/dev/zero`.
