@@ -210,7 +210,7 @@ fn is_framing_clear(parts: &Parts) -> bool {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 

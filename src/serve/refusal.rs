@@ -7,9 +7,9 @@ use super::body::ResponseBody;
 use super::proxy::{self, Peer};
 use super::response;
 use crate::gate::Decision;
-use crate::pop::Denial;
 use crate::pop::challenge::{self, Asked};
 use crate::pop::policy::Access;
+use crate::pop::{DPOP_NONCE, Denial};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 use hyper::body::{Body as _, Incoming};
@@ -39,6 +39,9 @@ pub(super) fn refuse(
     let challenges = challenge::challenges(denial, &asked);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts, body)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
+    if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
     let doubtful = denial == Denial::RequestMalformed;
     if doubtful || !body.is_end_stream() {
         peer.close_after(parts.version, &mut response);

@@ -2,6 +2,7 @@
 
 use crate::support::front::Front;
 use crate::support::oauth_client::HOST;
+use crate::support::proof::Proof;
 use crate::support::wire::{Answer, plain_get};
 use crate::support::world::url;
 use serde_json::json;
@@ -96,6 +97,24 @@ async fn listed_origins_may_read_what_we_answer() {
         let answer = front.ask("GET", "/orders/7", &[("Origin", other)]).await;
         assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control-")), "{answer:?}");
     }
+}
+
+/// DPOP-29, RFC 9449 section 8: a script that is told to use a nonce can read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_reads_the_nonce_that_is_demanded_of_it() {
+    let front = Front::start(LISTEN, &format!("{ROUTES}\ndpop: {{ nonce: {{ mode: required }} }}")).await;
+    let token = front.token(&json!({}));
+    let proof = Proof::new(&front.client, "GET", &url("/orders/7"), &token);
+    let authorization = format!("DPoP {token}");
+    let ask = async |proof: &str| {
+        let fields = [("Origin", APP), ("Authorization", &authorization), ("DPoP", proof)];
+        front.ask("GET", "/orders/7", &fields).await
+    };
+    let demand = ask(&proof.sign(&front.client)).await;
+    assert!(demand.one("www-authenticate").contains("use_dpop_nonce"), "{demand:?}");
+    assert_readable(&demand, APP);
+    let answered = ask(&proof.claim("nonce", json!(demand.one("dpop-nonce"))).sign(&front.client)).await;
+    assert_eq!(answered.status, 200);
 }
 
 /// The service's answers are the service's to open, a fault on the way to it is ours.

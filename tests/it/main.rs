@@ -11,6 +11,7 @@ mod demo;
 mod end_to_end;
 mod layering;
 mod metadata;
+mod nonce;
 mod operator;
 mod proof;
 mod revocation;
