@@ -9,7 +9,6 @@ use super::proxy::{self, Peer, Proxy};
 use super::tls::{self, Handshake, Terminator};
 use super::watched::Watched;
 use crate::config::Limits;
-use crate::pop::Timestamp;
 use crate::pop::mtls::ClientCertificate;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -18,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -76,15 +75,14 @@ impl Listener {
     }
 
     async fn serve(&self, stream: TcpStream, address: SocketAddr) {
-        let now = Timestamp::from_system(SystemTime::now());
         let _ = stream.set_nodelay(true);
-        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream, now)).await {
+        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
             Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
         };
-        let Handshake { stream, http2, certificate } = handshake;
-        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der)));
+        let Handshake { stream, http2, certificate, names } = handshake;
+        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der, names)));
         let activity = Activity::new();
         let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
         let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));

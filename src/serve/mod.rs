@@ -1,12 +1,15 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
+//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `connection` and `watched` keep the time,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
 //! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
 mod body;
+mod caller;
+mod client_chain;
 mod connection;
 mod fields;
 mod forward;
@@ -89,6 +92,7 @@ impl Server {
             gate,
             origins: config.listen.public_origins,
             hosts,
+            terminators: Arc::new(config.listen.client_cert_from),
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,

@@ -5,6 +5,7 @@
 //! would be read as the next request. How an admitted request reaches the service is in [`forward`].
 
 use super::body::ResponseBody;
+use super::caller::Caller;
 use super::connection::Activity;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
@@ -12,6 +13,7 @@ use super::response;
 use super::upstream::Upstream;
 use crate::config::Identity;
 use crate::gate::Gate;
+use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
@@ -36,6 +38,7 @@ pub(super) struct Proxy {
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
+    pub(super) terminators: Arc<Terminators>,
     pub(super) identity: Identity,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
@@ -49,7 +52,7 @@ pub(super) struct Peer {
     pub(super) proxy: Arc<Proxy>,
     pub(super) activity: Arc<Activity>,
     pub(super) address: SocketAddr,
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) caller: Caller,
     pub(super) hop: Hop,
 }
 
@@ -82,7 +85,8 @@ impl Peer {
         certificate: Option<Arc<ClientCertificate>>,
     ) -> Peer {
         let hop = Hop::new(address, &proxy.hosts);
-        Peer { proxy, activity, address, certificate, hop }
+        let caller = Caller::new(address.ip(), certificate, &proxy.terminators, now());
+        Peer { proxy, activity, address, caller, hop }
     }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
     /// the stream instead.
@@ -150,10 +154,11 @@ fn answer<'a>(
         let (in_flight, count) = InFlight::begin(peer);
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
+        let certificate = peer.caller.certificate(&parts.headers, now());
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
+            neutral(peer, &parts, &certificate).inspect(|request| origin = proxy.origin_of(request))
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
@@ -173,11 +178,15 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
+fn neutral<'a>(
+    peer: &'a Peer,
+    parts: &'a Parts,
+    certificate: &'a Result<Option<Arc<ClientCertificate>>, Denial>,
+) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)
+    Request::of(parts, certificate.as_ref().map_err(|denial| *denial)?.as_ref(), &peer.proxy.origins)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
@@ -228,7 +237,7 @@ fn refuse(
 /// The methods that the path does have, of those that its routes or HTTP name.
 fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
     let routes = &peer.proxy.gate.policy.routes;
-    let path = neutral(peer, parts).ok()?.target;
+    let path = neutral(peer, parts, &Ok(None)).ok()?.target;
     let common = [
         Method::GET,
         Method::HEAD,

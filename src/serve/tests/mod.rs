@@ -116,6 +116,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
                 Origin::parse("https://api.example.com").unwrap(),
             ],
             tls: pki.server(),
+            client_cert_from: Default::default(),
             limits: Limits {
                 connections: 100,
                 header_bytes: 16 * 1024,
