@@ -87,12 +87,16 @@ impl Listener {
         let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
         let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let (limits, phase) = (&self.limits, self.phase.clone());
         if http2 {
             let connection = self.http2().serve_connection(io, service);
-            connection::supervise(connection, &activity, &self.limits, true, self.phase.clone()).await;
+            connection::supervise(connection, &activity, limits, true, phase).await;
         } else {
             let connection = self.http1().serve_connection(io, service);
-            connection::supervise(connection, &activity, &self.limits, false, self.phase.clone()).await;
+            connection::supervise(connection, &activity, limits, false, phase).await;
+        }
+        if let Some(unreadable) = activity.unreadable() {
+            unreadable.record(&self.proxy.gate.telemetry, address);
         }
     }
 

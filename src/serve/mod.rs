@@ -1,7 +1,7 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
 //! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
-//! `connection` and `watched` keep the time,
+//! `connection` and `watched` keep the time, `unreadable` records what is no request,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
 //! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
 //! tells operators how we are.
@@ -21,6 +21,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unreadable;
 mod upstream;
 mod watched;
 
