@@ -14,4 +14,5 @@ mod proof;
 mod revocation;
 mod support;
 mod thief;
+mod tls;
 mod vectors;
