@@ -2,7 +2,8 @@
 //!
 //! A refusal is decided before the body is read, so `Expect: 100-continue` gets its final status and no
 //! 100 (RFC 9110 section 10.1.1), and an HTTP/1.1 connection with an unread body is closed, or its rest
-//! would be read as the next request. How an admitted request reaches the service is in [`forward`].
+//! would be read as the next request. Other expectations, and any in HTTP/1.0, are ignored and go no further
+//! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the service is in [`forward`].
 
 use super::body::ResponseBody;
 use super::caller::Caller;
@@ -190,7 +191,9 @@ fn neutral<'a>(
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
-/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on.
+/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on. A length
+/// beside chunked is nothing that we could see (HTTP-16): hyper takes it away, as RFC 9112 section 6.3 has it for
+/// those who do not refuse, and closes the connection after the answer.
 fn is_framing_clear(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         let edge = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
