@@ -8,6 +8,8 @@
 mod config;
 mod demo;
 mod end_to_end;
+mod framing;
+mod h2;
 mod layering;
 mod operator;
 mod proof;
@@ -15,4 +17,5 @@ mod revocation;
 mod support;
 mod thief;
 mod tls;
+mod upstream_faults;
 mod vectors;
