@@ -24,6 +24,7 @@ mod watched;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::pop::policy::Policy;
+use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::replay::{ReplayStore, memory::Memory};
 use crate::state::revocation::Revocations;
@@ -76,11 +77,12 @@ impl Server {
 
         let telemetry = Telemetry::start(&config.telemetry)?;
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
+        let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
+            tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
             telemetry: Arc::clone(&telemetry),
