@@ -8,7 +8,7 @@
 //! gate               one decision, recorded exactly once
 //!   pop::policy        which route, what does it demand?
 //!   pop::credentials   which token, under which scheme?
-//!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)
+//!   state::tokens      is it genuine? (cache, signature with the issuer's keys, or the issuer's word)
 //!   pop::verify        does the caller hold the key it is bound to? scopes?   -> Verified
 //!   state::revocation  was it revoked?                                        -> Unrevoked
 //!   state::replay      was the proof used before? (the one write, so last)    -> Grant

@@ -8,6 +8,7 @@
 mod config;
 mod demo;
 mod end_to_end;
+mod introspection;
 mod layering;
 mod operator;
 mod proof;

@@ -132,30 +132,33 @@ impl Authority {
             Err(fault) => fault.name(),
         };
         metrics.done(&self.name, result, Some(elapsed));
+        if let Err(fault) = answer {
+            self.say(fault);
+        }
         match answer {
-            Err(fault) if !is_about_the_token(fault) => self.failed(fault),
+            Err(fault) if !is_about_the_token(fault) => {
+                if self.breaker.failed(Instant::now().into_std(), jitter()) {
+                    metrics.breaker(&self.name, true);
+                }
+            }
             Ok(_) | Err(_) => {
-                self.failures.store(0, Ordering::Relaxed);
                 if self.breaker.succeeded() {
                     metrics.breaker(&self.name, false);
                     tracing::info!(issuer = %self.name, "tokens can be introspected again");
                 }
             }
         }
+        if answer.is_ok() {
+            self.failures.store(0, Ordering::Relaxed);
+        }
     }
 
-    fn failed(&self, fault: &Fault) {
+    /// A long outage says so once per doubling, not once per request.
+    fn say(&self, fault: &Fault) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let opened = self.breaker.failed(Instant::now().into_std(), jitter());
-        if opened {
-            self.metrics.introspections.breaker(&self.name, true);
-        }
-        // A long outage says so once per doubling, not once per request.
         if failures.is_power_of_two() {
-            tracing::warn!(
-                issuer = %self.name, fault = fault.name(), why = %fault, failures,
-                "tokens can't be introspected"
-            );
+            let name = fault.name();
+            tracing::warn!(issuer = %self.name, fault = name, why = %fault, failures, "tokens can't be introspected");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything at once: authorization server, service, certificates, perhaps NATS, and clinch in front.
 
-use super::authorization_server::AuthorizationServer;
+use super::authorization_server::{AuthorizationServer, INTROSPECTION_SECRET};
 use super::clinch::Clinch;
 use super::echo::Echo;
 use super::nats::{Nats, STREAM, SUBJECT};
@@ -31,20 +31,26 @@ pub struct World {
 impl World {
     /// Starts everything, without a revocation feed.
     pub async fn start() -> World {
-        World::assemble(None).await
+        World::assemble(None, "").await
+    }
+
+    /// The same, with these lines more about the issuer, indented by four spaces.
+    pub async fn with_issuer(more: &str) -> World {
+        World::assemble(None, more).await
     }
 
     /// Starts everything, with revocations over NATS.
     pub async fn with_nats() -> World {
-        World::assemble(Some(Nats::start().await)).await
+        World::assemble(Some(Nats::start().await), "").await
     }
 
-    async fn assemble(nats: Option<Nats>) -> World {
+    async fn assemble(nats: Option<Nats>, issuer: &str) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
         let service = Echo::start().await;
         let feed = nats.as_ref().map(|nats| revocation(&nats.url())).unwrap_or_default();
         let text = config(&server.issuer, &service.address.to_string()) + &feed;
+        let text = text.replacen("    ca: ca.crt\n", &format!("    ca: ca.crt\n{issuer}"), 1);
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
         World { pki, server, service, nats, clinch, config, _folder: folder }
@@ -68,6 +74,12 @@ impl World {
     /// The same with other scopes.
     pub async fn client_with_scope(&self, bind: Bind, scope: &str, calls: Value) -> Outcome {
         oauth_client::run(&self.server, &self.pki, bind, scope, self.clinch.address, calls).await
+    }
+
+    /// A DPoP-bound token that is no JWT, and its key.
+    pub async fn opaque_token(&self, scope: &str) -> (String, ProofKey) {
+        let outcome = self.client_with_scope(Bind::DpopOpaque, scope, json!([])).await;
+        (outcome.token, outcome.key.expect("a DPoP-bound token has a key"))
     }
 
     /// A DPoP-bound token and its key, as a thief would like to have both.
@@ -103,6 +115,7 @@ pub fn write(folder: &Folder, pki: &Pki, config: &str) -> PathBuf {
     folder.write("server.crt", &pki.server.certificate);
     folder.write("server.key", &pki.server.key);
     folder.write("ca.crt", &pki.ca_pem);
+    folder.write("introspection.secret", &format!("{INTROSPECTION_SECRET}\n"));
     folder.write("clinch.yaml", config)
 }
 
