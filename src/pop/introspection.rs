@@ -2,7 +2,7 @@
 //!
 //! An answer comes as JSON ([`plain`]) or signed (RFC 9701, [`signed`]), and means one of two things: not active,
 //! or active with what the token says. Active is not enough: audience, issuer, times, scope and binding are
-//! judged here as strictly as a JWT's (INTR-03). The server sees no proof; possession is proved to us alone, by
+//! judged here as strictly as a JWT's (INTR-03, DPOP-20). The server sees no proof; possession is proved to us alone, by
 //! whatever `cnf` asks for (RFC 9449 section 6.2, RFC 8705 section 3.2). An answer that is no answer is the server's
 //! failure and never a refusal (INTR-06).
 //!

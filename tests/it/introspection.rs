@@ -1,5 +1,6 @@
 //! Opaque tokens of a real authorization server: clinch asks it about them, and possession is proved as ever.
 
+use crate::support::clinch::{command, finish};
 use crate::support::eventually;
 use crate::support::oauth_client::Bind;
 use crate::support::proof::{Proof, ProofKey, sha256};
@@ -149,6 +150,21 @@ async fn in_an_outage_known_tokens_pass_and_others_are_our_failure() {
     assert_eq!(world.get_as_owner(PATH, &known, &known_key).await.status, 200);
     assert_eq!(world.get_as_owner(PATH, &jwt, &jwt_key).await.status, 200);
     world.clinch.becomes_ready().await;
+}
+
+/// RV-040: a kept answer admits no token that the feed revokes; a token without a `jti` goes by its hash.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_event_counts_whatever_answer_is_kept() {
+    let world = World::with_nats_and_issuer(&section("resource server", ", cache: 5m")).await;
+    let (token, key) = world.opaque_token("accounts.read").await;
+    assert_eq!(world.get_as_owner(PATH, &token, &key).await.status, 200);
+    let (feed, name, issuer) = (world.nats().url(), sha256(&token), &world.server.issuer);
+    let revoke = ["revoke", "--feed", &feed, "--jti", &name, "--issuer", issuer];
+    assert!(finish(command().args(revoke)).await.status.success());
+    let refused = eventually("the revoked token to be refused", async || {
+        Some(world.get_as_owner(PATH, &token, &key).await).filter(|answer| answer.status != 200)
+    });
+    assert_refused(&refused.await, "token_revoked");
 }
 
 /// INTR-06: a wrong secret of ours is no fault of the token's.

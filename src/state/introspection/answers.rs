@@ -1,4 +1,4 @@
-//! Answers that are kept for a short while, by the hash of the token (INTR-08): one cache for each issuer.
+//! Answers that are kept for a short while (INTR-05), by the hash of the token (INTR-08): one cache for each issuer.
 //!
 //! Good ones and refusals apart, each within its own bounds, so that a flood of guesses drives no good token out
 //! (INTR-07). What is kept is what the issuer said, never a decision: binding, revocation and scopes are

@@ -39,6 +39,11 @@ impl World {
         World::assemble(None, more).await
     }
 
+    /// Both.
+    pub async fn with_nats_and_issuer(more: &str) -> World {
+        World::assemble(Some(Nats::start().await), more).await
+    }
+
     /// Starts everything, with revocations over NATS.
     pub async fn with_nats() -> World {
         World::assemble(Some(Nats::start().await), "").await
