@@ -2,6 +2,7 @@
 mod https;
 pub mod introspection;
 pub mod issuers;
+pub mod nonces;
 pub mod replay;
 pub mod revocation;
 pub mod tokens;

@@ -10,6 +10,7 @@ mod demo;
 mod end_to_end;
 mod introspection;
 mod layering;
+mod nonce;
 mod operator;
 mod proof;
 mod revocation;

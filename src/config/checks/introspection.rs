@@ -57,8 +57,8 @@ fn client_id(c: &mut Checks<'_>, path: &str, written: &str) -> Option<String> {
 
 /// The secret without the line end that editors put after it. Nothing of it ever reaches a message.
 fn secret(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Secret> {
-    let bytes = pem::read_some(c, path, written, "file")?;
-    pem::warn_if_open_to_all(c, path, written, "the client secret");
+    let bytes = pem::read(c, path, written)?;
+    pem::warn_if_open_to_all(c, path, written);
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     // `client-secret = *VSCHAR` (RFC 6749 appendix A.2)

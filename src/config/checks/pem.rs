@@ -10,18 +10,14 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use std::io::Read;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<u8>> {
-    read_some(c, path, written, "PEM file")
-}
-
-/// The bytes of a file that a key names, and what kind of file it should be.
-pub(super) fn read_some(c: &mut Checks<'_>, path: &str, written: &str, kind: &str) -> Option<Vec<u8>> {
+/// The bytes of a file that a key names.
+pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<u8>> {
     let file = c.resolve(written);
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&file);
     match opened.and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > LARGEST => {
-            c.fault(path, "the file is too large").found("more than 64 MiB").expected(format!("a {kind}"));
+            c.fault(path, "the file is too large").found("more than 64 MiB").expected("a smaller one");
             None
         }
         Ok(_) => Some(bytes),
@@ -29,7 +25,7 @@ pub(super) fn read_some(c: &mut Checks<'_>, path: &str, written: &str, kind: &st
             let why = why_unreadable(&error);
             c.fault(path, format!("this file can't be read: {why}"))
                 .found(quoted(&file.display().to_string()))
-                .expected(format!("a readable {kind}; relative paths resolve against this configuration"));
+                .expected("a readable file; relative paths resolve against this configuration");
             None
         }
     }
@@ -66,7 +62,7 @@ pub(super) fn certificates(
 /// The private key of a PEM file.
 pub(super) fn private_key(c: &mut Checks<'_>, path: &str, written: &str) -> Option<PrivateKeyDer<'static>> {
     let bytes = read(c, path, written)?;
-    warn_if_open_to_all(c, path, written, "the private key");
+    warn_if_open_to_all(c, path, written);
     if let Ok(key) = PrivateKeyDer::from_pem_slice(&bytes) {
         return Some(key);
     }
@@ -126,15 +122,15 @@ fn name(kind: SectionKind) -> &'static str {
 }
 
 #[cfg(unix)]
-pub(super) fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str, what: &str) {
+pub(super) fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(c.resolve(written)).map_or(0, |m| m.permissions().mode());
     if mode & 0o004 != 0 {
-        c.warn(path, &format!("{what} can be read by every user of this machine"));
+        c.warn(path, "this secret can be read by every user of this machine");
     }
 }
 #[cfg(not(unix))]
-pub(super) fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str, _: &str) {}
+pub(super) fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str) {}
 
 const MARK: &[u8] = b"-----BEGIN ";
 /// Room for the largest revocation lists in use, and an end to reading `/dev/zero`.

@@ -31,31 +31,35 @@ pub struct World {
 impl World {
     /// Starts everything, without a revocation feed.
     pub async fn start() -> World {
-        World::assemble(None, "").await
+        World::assemble(None, |text| text).await
     }
 
-    /// The same, with these lines more about the issuer, indented by four spaces.
+    /// Starts everything, with these lines in the section `dpop` of the config.
+    pub async fn with_dpop(lines: &str) -> World {
+        World::assemble(None, |text| text.replace("\ndpop:\n", &format!("\ndpop:\n{lines}"))).await
+    }
+
+    /// Starts everything, with these lines more about the issuer, indented by four spaces.
     pub async fn with_issuer(more: &str) -> World {
-        World::assemble(None, more).await
+        World::assemble(None, of_issuer(more)).await
     }
 
-    /// Both.
+    /// The same, with revocations over NATS.
     pub async fn with_nats_and_issuer(more: &str) -> World {
-        World::assemble(Some(Nats::start().await), more).await
+        World::assemble(Some(Nats::start().await), of_issuer(more)).await
     }
 
     /// Starts everything, with revocations over NATS.
     pub async fn with_nats() -> World {
-        World::assemble(Some(Nats::start().await), "").await
+        World::assemble(Some(Nats::start().await), |text| text).await
     }
 
-    async fn assemble(nats: Option<Nats>, issuer: &str) -> World {
+    async fn assemble(nats: Option<Nats>, change: impl Fn(String) -> String) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
         let service = Echo::start().await;
         let feed = nats.as_ref().map(|nats| revocation(&nats.url())).unwrap_or_default();
-        let text = config(&server.issuer, &service.address.to_string()) + &feed;
-        let text = text.replacen("    ca: ca.crt\n", &format!("    ca: ca.crt\n{issuer}"), 1);
+        let text = change(config(&server.issuer, &service.address.to_string()) + &feed);
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
         World { pki, server, service, nats, clinch, config, _folder: folder }
@@ -64,6 +68,24 @@ impl World {
     /// The NATS of a world that has one.
     pub fn nats(&self) -> &Nats {
         self.nats.as_ref().expect("made by World::with_nats")
+    }
+
+    /// Another sidecar with the same config: a replica.
+    pub async fn another_clinch(&self) -> Clinch {
+        Clinch::start(&self.config).await
+    }
+
+    /// Ends the sidecar in order and starts it again.
+    pub async fn restart_clinch(&mut self) {
+        self.clinch.program.terminate();
+        assert!(self.clinch.program.ended().await.success(), "{}", self.clinch.program.output());
+        self.clinch = Clinch::start(&self.config).await;
+    }
+
+    /// Lets the sidecar crash and starts it again.
+    pub async fn crash_clinch(&mut self) {
+        self.clinch.program.kill();
+        self.clinch = Clinch::start(&self.config).await;
     }
 
     /// Puts a new sidecar with the same config in the old one's place.
@@ -104,10 +126,21 @@ impl World {
         self.caller(None).send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
     }
 
+    /// The same at another replica.
+    pub async fn get_at(&self, replica: &Clinch, path: &str, token: &str, proof: &str) -> Answer {
+        let authorization = format!("DPoP {token}");
+        let caller = Caller::new(replica.address, &self.pki, None);
+        caller.send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
+    }
+
     /// A GET with a token and a fresh, good proof.
     pub async fn get_as_owner(&self, path: &str, token: &str, key: &ProofKey) -> Answer {
         self.get_with_proof(path, token, &Proof::new(key, "GET", &url(path), token).sign(key)).await
     }
+}
+
+fn of_issuer(more: &str) -> impl Fn(String) -> String {
+    move |text| text.replacen("    ca: ca.crt\n", &format!("    ca: ca.crt\n{more}"), 1)
 }
 
 /// What clients call.
