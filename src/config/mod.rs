@@ -8,12 +8,14 @@ mod checks;
 mod file;
 mod load;
 mod problems;
+mod replay;
 mod scalar;
 mod shape;
 mod tree;
 mod words;
 
 pub use problems::Problems;
+pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 
 use crate::pop::Timestamp;
 use crate::pop::policy::{DpopPolicy, Routes};
@@ -35,8 +37,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The rules for DPoP proofs.
     pub dpop: DpopPolicy,
-    /// The replay memory's bound, in entries.
-    pub replay_max_entries: usize,
+    /// Where used proofs are remembered.
+    pub replay: Replay,
     /// Where revocations come from; `None` when the section is absent.
     pub revocation: Option<Revocation>,
     /// The routes.

@@ -19,6 +19,7 @@ use std::fmt;
 pub struct Proof {
     key: Thumbprint,
     jti: String,
+    acceptable_from: Timestamp,
     acceptable_until: Timestamp,
 }
 
@@ -30,6 +31,11 @@ impl Proof {
     /// `jti`: unique together with the key.
     pub fn jti(&self) -> &str {
         &self.jti
+    }
+    /// The first moment at which it could pass these checks: `iat - max_future`. A memory that is older than
+    /// this knows whether it was used.
+    pub fn acceptable_from(&self) -> Timestamp {
+        self.acceptable_from
     }
     /// Until when the same proof could pass these checks again, whatever the clock does within the
     /// tolerated skew: `iat + max_age + max_future`.
@@ -73,6 +79,7 @@ pub fn verify(
     Ok(Proof {
         key: thumbprint,
         jti: claims.jti.to_owned(),
+        acceptable_from: Timestamp::from_secs(claims.iat.as_secs()).minus(policy.max_future),
         acceptable_until: claims.iat.plus(policy.max_age).plus(policy.max_future),
     })
 }

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::pop::policy::Policy;
 use crate::state::issuers::Issuers;
-use crate::state::replay::{ReplayStore, memory::Memory};
+use crate::state::replay::ReplayStore;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
@@ -77,12 +77,13 @@ impl Server {
         let telemetry = Telemetry::start(&config.telemetry)?;
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
+        let replay = ReplayStore::start(&config.replay, &config.dpop, &telemetry.metrics.replay)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
-            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
+            replay,
             telemetry: Arc::clone(&telemetry),
         };
         let proxy = Arc::new(Proxy {

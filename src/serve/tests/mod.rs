@@ -137,7 +137,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             max_age: Duration::from_secs(60),
             max_future: Duration::from_secs(5),
         },
-        replay_max_entries: 1000,
+        replay: crate::config::Replay::in_memory(1000),
         revocation: None,
         routes,
         identity: config::Identity::default(),

@@ -53,7 +53,7 @@ fn what_is_left_out_is_as_in_the_contract() {
     assert!(issuer.jwks_uri.is_none() && issuer.ca.is_empty());
     assert_eq!(config.dpop.max_age, Duration::from_secs(60));
     assert_eq!(config.dpop.max_future, Duration::from_secs(5));
-    assert_eq!(config.replay_max_entries, 2_000_000);
+    assert_eq!(config.replay.max_entries, 2_000_000);
     assert!(config.revocation.is_none());
     assert_eq!(config.telemetry.format, LogFormat::Json);
     assert_eq!(config.admin.to_string(), "127.0.0.1:9901");

@@ -10,6 +10,7 @@ pub mod oauth_client;
 pub mod pki;
 pub mod program;
 pub mod proof;
+pub mod redis;
 pub mod temporary;
 pub mod wire;
 pub mod world;
