@@ -44,6 +44,15 @@ impl Store {
         }
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        match self {
+            Store::Memory => panic!("there is nothing that listens"),
+            Store::Redis(redis) => redis.port(),
+            Store::Nats(nats) => nats.url().rsplit(':').next().unwrap().parse().unwrap(),
+        }
+    }
+
     pub fn kill(&mut self) {
         match self {
             Store::Memory => panic!("there is nothing to kill"),
