@@ -18,6 +18,7 @@ pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 
 use crate::pop::Timestamp;
+use crate::pop::nonce::Keys;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
 use std::fmt;
@@ -37,6 +38,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The rules for DPoP proofs.
     pub dpop: DpopPolicy,
+    /// The rules for nonces.
+    pub nonces: Nonces,
     /// Where used proofs are remembered.
     pub replay: Replay,
     /// Where revocations come from; `None` when the section is absent.
@@ -135,6 +138,28 @@ pub struct Issuer {
     pub jwks_cooldown: Duration,
     /// How long the last good keys serve when fetches fail.
     pub jwks_max_stale: Duration,
+}
+
+/// `dpop.nonce`
+#[derive(Debug)]
+pub struct Nonces {
+    /// Whether every proof must carry one.
+    pub required: bool,
+    /// How long one is accepted.
+    pub lifetime: Duration,
+    /// The secrets of all replicas; `None` means one of our own.
+    pub secret: Option<NonceSecret>,
+}
+
+/// `dpop.nonce.secret_file`
+#[derive(Debug)]
+pub struct NonceSecret {
+    /// Where it is, to be read again.
+    pub file: PathBuf,
+    /// What was read.
+    pub keys: Keys,
+    /// SHA-256 of what was read.
+    pub digest: [u8; 32],
 }
 
 /// `revocation`

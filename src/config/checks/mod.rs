@@ -50,6 +50,7 @@ pub(super) fn all(
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
+    let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
     let replay = replay::check(&mut c, &file.dpop.replay);
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
@@ -67,6 +68,7 @@ pub(super) fn all(
         upstream: upstream?,
         issuers: issuers??,
         dpop: dpop?,
+        nonces: nonces?,
         replay: replay?,
         revocation: match revocation {
             Some(revocation) => Some(revocation?),

@@ -3,6 +3,7 @@
 //! Decides that a proof has not been used before, and holds the one constructor of [`Grant`]. Does not
 //! decide how identity headers look: that is [`pop::identity`](crate::pop::identity).
 
+pub mod era;
 pub mod memory;
 mod nats;
 mod redis;
@@ -13,6 +14,7 @@ use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::state::revocation::Unrevoked;
 use crate::telemetry::ReplayMetrics;
+use era::Era;
 use http::{HeaderMap, HeaderName};
 use memory::Memory;
 use shared::{Shared, StoreStatus};
@@ -35,8 +37,8 @@ impl Grant {
 /// Where used proofs are remembered.
 #[derive(Debug)]
 pub enum ReplayStore {
-    /// In this process.
-    Memory(Memory),
+    /// In this process, since it started.
+    Memory(Memory, Era),
     /// In this process, and in a store that replicas share.
     Shared(Shared),
 }
@@ -50,35 +52,35 @@ impl ReplayStore {
     pub fn start(
         config: &config::Replay,
         dpop: &DpopPolicy,
+        era: Era,
         metrics: &ReplayMetrics,
     ) -> anyhow::Result<ReplayStore> {
         let memory = Memory::new(config.max_entries);
         Ok(match &config.shared {
-            None => ReplayStore::Memory(memory),
-            Some(config) => ReplayStore::Shared(Shared::start(config, memory, dpop, metrics.clone())?),
+            None => ReplayStore::Memory(memory, era),
+            Some(config) => ReplayStore::Shared(Shared::start(config, (memory, era), dpop, metrics.clone())?),
         })
     }
 
     /// The one constructor of [`Grant`]: remembers the proof, or refuses it as seen before. A request
-    /// whose possession was proved by its certificate alone has no proof to remember. Whatever the answer, the
-    /// proof is spent (DPOP-47, RP-018): nothing is ever taken out again.
+    /// whose possession was proved by its certificate alone has no proof to remember. What is remembered is never
+    /// taken out again (DPOP-47, RP-018).
     ///
     /// # Errors
-    /// [`Denial::ProofReplayed`]; [`Denial::ReplayFull`] if the memory can't tell or can't remember;
-    /// [`Denial::ProofBeforeStart`] if the proof may have been used before the memory began; and what
-    /// [`Shared::claim`] adds to these.
+    /// [`Denial::ProofReplayed`]; [`Denial::ProofBeforeStart`] if it may have been used before the memory began;
+    /// [`Denial::ReplayFull`] if the memory can't tell or can't remember; and what [`Shared::claim`] adds to these.
     pub async fn claim(&self, unrevoked: Unrevoked, now: Timestamp) -> Result<Grant, Denial> {
         if let Some(proof) = unrevoked.verified().proof() {
-            let since = match self {
-                ReplayStore::Memory(memory) => {
+            match self {
+                ReplayStore::Memory(memory, era) => {
+                    if era.doubts(proof) {
+                        return Err(Denial::ProofBeforeStart);
+                    }
                     memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?;
-                    None
+                    era.admitted(proof);
                 }
-                ReplayStore::Shared(shared) => shared.claim(proof, now).await?,
-            };
-            // What the memory has held since then, it would know. An older proof may have been used.
-            if since.is_some_and(|since| proof.acceptable_from() <= since) {
-                return Err(Denial::ProofBeforeStart);
+                // On the heap, so that requests that never wait for a store do not carry the room for it.
+                ReplayStore::Shared(shared) => Box::pin(shared.claim(proof, now)).await?,
             }
         }
         Ok(Grant(unrevoked))
@@ -87,6 +89,14 @@ impl ReplayStore {
     /// How many proofs are remembered in this process.
     pub fn len(&self) -> usize {
         self.memory().len()
+    }
+
+    /// From when on a successor with an empty memory can take no proof that was used here for a new one.
+    pub fn settled_at(&self) -> Timestamp {
+        match self {
+            ReplayStore::Memory(_, era) => era.settled_at(),
+            ReplayStore::Shared(shared) => shared.settled_at(),
+        }
     }
 
     /// Whether none are.
@@ -102,7 +112,7 @@ impl ReplayStore {
     /// How the shared store is, for `/ready` and metrics.
     pub fn status(&self) -> StoreStatus {
         match self {
-            ReplayStore::Memory(_) => StoreStatus::Off,
+            ReplayStore::Memory(..) => StoreStatus::Off,
             ReplayStore::Shared(shared) => shared.status(),
         }
     }
@@ -111,14 +121,14 @@ impl ReplayStore {
     /// lets this process decide alone.
     pub fn is_ready(&self) -> bool {
         match self {
-            ReplayStore::Memory(_) => true,
+            ReplayStore::Memory(..) => true,
             ReplayStore::Shared(shared) => shared.is_ready(),
         }
     }
 
     fn memory(&self) -> &Memory {
         match self {
-            ReplayStore::Memory(memory) => memory,
+            ReplayStore::Memory(memory, _) => memory,
             ReplayStore::Shared(shared) => shared.memory(),
         }
     }

@@ -86,7 +86,7 @@ impl Session {
         } else {
             Verdict::Fresh
         };
-        Ok(Answer { verdict, since, at })
+        Ok(Answer::new(verdict, since, at))
     }
 
     /// A sign of life.

@@ -126,19 +126,19 @@ impl Session {
         let before = self.highest.load(Relaxed);
         let earliest = self.clock.lock().at_least();
         let (put, mark) = tokio::join!(self.bucket.put(&claim.key, 0, ""), self.bucket.mark_or_make());
-        let at = self.clock.lock().at_most();
+        let (at, latest) = (self.clock.lock().at_least(), self.clock.lock().at_most());
         let verdict = match put {
             Ok(sequence) if sequence <= before => {
                 return Err(Trouble::failed("the bucket has lost messages"));
             }
             Ok(sequence) => {
                 self.highest.fetch_max(sequence, Relaxed);
-                self.judge(claim, earliest, at)
+                self.judge(claim, earliest, latest)
             }
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Verdict::Seen,
             Err(error) => return Err(Trouble::failed(error)),
         };
-        Ok(Answer { verdict, since: mark?.since, at })
+        Ok(Answer::new(verdict, mark?.since, at))
     }
 
     /// A new one: was it stored within its window, and long enough? By the server's clock, where that was

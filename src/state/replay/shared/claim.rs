@@ -47,8 +47,18 @@ pub(in crate::state::replay) struct Answer {
     pub(in crate::state::replay) verdict: Verdict,
     /// Since when the store has its memory, by its own clock. It can't tell what was used before.
     pub(in crate::state::replay) since: Timestamp,
+    /// What is surely made later than this, by the store's clock, was not used before. Earlier than `since` after
+    /// the store's clock was set back.
+    pub(in crate::state::replay) sure: Timestamp,
     /// What time it is by the store's clock.
     pub(in crate::state::replay) at: Timestamp,
+}
+
+impl Answer {
+    /// Of a store whose memory is whole since then.
+    pub(in crate::state::replay) fn new(verdict: Verdict, since: Timestamp, at: Timestamp) -> Answer {
+        Answer { verdict, since, sure: since, at }
+    }
 }
 
 /// What became of a claim.

@@ -18,6 +18,8 @@ pub(super) struct History {
     latest: Option<Timestamp>,
     /// What happened before this is not certain, whatever the store says of itself.
     floor: Option<Timestamp>,
+    /// When that was noticed: the same, but for a clock that went back.
+    noticed: Option<Timestamp>,
 }
 
 /// Something was lost.
@@ -49,16 +51,18 @@ impl History {
         let loss = self.note(arrival.since, arrival.at).or(tail.then_some(Loss::Tail));
         if tail {
             self.floor = self.floor.max(Some(arrival.at));
+            self.noticed = Some(arrival.at);
         }
         self.identity.clone_from(&arrival.identity);
         self.writes = arrival.writes;
         loss
     }
 
-    /// An answer came. Its `since` becomes the time that this replica can vouch for.
+    /// An answer came. Its `since` and `sure` become what this replica can vouch for.
     pub(super) fn answered(&mut self, answer: &mut Answer) -> Option<Loss> {
         let loss = self.note(answer.since, answer.at);
         answer.since = self.floor.map_or(answer.since, |floor| floor.max(answer.since));
+        answer.sure = self.noticed.map_or(answer.sure, |noticed| noticed.max(answer.sure));
         loss
     }
 
@@ -73,8 +77,10 @@ impl History {
         if emptied || self.since.is_none() {
             self.since = Some(since);
         }
-        self.floor = self.floor.max(back);
-        self.latest = if back.is_some() { Some(at) } else { self.latest.max(Some(at)) };
+        if back.is_some() {
+            (self.floor, self.noticed, self.latest) = (self.floor.max(back), Some(at), Some(at));
+        }
+        self.latest = self.latest.max(Some(at));
         if emptied { Some(Loss::Memory) } else { back.map(|_| Loss::Clock) }
     }
 }
@@ -95,7 +101,7 @@ mod tests {
         Arrival { identity: identity.to_owned(), since: at(since), at: at(now), writes }
     }
     fn answer(since: i64, now: i64) -> Answer {
-        Answer { verdict: Verdict::Fresh, since: at(since), at: at(now) }
+        Answer::new(Verdict::Fresh, at(since), at(now))
     }
 
     #[test]
@@ -136,7 +142,8 @@ mod tests {
         history.answered(&mut answer(100, 4000));
         let mut back = answer(100, 400);
         assert_eq!((history.answered(&mut back), back.since), (Some(Loss::Clock), at(4000)));
+        assert_eq!(back.sure, at(400), "a nonce from then on tells");
         let mut on = answer(100, 401);
-        assert_eq!((history.answered(&mut on), on.since), (None, at(4000)));
+        assert_eq!((history.answered(&mut on), on.since, on.sure), (None, at(4000), at(400)));
     }
 }

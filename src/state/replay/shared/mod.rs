@@ -9,13 +9,13 @@
 //! keeps it exactly until no replica can accept it any more, however far their clocks are apart.
 //!
 //! **Loss.** A store that was emptied, restarted or replaced can't tell what was used before (RP-006). With
-//! each answer comes the time since when its memory has been whole; the caller refuses proofs that may have
-//! been used before it, with a nonce challenge. That lasts for `max_future` after the loss, also for a store
+//! each answer comes the time since when its memory has been whole, and proofs that may have been used before it
+//! are asked to come back with a nonce. Without one that lasts for `max_future` after the loss, also for a store
 //! that is new. A loss under our eyes is an alarm: one line, one count.
 //!
 //! **No answer** is a refusal, 503, unless the operator said `on_unavailable: allow`. The wait is bounded by
 //! `timeout`; the first doubt ends the connection, and until a new one has proved itself nobody waits at all.
-//! A proof whose answer was lost counts as spent.
+//! A proof whose answer was lost counts as spent. Where we decide alone, our own memory must be old enough.
 
 mod claim;
 mod history;
@@ -23,6 +23,7 @@ mod link;
 
 pub(super) use claim::{Answer, Arrival, Claim, Trouble, Verdict};
 
+use super::era::{Era, REPLICAS_CLOCKS};
 use super::memory::Memory;
 use crate::config::{self, OnUnavailable};
 use crate::pop::dpop::Proof;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Shared {
     memory: Memory,
+    era: Era,
     link: Arc<Link>,
     keeper: tokio::task::AbortHandle,
     on_unavailable: OnUnavailable,
@@ -53,40 +55,38 @@ impl Shared {
     /// What no waiting would heal: an address or trust anchors that do not work.
     pub(super) fn start(
         config: &config::SharedReplay,
-        memory: Memory,
+        (memory, era): (Memory, Era),
         dpop: &DpopPolicy,
         metrics: ReplayMetrics,
     ) -> anyhow::Result<Shared> {
         let link = Arc::new(Link::new(config, dpop, metrics.clone())?);
         let keeper = tokio::spawn(Arc::clone(&link).keep()).abort_handle();
         let on_unavailable = config.on_unavailable;
-        Ok(Shared { memory, link, keeper, on_unavailable, metrics, told: Mutex::default() })
+        Ok(Shared { memory, era, link, keeper, on_unavailable, metrics, told: Mutex::default() })
     }
 
-    /// Remembers a proof here and in the store. Gives the time since when the store's memory has been whole;
-    /// `None` if nobody asked the store because the operator lets us decide alone.
+    /// Remembers a proof here and in the store.
     ///
     /// # Errors
-    /// [`Denial::ProofReplayed`] if it is remembered already, here or there; [`Denial::ProofExpired`] and
-    /// [`Denial::ProofNotYetValid`] by the store's clock; [`Denial::ReplayUnavailable`] without an answer
-    /// (RP-007); [`Denial::ReplayFull`] as our own memory says.
-    pub async fn claim(&self, proof: &Proof, now: Timestamp) -> Result<Option<Timestamp>, Denial> {
+    /// [`Denial::ProofReplayed`] if it is remembered already, here or there; [`Denial::ProofBeforeStart`] if it may
+    /// have been used before the store's memory began; [`Denial::ProofExpired`] and [`Denial::ProofNotYetValid`]
+    /// by the store's clock; [`Denial::ReplayUnavailable`] without an answer (RP-007); [`Denial::ReplayFull`] as
+    /// our own memory says.
+    pub async fn claim(&self, proof: &Proof, now: Timestamp) -> Result<(), Denial> {
         self.memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?;
-        match self.link.ask(&Claim::of(proof)).await {
-            Ok(answer) => match answer.verdict {
-                Verdict::Fresh => Ok(Some(answer.since)),
-                Verdict::Seen => Err(Denial::ProofReplayed),
-                Verdict::Late => Err(Denial::ProofExpired),
-                Verdict::Early => Err(Denial::ProofNotYetValid),
-            },
-            Err(_) => match self.on_unavailable {
-                OnUnavailable::Deny => Err(Denial::ReplayUnavailable),
-                OnUnavailable::Allow => {
-                    self.decided_alone();
-                    Ok(None)
-                }
-            },
+        let asked = Instant::now();
+        let answer = self.link.ask(&Claim::of(proof)).await;
+        let now = now.plus(asked.elapsed());
+        match answer.map(|answer| (answer.verdict, doubts(proof, &answer, now))) {
+            Ok((Verdict::Fresh, false)) => {}
+            Ok((Verdict::Fresh, true)) => return Err(Denial::ProofBeforeStart),
+            Ok((Verdict::Seen, _)) => return Err(Denial::ProofReplayed),
+            Ok((Verdict::Late, _)) => return Err(Denial::ProofExpired),
+            Ok((Verdict::Early, _)) => return Err(Denial::ProofNotYetValid),
+            Err(_) => self.decide_alone(proof)?,
         }
+        self.era.admitted(proof);
+        Ok(())
     }
 
     /// How the store is.
@@ -96,6 +96,10 @@ impl Shared {
 
     pub(super) fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    pub(super) fn settled_at(&self) -> Timestamp {
+        self.era.settled_at()
     }
 
     /// Without a store, and without leave to decide alone, every request with a proof would be answered with
@@ -109,7 +113,13 @@ impl Shared {
         }
     }
 
-    fn decided_alone(&self) {
+    /// Without an answer: our own memory has not seen the proof, and that may be enough.
+    fn decide_alone(&self, proof: &Proof) -> Result<(), Denial> {
+        match self.on_unavailable {
+            OnUnavailable::Deny => return Err(Denial::ReplayUnavailable),
+            OnUnavailable::Allow if self.era.doubts(proof) => return Err(Denial::ProofBeforeStart),
+            OnUnavailable::Allow => {}
+        }
         self.metrics.admitted_alone.inc();
         let mut told = self.told.lock();
         if told.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
@@ -120,6 +130,17 @@ impl Shared {
                 "proofs pass on this replica's own memory: the replay store is out of reach"
             );
         }
+        Ok(())
+    }
+}
+
+/// Whether the proof may have been used before the store's memory began (RP-006). A nonce tells when a proof was
+/// made, by the clock of whoever issued it: ours, by which the store's answer is `now`, or another replica's.
+fn doubts(proof: &Proof, answer: &Answer, now: Timestamp) -> bool {
+    match proof.nonce() {
+        Some(nonce) if nonce.ours => nonce.issued_at <= now.minus(answer.at.since(answer.sure)),
+        Some(nonce) => nonce.issued_at <= answer.sure.plus(REPLICAS_CLOCKS),
+        None => proof.acceptable_from() <= answer.since,
     }
 }
 
