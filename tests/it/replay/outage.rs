@@ -106,6 +106,10 @@ async fn is_emptied(store: Store) {
     assert_eq!(replicas.service.count(), forwarded);
     assert_replayed(&replicas.show(0, &proof).await);
 
+    // The challenge heals it: a proof with a nonce of this moment can't have been used before.
+    if let Some(nonce) = replicas.nonce(1).await {
+        assert_eq!(replicas.show(1, &replicas.proof_with(Some(&nonce))).await.status, 200);
+    }
     let clinch = &mut replicas.clinches[1];
     let alarm = |line: &str| line.contains("the replay store has lost its memory").then_some(());
     clinch.program.hear("the alarm", alarm).await;

@@ -18,23 +18,39 @@ const TOKEN_LIFE: Duration = Duration::from_secs(240);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_passes_with_the_memory_of_one_process() {
-    race(Store::Memory).await;
+    race(Store::Memory, 1, Nonces::None).await;
+}
+
+/// Without a store a proof is good at the one replica whose nonce it carries.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_passes_at_two_replicas_with_nonces_of_their_own() {
+    race(Store::Memory, 2, Nonces::OfEach).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_passes_at_two_replicas_with_redis() {
-    race(Store::Redis(Redis::start().await)).await;
+    race(Store::Redis(Redis::start().await), 2, Nonces::None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_passes_at_two_replicas_with_nats() {
-    race(Store::Nats(Nats::start().await)).await;
+    race(Store::Nats(Nats::start().await), 2, Nonces::None).await;
+}
+
+/// What proofs carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nonces {
+    None,
+    /// One of a replica, of another one each round; none of them knows the nonces of the others.
+    OfEach,
 }
 
 /// `CLINCH_RACE_ROUNDS` says how often; a few dozen times without it.
-async fn race(store: Store) {
+async fn race(store: Store, replicas: usize, nonces: Nonces) {
     let rounds = std::env::var("CLINCH_RACE_ROUNDS").map_or(30, |n| n.parse().expect("a number of rounds"));
-    let mut replicas = Replicas::start(store.replicas(), &store.keys()).await;
+    let mode = if nonces == Nonces::OfEach { "required" } else { "off" };
+    let keys = format!("{} }}\n  nonce: {{ mode: {mode}", store.keys());
+    let mut replicas = Replicas::start(replicas, &keys).await;
     let before = replicas.service.count();
     let mut connections = connect(&replicas).await;
     let (mut won, begun, mut renewed) = (vec![0; replicas.clinches.len()], Instant::now(), Instant::now());
@@ -43,7 +59,12 @@ async fn race(store: Store) {
             replicas.renew_token().await;
             renewed = Instant::now();
         }
-        won[run(&replicas, &mut connections, round).await] += 1;
+        let nonce = match nonces {
+            Nonces::None => None,
+            Nonces::OfEach => replicas.nonce(round % replicas.clinches.len()).await,
+        };
+        let proof = replicas.proof_with(nonce.as_deref());
+        won[run(&replicas, &mut connections, round, &proof).await] += 1;
     }
     assert_eq!(replicas.service.count() - before, rounds);
     println!("{} rounds of {RACERS}: won by {won:?} in {:.1?}", rounds, begun.elapsed());
@@ -54,8 +75,9 @@ async fn run(
     replicas: &Replicas,
     connections: &mut [SendRequest<Empty<bytes::Bytes>>],
     round: usize,
+    proof: &str,
 ) -> usize {
-    let (authorization, proof) = (format!("DPoP {}", replicas.token), replicas.proof());
+    let authorization = format!("DPoP {}", replicas.token);
     // Another one is the first to be written each time.
     connections.rotate_left(1);
     for connection in connections.iter_mut() {
@@ -65,7 +87,7 @@ async fn run(
         let request = Request::get(PATH)
             .header("host", HOST)
             .header("authorization", &authorization)
-            .header("dpop", &proof)
+            .header("dpop", proof)
             .body(Empty::new())
             .unwrap();
         let answered = connection.send_request(request);
@@ -83,7 +105,8 @@ async fn run(
         } else {
             let body = String::from_utf8_lossy(&body).into_owned();
             assert_eq!(status, StatusCode::UNAUTHORIZED, "round {round}: {body}");
-            assert!(body.contains("proof_replayed"), "round {round}: {body}");
+            let expected = ["proof_replayed", "nonce_unknown"].iter().any(|reason| body.contains(reason));
+            assert!(expected, "round {round}: {body}");
         }
     }
     let admitted = admitted.unwrap_or_else(|| panic!("round {round}: nobody passed"));

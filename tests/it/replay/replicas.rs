@@ -36,14 +36,6 @@ impl Store {
         }
     }
 
-    /// How many processes can know of each other's proofs.
-    pub fn replicas(&self) -> usize {
-        match self {
-            Store::Memory => 1,
-            Store::Redis(_) | Store::Nats(_) => 2,
-        }
-    }
-
     /// Where it listens.
     pub fn port(&self) -> u16 {
         match self {
@@ -139,7 +131,18 @@ impl Replicas {
     }
 
     pub fn proof(&self) -> String {
-        Proof::new(&self.key, "GET", &url(PATH), &self.token).sign(&self.key)
+        self.proof_with(None)
+    }
+
+    pub fn proof_with(&self, nonce: Option<&str>) -> String {
+        let proof = Proof::new(&self.key, "GET", &url(PATH), &self.token);
+        proof.claim("nonce", json!(nonce)).sign(&self.key)
+    }
+
+    /// The nonce that a proof without one is told to carry there.
+    pub async fn nonce(&self, at: usize) -> Option<String> {
+        let answer = self.show(at, &self.proof()).await;
+        answer.all("dpop-nonce").first().map(|nonce| (*nonce).to_owned())
     }
 
     /// Shows this proof to one of the replicas.
@@ -157,9 +160,12 @@ impl Replicas {
         Caller::new(clinch.address, &self.pki, None)
     }
 
-    /// Waits until a fresh proof passes there.
+    /// Waits until a fresh proof passes there, or nothing but a nonce is missing.
     pub async fn admits(&self, clinch: &Clinch) {
-        let passed = async || (self.ask(clinch, &self.proof()).await.status == 200).then_some(());
+        let passed = async || {
+            let answer = self.ask(clinch, &self.proof()).await;
+            (answer.status == 200 || answer.body.contains("nonce_missing")).then_some(())
+        };
         eventually("a fresh proof to pass", passed).await;
     }
 

@@ -126,7 +126,8 @@ impl Session {
         let before = self.highest.load(Relaxed);
         let earliest = self.clock.lock().at_least();
         let (put, mark) = tokio::join!(self.bucket.put(&claim.key, 0, ""), self.bucket.mark_or_make());
-        let (at, latest) = (self.clock.lock().at_least(), self.clock.lock().at_most());
+        let clock = *self.clock.lock();
+        let (at, latest) = (clock.at_least(), clock.at_most());
         let verdict = match put {
             Ok(sequence) if sequence <= before => {
                 return Err(Trouble::failed("the bucket has lost messages"));
