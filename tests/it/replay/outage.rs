@@ -121,6 +121,30 @@ async fn is_emptied(store: Store) {
     assert_eq!(replicas.metric(1, "clinch_replay_store_losses_total").await, 1.0);
 }
 
+/// RP-006: a bucket that is deleted is made anew, and knows that it is new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_nats_is_deleted() {
+    let store = Store::Nats(Nats::start().await);
+    let replicas = Replicas::start(2, &store.keys()).await;
+    let proof = replicas.proof();
+    assert_eq!(replicas.show(0, &proof).await.status, 200);
+    let forwarded = replicas.service.count();
+    store.delete().await;
+    // The first one may find no bucket, a later one the new bucket.
+    let answered = async || Some(replicas.show(1, &proof).await).filter(|answer| answer.status != 503);
+    let answer = eventually("an answer of the new bucket", answered).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    for clinch in &replicas.clinches {
+        replicas.admits(clinch).await;
+    }
+    for at in [0, 1] {
+        assert_replayed(&replicas.show(at, &proof).await);
+    }
+    let passed = replicas.service.received().split_off(forwarded);
+    assert!(passed.iter().all(|request| request.header("dpop").is_none()));
+    assert_eq!(passed.len(), 2, "only the proofs that were made since");
+}
+
 async fn decides_alone(mut store: Store) {
     let replicas = Replicas::start(2, &format!("{}, on_unavailable: allow", store.keys())).await;
     store.kill();
@@ -140,8 +164,8 @@ async fn decides_alone(mut store: Store) {
 async fn a_store_that_stalls_costs_a_bounded_wait_and_then_none() {
     for store in [Store::Redis(Redis::start().await), Store::Nats(Nats::start().await)] {
         let (port, stall) = relay(&store).await;
-        let keys = store.keys().replace(&store.port().to_string(), &port.to_string());
-        let replicas = Replicas::start(1, &format!("{keys}, timeout: 500ms")).await;
+        let keys = store.keys_with_timeout("500ms").replace(&store.port().to_string(), &port.to_string());
+        let replicas = Replicas::start(1, &keys).await;
         stall.send_replace(true);
         let begun = Instant::now();
         assert_unavailable(&replicas.show(0, &replicas.proof()).await);

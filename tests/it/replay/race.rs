@@ -46,6 +46,7 @@ enum Nonces {
 }
 
 /// `CLINCH_RACE_ROUNDS` says how often; a few dozen times without it.
+#[allow(clippy::print_stdout, reason = "the figures of a long run")]
 async fn race(store: Store, replicas: usize, nonces: Nonces) {
     let rounds = std::env::var("CLINCH_RACE_ROUNDS").map_or(30, |n| n.parse().expect("a number of rounds"));
     let mode = if nonces == Nonces::OfEach { "required" } else { "off" };

@@ -27,12 +27,18 @@ pub enum Store {
 }
 
 impl Store {
-    /// The keys of `dpop.replay`.
+    /// The keys of `dpop.replay`. A machine that stalls for a moment is no outage.
     pub fn keys(&self) -> String {
+        self.keys_with_timeout("3s")
+    }
+
+    pub fn keys_with_timeout(&self, timeout: &str) -> String {
         match self {
             Store::Memory => "store: memory".to_owned(),
-            Store::Redis(redis) => format!("store: redis, url: '{}'", redis.url()),
-            Store::Nats(nats) => format!("store: nats, url: '{}', bucket: {BUCKET}", nats.url()),
+            Store::Redis(redis) => format!("store: redis, url: '{}', timeout: {timeout}", redis.url()),
+            Store::Nats(nats) => {
+                format!("store: nats, url: '{}', bucket: {BUCKET}, timeout: {timeout}", nats.url())
+            }
         }
     }
 
@@ -67,13 +73,26 @@ impl Store {
             Store::Memory => panic!("there is nothing to empty"),
             Store::Redis(redis) => redis.flush().await,
             Store::Nats(nats) => {
-                let client = async_nats::connect(nats.url()).await.unwrap();
-                let stream =
-                    async_nats::jetstream::new(client).get_stream(format!("KV_{BUCKET}")).await.unwrap();
-                stream.purge().await.unwrap();
+                let bucket = jetstream(nats).await.get_stream(format!("KV_{BUCKET}")).await.unwrap();
+                bucket.purge().await.unwrap();
             }
         }
     }
+
+    /// Deletes the bucket of NATS itself.
+    pub async fn delete(&self) {
+        match self {
+            Store::Memory | Store::Redis(_) => panic!("there is nothing to delete"),
+            Store::Nats(nats) => {
+                let deleted = jetstream(nats).await.delete_stream(format!("KV_{BUCKET}")).await.unwrap();
+                assert!(deleted.success);
+            }
+        }
+    }
+}
+
+async fn jetstream(nats: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap())
 }
 
 /// The replicas, the service behind them, and a client with a token.

@@ -45,7 +45,7 @@ enum State {
 /// Where the store is.
 #[derive(Debug)]
 enum Target {
-    Redis(redis::Target),
+    Redis(Box<redis::Target>),
     Nats(Box<nats::Target>),
 }
 
@@ -63,7 +63,7 @@ impl Link {
         metrics: ReplayMetrics,
     ) -> anyhow::Result<Link> {
         let target = match &config.store {
-            Store::Redis { url } => Target::Redis(redis::Target::new(url, &config.ca)?),
+            Store::Redis { url } => Target::Redis(Box::new(redis::Target::new(url, &config.ca)?)),
             Store::Nats { url, bucket } => {
                 let longest = dpop.max_age + 2 * dpop.max_future;
                 Target::Nats(Box::new(nats::Target::new(url, bucket, &config.ca, longest)?))
@@ -164,7 +164,7 @@ impl Link {
                 _ = watched.changed() => {}
                 trouble = session.ended() => self.give_up(session, trouble),
                 () = sleep(HEARTBEAT) => {
-                    let checked = timeout(self.patience, session.check()).await;
+                    let checked = timeout(self.patience.max(HEARTBEAT), session.check()).await;
                     if let Err(trouble) = checked.unwrap_or(Err(Trouble::Slow)) {
                         self.give_up(session, trouble);
                     }
