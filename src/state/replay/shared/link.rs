@@ -6,11 +6,11 @@
 //! requests have.
 
 use super::history::{History, Loss};
+use super::session::{Session, Target};
 use super::{Answer, Arrival, Claim, StoreStatus, Trouble, Verdict};
-use crate::config::{SharedReplay, Store};
+use crate::config::SharedReplay;
 use crate::pop::Timestamp;
 use crate::pop::policy::DpopPolicy;
-use crate::state::replay::{nats, redis};
 use crate::telemetry::ReplayMetrics;
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -42,35 +42,14 @@ enum State {
     Lost(Instant, Trouble),
 }
 
-/// Where the store is.
-#[derive(Debug)]
-enum Target {
-    Redis(Box<redis::Target>),
-    Nats(Box<nats::Target>),
-}
-
-/// One connection.
-#[derive(Debug)]
-enum Session {
-    Redis(redis::Session),
-    Nats(Box<nats::Session>),
-}
-
 impl Link {
     pub(super) fn new(
         config: &SharedReplay,
         dpop: &DpopPolicy,
         metrics: ReplayMetrics,
     ) -> anyhow::Result<Link> {
-        let target = match &config.store {
-            Store::Redis { url } => Target::Redis(Box::new(redis::Target::new(url, &config.ca)?)),
-            Store::Nats { url, bucket } => {
-                let longest = dpop.max_age + 2 * dpop.max_future;
-                Target::Nats(Box::new(nats::Target::new(url, bucket, &config.ca, longest)?))
-            }
-        };
         Ok(Link {
-            target,
+            target: Target::new(config, dpop)?,
             name: config.store.name(),
             patience: config.timeout,
             max_future: dpop.max_future,
@@ -216,53 +195,6 @@ impl Link {
         if apart > self.max_future.max(Duration::from_secs(1)) {
             let apart_s = apart.as_secs();
             tracing::warn!(store = self.name, apart_s, "the replay store's clock and ours are apart");
-        }
-    }
-}
-
-impl Target {
-    async fn connect(&self, patience: Duration) -> Result<(Session, Arrival), Trouble> {
-        Ok(match self {
-            Target::Redis(target) => {
-                let (session, arrival) = target.connect(patience).await?;
-                (Session::Redis(session), arrival)
-            }
-            Target::Nats(target) => {
-                let (session, arrival) = target.connect(patience).await?;
-                (Session::Nats(Box::new(session)), arrival)
-            }
-        })
-    }
-}
-
-impl Session {
-    async fn claim(&self, claim: &Claim) -> Result<Answer, Trouble> {
-        match self {
-            Session::Redis(session) => session.claim(claim).await,
-            Session::Nats(session) => session.claim(claim).await,
-        }
-    }
-
-    /// A sign of life.
-    async fn check(&self) -> Result<(), Trouble> {
-        match self {
-            Session::Redis(session) => session.check().await,
-            Session::Nats(session) => session.check().await,
-        }
-    }
-
-    /// Returns when the connection is known to be gone.
-    async fn ended(&self) -> Trouble {
-        match self {
-            Session::Redis(_) => std::future::pending().await,
-            Session::Nats(session) => session.ended().await,
-        }
-    }
-
-    fn writes(&self) -> u64 {
-        match self {
-            Session::Redis(_) => 0,
-            Session::Nats(session) => session.writes(),
         }
     }
 }

@@ -20,6 +20,7 @@
 mod claim;
 mod history;
 mod link;
+mod session;
 
 pub(super) use claim::{Answer, Arrival, Claim, Trouble, Verdict};
 
