@@ -73,7 +73,7 @@ impl History {
 
     fn note(&mut self, since: Timestamp, at: Timestamp) -> Option<Loss> {
         let emptied = self.since.is_some_and(|known| since > known.plus(TOLERANCE));
-        let back = self.latest.filter(|latest| at.plus(TOLERANCE) < *latest);
+        let back = self.latest.filter(|latest| at.plus(ANSWERS_APART) < *latest);
         if emptied || self.since.is_none() {
             self.since = Some(since);
         }
@@ -88,8 +88,10 @@ impl History {
 /// How far two readings of the same moment may be apart.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
+/// How late an answer may be looked at, behind one that was given after it.
+const ANSWERS_APART: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::Verdict;
     use super::*;

@@ -169,10 +169,10 @@ impl Link {
 
     /// Ends this session, unless it was ended already.
     fn give_up(&self, session: &Arc<Session>, trouble: Trouble) {
-        self.history.lock().left(session.writes());
         self.state.send_if_modified(|state| {
             let current = matches!(state, State::Up(current) if Arc::ptr_eq(current, session));
             if current {
+                self.history.lock().left(session.writes());
                 *state = State::Lost(Instant::now(), trouble);
             }
             current
