@@ -40,6 +40,20 @@ pub struct Received {
 }
 
 impl Received {
+    /// Reads a request to its end.
+    pub async fn read(request: Request<Incoming>) -> Received {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        let text =
+            |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Received {
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body,
+        }
+    }
+
     /// The one value of a header; `None` if it is not there, a panic if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
@@ -94,19 +108,11 @@ async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-    let headers =
-        head.headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
-    let received = Received {
-        method: head.method.to_string(),
-        target: head.uri.to_string(),
-        headers: headers.collect(),
-        body,
-    };
+    let held = request.uri().path().ends_with("/held");
+    let received = Received::read(request).await;
     let told = json!({ "method": received.method, "target": received.target, "headers": received.headers });
     shared.received.lock().unwrap().push(received);
-    if head.uri.path().ends_with("/held") {
+    if held {
         shared.arrived.add_permits(1);
         shared.released.acquire().await.expect("never closed").forget();
     }

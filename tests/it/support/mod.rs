@@ -5,6 +5,8 @@
 pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
+pub mod issuer;
+pub mod keys;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;
