@@ -218,7 +218,8 @@ fn refuse(
     let challenges = challenge::challenges(denial, decision.scheme, demands, &policy.dpop.algorithms);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
-    let doubtful = denial == Denial::RequestMalformed;
+    // Whoever disagrees with us about the path may disagree about where the request ends (ATTACKS CL-017, CL-018).
+    let doubtful = matches!(denial, Denial::RequestMalformed | Denial::PathAmbiguous);
     if doubtful || !body.is_end_stream() {
         peer.close_after(parts.version, &mut response);
     }
