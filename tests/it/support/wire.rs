@@ -96,6 +96,60 @@ pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: 
     parse(&String::from_utf8_lossy(&bytes))
 }
 
+/// Writes whatever bytes and reads one whole final answer: `None` if the peer ends before it. `head`: it has no body.
+pub async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    bytes: &[u8],
+    head: bool,
+) -> Option<Answer> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let write = async {
+        // Whoever is refused in the middle of a long request can't write it to its end.
+        let _ = writer.write_all(bytes).await;
+        let _ = writer.flush().await;
+        std::future::pending::<()>().await;
+    };
+    let read = async {
+        let mut seen = Vec::new();
+        loop {
+            if let Some(answer) = first_answer(&seen, head) {
+                return Some(answer);
+            }
+            if !matches!(reader.read_buf(&mut seen).await, Ok(1..)) {
+                return None;
+            }
+        }
+    };
+    let answered = tokio::time::timeout(super::PATIENCE, async {
+        tokio::select! { answer = read => answer, () = write => None }
+    });
+    answered.await.expect("no answer in time")
+}
+
+/// What is left on a connection until the peer closes it; `None` if it does not.
+pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(super::PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.is_ok().then_some(bytes)
+}
+
+/// The first final answer in these bytes, if it is there to its end.
+fn first_answer(bytes: &[u8], head_only: bool) -> Option<Answer> {
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let answer = parse(&String::from_utf8_lossy(&bytes[..head]));
+    if answer.status < 200 && answer.status != 101 {
+        return first_answer(&bytes[head..], head_only);
+    }
+    let length = answer.all("content-length").first().and_then(|length| length.parse().ok());
+    let end = match length {
+        _ if head_only => head,
+        Some(length) => head + usize::min(length, usize::MAX / 2),
+        None if answer.all("transfer-encoding").is_empty() => head,
+        None => head + bytes[head..].windows(5).position(|five| five == b"0\r\n\r\n")? + 5,
+    };
+    (bytes.len() >= end).then(|| parse(&String::from_utf8_lossy(&bytes[..end])))
+}
+
 fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not an HTTP answer: {text:?}"));
     let mut lines = head.split("\r\n");

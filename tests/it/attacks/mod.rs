@@ -1,0 +1,11 @@
+//! The adversarial catalogue: every attack through the shipped binary over a real socket, by its id.
+//!
+//! A case asserts the status, the exact challenge, the reason in the metric, and that the service saw nothing. The
+//! run as a whole asserts that no token, proof or key was told in a log line, span, metric, answer or header.
+
+mod answers;
+mod case;
+mod claims;
+mod forge;
+mod proof_forgery;
+mod stage;
