@@ -5,7 +5,15 @@
 
 mod answers;
 mod case;
+mod catalogue;
 mod claims;
+mod config;
+mod credentials;
+mod downgrade;
 mod forge;
+mod headers;
+mod keys;
 mod proof_forgery;
+mod replay;
 mod stage;
+mod token;

@@ -1,12 +1,12 @@
 //! Where the attacks take place: clinch as shipped, logging everything and exporting every span, between an issuer
 //! and a service that the test owns. What is said anywhere is kept, and searched for secrets at the end.
 
-use super::answers::{ALGS, challenges, fault};
+use super::answers::{challenges, fault};
 use super::case::{Call, Case, Expected, PATH, Who};
+use super::config::config;
 use crate::support::clinch::Clinch;
 use crate::support::echo::{Echo, Received};
 use crate::support::issuer::Issuer;
-use crate::support::oauth_client::HOST;
 use crate::support::pki::Pki;
 use crate::support::proof::{Jwt, ProofKey};
 use crate::support::temporary::Folder;
@@ -31,6 +31,12 @@ pub struct Stage {
     _folder: Folder,
 }
 
+/// The issuers, before clinch has asked them for anything.
+pub struct Parts {
+    pub issuer: Issuer,
+    pub other: Issuer,
+}
+
 /// What was sent that must stay secret, and all that was answered.
 #[derive(Default)]
 struct Kept {
@@ -49,8 +55,15 @@ impl Stage {
 
     /// Starts everything with the config changed.
     pub async fn with(change: impl Fn(String) -> String) -> Stage {
+        Stage::unready(change, |_| ()).await
+    }
+
+    /// The same, with parts that are prepared before clinch starts.
+    pub async fn unready(change: impl Fn(String) -> String, prepare: impl Fn(&Parts)) -> Stage {
         let (pki, folder) = (Pki::new(), Folder::new());
-        let (issuer, other) = (Issuer::start(&pki).await, Issuer::start(&pki).await);
+        let parts = Parts { issuer: Issuer::start(&pki).await, other: Issuer::start(&pki).await };
+        prepare(&parts);
+        let Parts { issuer, other } = parts;
         let (service, collector) = (Echo::start().await, Echo::start().await);
         let text = change(config(&issuer, &other, &service, &collector));
         let clinch = Clinch::start_unready(&write(&folder, &pki, &text)).await;
@@ -207,6 +220,10 @@ impl Stage {
         self.clinch.program.ended().await;
         said += &self.clinch.program.output();
         assert!(!said.contains("panicked"), "{said}");
+        for line in self.clinch.program.output().lines() {
+            let record: Option<serde_json::Value> = serde_json::from_str(line).ok();
+            assert!(record.is_some() && !line.contains(char::is_control), "no line of the log: {line:?}");
+        }
         let spans = self.collector.received();
         assert!(!spans.is_empty(), "no span was exported");
         spans.iter().for_each(|batch| said += &String::from_utf8_lossy(&batch.body));
@@ -221,11 +238,8 @@ impl Stage {
             let at = said.find(secret.as_str());
             assert!(at.is_none(), "{secret} is told: {:?}", at.map(|at| around(&said, at)));
         }
-        assert_eq!(
-            self.service.received().len() as u64,
-            granted,
-            "what the service saw, and what was granted"
-        );
+        let seen = self.service.received().len() as u64;
+        assert!(seen <= granted, "the service saw {seen} requests, and {granted} were granted");
     }
 
     fn is_clean(&self, received: &Received) -> bool {
@@ -259,39 +273,3 @@ fn around(text: &str, at: usize) -> String {
 
 /// Shorter texts are in everything.
 const LEAST_SECRET: usize = 20;
-
-fn config(issuer: &Issuer, other: &Issuer, service: &Echo, collector: &Echo) -> String {
-    let (issuer, other, service, collector) = (&issuer.name, &other.name, service.address, collector.address);
-    let algs = ALGS.replace(' ', ", ");
-    let entry = |issuer: &str| {
-        format!(
-            "  - {{ issuer: '{issuer}', audiences: ['https://{HOST}'], algorithms: [ES256, RS256], ca: ca.crt }}\n"
-        )
-    };
-    format!(
-        "listen:
-  address: 127.0.0.1:0
-  public_origins: ['https://{HOST}', 'https://127.0.0.1', 'https://[::1]', 'https://xn--bcher-kva.example']
-  tls: {{ certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }}
-  limits: {{ idle_timeout: 10s, header_timeout: 10s }}
-  drain: 5s
-upstream: {{ url: 'http://{service}' }}
-issuers:
-{}{}dpop: {{ algorithms: [{algs}] }}
-identity: {{ headers: {{ x-groups: groups, x-tenant: tenant }} }}
-routes:
-  - {{ path: /health, danger_unprotected: true }}
-  - {{ path: '/public/{{*rest}}', danger_unprotected: true }}
-  - {{ path: /, proof: [dpop, mtls], scopes: [accounts.read] }}
-  - {{ path: '/orders/{{*rest}}', proof: [dpop, mtls], scopes: [accounts.read] }}
-  - {{ path: '/dpop/{{*rest}}', proof: [dpop], scopes: [accounts.read] }}
-  - {{ path: '/both/{{*rest}}', proof: {{ all: [dpop, mtls] }} }}
-  - {{ path: '/bearer/{{*rest}}', proof: [dpop], danger_bearer: true }}
-  - {{ path: '/only/get', methods: [GET], proof: [dpop, mtls] }}
-telemetry: {{ otlp: 'http://{collector}', log: {{ level: trace }} }}
-admin: {{ address: '127.0.0.1:0' }}
-",
-        entry(issuer),
-        entry(other)
-    )
-}

@@ -1,4 +1,5 @@
-//! The service behind clinch: it remembers what it received and says so in its answer.
+//! The service behind clinch: it remembers what it received and says so in its answer, with the header fields that
+//! the request asks for by `X-Answer: name=value`.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -111,17 +112,21 @@ async fn answer(
     let held = request.uri().path().ends_with("/held");
     let received = Received::read(request).await;
     let told = json!({ "method": received.method, "target": received.target, "headers": received.headers });
+    let asked = received.headers.iter().filter(|(name, _)| name == "x-answer");
+    let answer: Vec<(String, String)> = asked
+        .filter_map(|(_, field)| field.split_once('='))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect();
     shared.received.lock().unwrap().push(received);
     if held {
         shared.arrived.add_permits(1);
         shared.released.acquire().await.expect("never closed").forget();
     }
-    Ok(json_response(&told))
+    Ok(json_response(&told, &answer))
 }
 
-fn json_response(told: &Value) -> Response<Full<Bytes>> {
-    Response::builder()
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(told.to_string())))
-        .expect("a valid response")
+fn json_response(told: &Value, answer: &[(String, String)]) -> Response<Full<Bytes>> {
+    let response = Response::builder().header("content-type", "application/json");
+    let response = answer.iter().fold(response, |response, (name, value)| response.header(name, value));
+    response.body(Full::new(Bytes::from(told.to_string()))).expect("a valid response")
 }

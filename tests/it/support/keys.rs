@@ -48,11 +48,6 @@ impl ProofKey {
         ProofKey { secret, alg }
     }
 
-    /// An RSA key of another size.
-    pub fn rsa(alg: &'static str, size: KeySize) -> ProofKey {
-        ProofKey { secret: Secret::Rsa(RsaKeyPair::generate(size).unwrap().into()), alg }
-    }
-
     /// From a private JWK for ES256.
     pub fn from_jwk(jwk: &Value) -> ProofKey {
         let secret = BASE64.decode(jwk["d"].as_str().unwrap()).unwrap();

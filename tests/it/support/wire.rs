@@ -2,6 +2,10 @@
 
 use super::oauth_client::HOST;
 use super::pki::{Identity, Pki};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
@@ -52,6 +56,23 @@ impl Caller {
         TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.unwrap()
     }
 
+    /// The same caller, who sends early data wherever it is offered (RFC 8446 section 2.3).
+    pub fn with_early_data(mut self) -> Caller {
+        Arc::make_mut(&mut self.tls).enable_early_data = true;
+        self
+    }
+
+    /// An HTTP/2 connection.
+    pub async fn connect_h2(&self) -> H2 {
+        let mut caller = self.clone();
+        Arc::make_mut(&mut caller.tls).alpn_protocols = vec![b"h2".to_vec()];
+        let io = TokioIo::new(caller.connect().await);
+        let (client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// One request on a connection of its own.
     pub async fn send(&self, request: &str) -> Answer {
         exchange(self.connect().await, request).await
@@ -77,6 +98,17 @@ impl Answer {
 pub fn get(path: &str, headers: &[(&str, &str)]) -> String {
     let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{fields}\r\n")
+}
+
+/// A client of one HTTP/2 connection.
+pub type H2 = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
+
+/// A GET over HTTP/2; the status of its answer.
+pub async fn h2_get(mut client: H2, url: String, fields: [(&'static str, String); 2]) -> u16 {
+    let request =
+        fields.iter().fold(Request::get(url), |request, (name, value)| request.header(*name, value));
+    client.ready().await.unwrap();
+    client.send_request(request.body(Empty::new()).unwrap()).await.unwrap().status().as_u16()
 }
 
 /// A GET without TLS: what a probe sends to the admin port.
