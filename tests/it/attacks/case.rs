@@ -5,7 +5,6 @@ use super::stage::Stage;
 use crate::support::echo::Received;
 use crate::support::oauth_client::HOST;
 use crate::support::proof::Jwt;
-use serde_json::Value;
 use std::fmt::Debug;
 
 /// One attack, or one thing that must go through.
@@ -211,11 +210,6 @@ pub fn each<I: Clone + Debug + Send + Sync + 'static>(
         Case { id: format!("{} [{told}]", case.id), ..case }
     };
     inputs.into_iter().map(one).collect()
-}
-
-/// JSON text as a value, for tables.
-pub fn js(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"))
 }
 
 fn case(id: &str, expected: Expected, make: impl Fn(&Stage) -> Call + Send + Sync + 'static) -> Case {

@@ -4,6 +4,10 @@
 //! run as a whole asserts that no token, proof or key was told in a log line, span, metric, answer or header.
 
 mod answers;
+mod beyond_keys;
+mod beyond_proofs;
+mod beyond_requests;
+mod beyond_tokens;
 mod case;
 mod catalogue;
 mod claims;
@@ -11,9 +15,11 @@ mod config;
 mod credentials;
 mod downgrade;
 mod forge;
+mod framing;
 mod headers;
 mod keys;
 mod proof_forgery;
+mod proof_keys;
 mod replay;
 mod stage;
 mod token;

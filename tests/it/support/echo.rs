@@ -38,20 +38,22 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
+    /// The fields behind the body.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Received {
     /// Reads a request to its end.
     pub async fn read(request: Request<Incoming>) -> Received {
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-        let text =
-            |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let body = body.collect().await.ok();
+        let trailers = body.as_ref().and_then(|body| body.trailers()).map(fields).unwrap_or_default();
         Received {
             method: head.method.to_string(),
             target: head.uri.to_string(),
-            headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-            body,
+            headers: fields(&head.headers),
+            body: body.map(|body| body.to_bytes()).unwrap_or_default(),
+            trailers,
         }
     }
 
@@ -93,6 +95,11 @@ impl Echo {
     pub fn release(&self) {
         self.shared.released.add_permits(1);
     }
+}
+
+fn fields(map: &hyper::HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    map.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {

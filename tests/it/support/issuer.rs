@@ -3,8 +3,6 @@
 //! It serves RFC 8414 and OpenID metadata and a JWKS; what any path answers can be changed at any time, and
 //! every request is remembered.
 
-#![allow(dead_code, reason = "the rig offers more than its first users need")]
-
 use super::echo::Received;
 use super::oauth_client::HOST;
 use super::pki::Pki;

@@ -1,7 +1,5 @@
 //! Signing keys of every kind that a JWK can name: for proofs, for tokens, and for whatever pretends to be one.
 
-#![allow(dead_code, reason = "the rig offers more than its first users need")]
-
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{

@@ -1,7 +1,5 @@
 //! JWTs with every liberty, DPoP proofs before all: any header, any claim, any key, anything missing, twice or raw.
 
-#![allow(dead_code, reason = "the rig offers more than its first users need")]
-
 pub use super::keys::ProofKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
