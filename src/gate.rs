@@ -7,6 +7,7 @@ use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp};
+use crate::state::nonces::Nonces;
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
@@ -26,6 +27,8 @@ pub struct Gate {
     pub tokens: Tokens,
     /// The revocation index.
     pub revocations: Arc<Revocations>,
+    /// Nonces.
+    pub nonces: Nonces,
     /// Used proofs.
     pub replay: ReplayStore,
     /// Where decisions are recorded.
@@ -117,7 +120,9 @@ impl Gate {
         // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
         let now = clock();
         found.token = Some(Arc::clone(&token));
-        let verified = pop::verify(request, &credentials, token, demands, &self.policy.dpop, now)?;
+        let (dpop, nonces) = (&self.policy.dpop, self.nonces.current());
+        let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now)?;
+        drop(nonces);
         found.proof = Some(verified.kind());
         let unrevoked = self.revocations.check(verified, now)?;
         let grant = self.replay.claim(unrevoked, now).await?;

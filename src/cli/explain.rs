@@ -116,6 +116,7 @@ impl Answer<'_> {
                         "algorithms": algorithms(config),
                         "max_age_seconds": config.dpop.max_age.as_secs(),
                         "max_future_seconds": config.dpop.max_future.as_secs(),
+                        "nonce": config.nonces.required,
                     },
                 })
             }
@@ -179,6 +180,10 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
         lines.push(format!(
             "          made at most {age} seconds ago and at most {future} seconds ahead of our clock"
         ));
+        if config.nonces.required {
+            let lifetime = config.nonces.lifetime.as_secs();
+            lines.push(format!("          with a nonce of ours, at most {lifetime} seconds old"));
+        }
     }
     if !demands.scopes.is_empty() {
         lines.push(format!("scopes    {}", demands.scopes.join(" and ")));
@@ -209,6 +214,7 @@ fn methods(route: &Route) -> String {
 const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), protected, \
 proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all of them), \
-htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds). \
+htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: \
+whether each proof needs one). \
 For any other: route (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code \
 is 0 for both.";

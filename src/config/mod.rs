@@ -16,6 +16,7 @@ mod words;
 pub use problems::Problems;
 
 use crate::pop::Timestamp;
+use crate::pop::nonce::Keys;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The rules for DPoP proofs.
     pub dpop: DpopPolicy,
+    /// The rules for nonces.
+    pub nonces: Nonces,
     /// The replay memory's bound, in entries.
     pub replay_max_entries: usize,
     /// Where revocations come from; `None` when the section is absent.
@@ -133,6 +136,28 @@ pub struct Issuer {
     pub jwks_cooldown: Duration,
     /// How long the last good keys serve when fetches fail.
     pub jwks_max_stale: Duration,
+}
+
+/// `dpop.nonce`
+#[derive(Debug)]
+pub struct Nonces {
+    /// Whether every proof must carry one.
+    pub required: bool,
+    /// How long one is accepted.
+    pub lifetime: Duration,
+    /// The secrets of all replicas; `None` means one of our own.
+    pub secret: Option<NonceSecret>,
+}
+
+/// `dpop.nonce.secret_file`
+#[derive(Debug)]
+pub struct NonceSecret {
+    /// Where it is, to be read again.
+    pub file: PathBuf,
+    /// What was read.
+    pub keys: Keys,
+    /// SHA-256 of what was read.
+    pub digest: [u8; 32],
 }
 
 /// `revocation`

@@ -28,6 +28,7 @@ pub mod jwk;
 pub mod key_set;
 mod lookalike;
 pub mod mtls;
+pub mod nonce;
 mod percent;
 pub mod policy;
 pub mod request;
@@ -43,11 +44,14 @@ use access_token::AccessToken;
 use credentials::{Credentials, Scheme};
 use http::HeaderName;
 use mtls::ClientCertificate;
+use nonce::Nonces;
 use policy::{DpopPolicy, ProofKind, Requirements};
 use std::sync::Arc;
 
 /// The header of the proof (RFC 9449 section 4.1).
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The header of a nonce, in our answers only (RFC 9449 section 8).
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The core's verdict: the token is genuine, the caller holds its key, and the route's demands are
 /// met. Its only constructor is [`verify`].
@@ -84,11 +88,12 @@ pub fn verify(
     token: Arc<AccessToken>,
     demands: &Requirements,
     dpop: &DpopPolicy,
+    nonces: &Nonces,
     now: Timestamp,
 ) -> Result<Verified, Denial> {
     token.still_valid(now)?;
     let proof = match credentials.scheme {
-        Scheme::Dpop => Some(prove_dpop(request, &token, dpop, now)?),
+        Scheme::Dpop => Some(prove_dpop(request, &token, dpop, nonces, now)?),
         Scheme::Bearer => no_proof_expected(request, &token).map(|()| None)?,
     };
     let shown = request.certificate.filter(|certificate| certificate.still_valid(now));
@@ -115,13 +120,14 @@ fn prove_dpop(
     request: &Request<'_>,
     token: &AccessToken,
     policy: &DpopPolicy,
+    nonces: &Nonces,
     now: Timestamp,
 ) -> Result<dpop::Proof, Denial> {
     if !request.headers.contains_key(DPOP) {
         return Err(Denial::ProofMissing);
     }
     let jkt = token.confirmation().jkt.as_ref().ok_or(Denial::TokenNotDpopBound)?;
-    dpop::verify(request, token, jkt, policy, now)
+    dpop::verify(request, token, jkt, policy, nonces, now)
 }
 
 /// The Bearer scheme: never for a DPoP-bound token (RFC 9449 section 7.2), and never with a proof,

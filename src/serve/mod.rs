@@ -23,9 +23,13 @@ mod watched;
 
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::pop::Timestamp;
 use crate::pop::policy::Policy;
 use crate::state::issuers::Issuers;
-use crate::state::replay::{ReplayStore, memory::Memory};
+use crate::state::nonces::Nonces;
+use crate::state::replay::ReplayStore;
+use crate::state::replay::era::{Before, Era};
+use crate::state::replay::memory::Memory;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
@@ -62,11 +66,12 @@ pub struct Server {
 
 impl Server {
     /// Assembles state and gate from a checked config, binds the ports and serves. Returns once both
-    /// ports are bound; readiness follows in the background.
+    /// ports are bound; readiness follows in the background. `before`: how the process before this one ended,
+    /// which decides what its proofs are worth here.
     ///
     /// # Errors
     /// A port that can't be bound, TLS material that does not fit, an exporter that can't start.
-    pub async fn start(config: Config) -> anyhow::Result<Server> {
+    pub async fn start(config: Config, before: Before) -> anyhow::Result<Server> {
         let pseudonym = Pseudonym::new(tls::seed_randomness()?);
         let tls = Terminator::new(&config.listen.tls)?;
         let socket = bind(config.listen.address, "listen.address").await?;
@@ -78,11 +83,13 @@ impl Server {
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
+        let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let gate = Gate {
             policy: Policy { routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
-            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
+            nonces: Nonces::start(config.nonces)?,
+            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries), era),
             telemetry: Arc::clone(&telemetry),
         };
         let proxy = Arc::new(Proxy {
@@ -133,8 +140,9 @@ impl Server {
     }
 
     /// Stops accepting, lets what is in flight finish up to `drain`, and returns. The admin port answers
-    /// to the end, and says that we are not ready.
-    pub async fn shutdown(mut self) {
+    /// to the end, and says that we are not ready. What it returns is when the last proof that was used here can't
+    /// be taken for one made later any more.
+    pub async fn shutdown(mut self) -> Timestamp {
         self.phase.send_replace(Phase::Draining);
         let [listener, admin] = &mut self.tasks;
         let drained = async {
@@ -149,6 +157,7 @@ impl Server {
         }
         self.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
+        self.admin.settled_at()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::gate::Gate;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
-use crate::pop::{Denial, Request, Timestamp, challenge};
+use crate::pop::{DPOP_NONCE, Denial, Request, Timestamp, challenge};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -218,6 +218,9 @@ fn refuse(
     let challenges = challenge::challenges(denial, decision.scheme, demands, &policy.dpop.algorithms);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
+    if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, now()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
     // Whoever disagrees with us about the path may disagree about where the request ends (ATTACKS CL-017, CL-018).
     let doubtful = matches!(denial, Denial::RequestMalformed | Denial::PathAmbiguous);
     if doubtful || !body.is_end_stream() {
@@ -250,7 +253,7 @@ fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
     HeaderValue::try_from(names.join(", ")).ok()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 

@@ -1,5 +1,6 @@
 //! What is remembered or fetched. Each answer is evidence.
 pub mod issuers;
+pub mod nonces;
 pub mod replay;
 pub mod revocation;
 pub mod tokens;

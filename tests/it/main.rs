@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod end_to_end;
 mod layering;
+mod nonce;
 mod operator;
 mod proof;
 mod revocation;

@@ -10,6 +10,7 @@ use clinch::pop::jose::{Compact, Json};
 use clinch::pop::jwk::{PublicJwk, Thumbprint};
 use clinch::pop::key_set::KeySet;
 use clinch::pop::mtls::CertificateThumbprint;
+use clinch::pop::nonce::Nonces;
 use clinch::pop::policy::DpopPolicy;
 use clinch::pop::target_uri::Origin;
 use clinch::pop::{Denial, Request, Timestamp};
@@ -124,7 +125,8 @@ fn the_proof_of_rfc_9449_passes_every_check_but_that_of_the_token() {
             max_future: Duration::from_secs(5),
         };
         let jkt = Thumbprint::parse(RFC9449_JKT).unwrap();
-        dpop::verify(&request, &token(), &jkt, &policy, Timestamp::from_secs(now)).unwrap_err()
+        dpop::verify(&request, &token(), &jkt, &policy, &Nonces::off(), Timestamp::from_secs(now))
+            .unwrap_err()
     };
     let url = "https://resource.example.org/protectedresource";
     assert_eq!(verdict(RFC9449_PROOF, "GET", url, RFC9449_IAT), Denial::ProofTokenHash);

@@ -49,6 +49,7 @@ pub(super) fn all(
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
+    let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
@@ -65,6 +66,7 @@ pub(super) fn all(
         upstream: upstream?,
         issuers: issuers??,
         dpop: dpop?,
+        nonces: nonces?,
         replay_max_entries: usize::try_from(file.dpop.replay.max_entries).ok()?,
         revocation: match revocation {
             Some(revocation) => Some(revocation?),

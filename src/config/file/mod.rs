@@ -12,7 +12,7 @@ mod revocation;
 mod routes;
 mod units;
 
-pub(super) use dpop::Dpop;
+pub(super) use dpop::{Dpop, Nonce, NonceMode};
 pub(super) use issuers::Issuer;
 pub(super) use listen::{ClientCertificate, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};

@@ -14,6 +14,7 @@ use crate::pop::algorithm::Algorithm;
 use crate::pop::policy::{Access, DpopPolicy, ProofRule, Requirements, Route, Routes};
 use crate::pop::target_uri::Origin;
 use crate::serve::Server;
+use crate::state::replay::era::Before;
 use bytes::Bytes;
 use http::{Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
@@ -45,7 +46,7 @@ impl Sidecar {
         let pki = Pki::new();
         let mut config = config(&pki, service.address());
         change(&mut config);
-        Sidecar { server: Server::start(config).await.unwrap(), pki }
+        Sidecar { server: Server::start(config, Before::Orderly).await.unwrap(), pki }
     }
     async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
         self.connect(self.pki.client(None, protocol)).await.unwrap()
@@ -137,6 +138,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             max_age: Duration::from_secs(60),
             max_future: Duration::from_secs(5),
         },
+        nonces: config::Nonces { required: false, lifetime: Duration::from_secs(300), secret: None },
         replay_max_entries: 1000,
         revocation: None,
         routes,

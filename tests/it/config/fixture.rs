@@ -17,6 +17,7 @@ impl Fixture {
         certificate(&tls, "expired", (2020, 2021));
         certificate(&tls, "future", (2120, 2121));
         authority(&tls);
+        private(&directory.join("nonce.secrets"), "a secret of the tests and of nothing else\n");
         fs::write(tls.join("empty.crt"), "").unwrap();
         fs::write(tls.join("text.crt"), "not a certificate\n").unwrap();
         let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";

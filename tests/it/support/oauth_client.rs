@@ -13,6 +13,8 @@ pub struct Outcome {
     pub token: String,
     /// The key it is bound to, for a DPoP-bound one.
     pub key: Option<ProofKey>,
+    /// How often it was asked for a nonce, and tried again.
+    pub challenges: u64,
     /// The answers to its calls, in order.
     pub answers: Vec<Answer>,
 }
@@ -71,6 +73,7 @@ pub async fn run(
     Outcome {
         token: told["token"].as_str().unwrap().to_owned(),
         key: told["private_jwk"].is_object().then(|| ProofKey::from_jwk(&told["private_jwk"])),
+        challenges: told["challenges"].as_u64().unwrap(),
         answers: told["answers"].as_array().unwrap().iter().map(answer).collect(),
     }
 }

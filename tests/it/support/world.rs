@@ -31,20 +31,25 @@ pub struct World {
 impl World {
     /// Starts everything, without a revocation feed.
     pub async fn start() -> World {
-        World::assemble(None).await
+        World::assemble(None, |text| text).await
+    }
+
+    /// Starts everything, with these lines in the section `dpop` of the config.
+    pub async fn with_dpop(lines: &str) -> World {
+        World::assemble(None, |text| text.replace("\ndpop:\n", &format!("\ndpop:\n{lines}"))).await
     }
 
     /// Starts everything, with revocations over NATS.
     pub async fn with_nats() -> World {
-        World::assemble(Some(Nats::start().await)).await
+        World::assemble(Some(Nats::start().await), |text| text).await
     }
 
-    async fn assemble(nats: Option<Nats>) -> World {
+    async fn assemble(nats: Option<Nats>, change: impl Fn(String) -> String) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
         let service = Echo::start().await;
         let feed = nats.as_ref().map(|nats| revocation(&nats.url())).unwrap_or_default();
-        let text = config(&server.issuer, &service.address.to_string()) + &feed;
+        let text = change(config(&server.issuer, &service.address.to_string()) + &feed);
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
         World { pki, server, service, nats, clinch, config, _folder: folder }
@@ -53,6 +58,24 @@ impl World {
     /// The NATS of a world that has one.
     pub fn nats(&self) -> &Nats {
         self.nats.as_ref().expect("made by World::with_nats")
+    }
+
+    /// Another sidecar with the same config: a replica.
+    pub async fn another_clinch(&self) -> Clinch {
+        Clinch::start(&self.config).await
+    }
+
+    /// Ends the sidecar in order and starts it again.
+    pub async fn restart_clinch(&mut self) {
+        self.clinch.program.terminate();
+        assert!(self.clinch.program.ended().await.success(), "{}", self.clinch.program.output());
+        self.clinch = Clinch::start(&self.config).await;
+    }
+
+    /// Lets the sidecar crash and starts it again.
+    pub async fn crash_clinch(&mut self) {
+        self.clinch.program.kill();
+        self.clinch = Clinch::start(&self.config).await;
     }
 
     /// Puts a new sidecar with the same config in the old one's place.
@@ -85,6 +108,13 @@ impl World {
     pub async fn get_with_proof(&self, path: &str, token: &str, proof: &str) -> Answer {
         let authorization = format!("DPoP {token}");
         self.caller(None).send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
+    }
+
+    /// The same at another replica.
+    pub async fn get_at(&self, replica: &Clinch, path: &str, token: &str, proof: &str) -> Answer {
+        let authorization = format!("DPoP {token}");
+        let caller = Caller::new(replica.address, &self.pki, None);
+        caller.send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
     }
 
     /// A GET with a token and a fresh, good proof.
