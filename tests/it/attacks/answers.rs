@@ -12,6 +12,8 @@ pub enum Code {
     A1,
     /// 401 `invalid_token`
     A2,
+    /// 401 `use_dpop_nonce` with a nonce
+    A3,
     /// 400 `invalid_request`
     A4,
     /// 403 `insufficient_scope`
@@ -29,7 +31,7 @@ pub enum Code {
     /// 405 with `Allow`
     Method,
 }
-use Code::{A0, A1, A2, A4, A5, A7, A8, A9, A11, Closed, Method};
+use Code::{A0, A1, A2, A3, A4, A5, A7, A8, A9, A11, Closed, Method};
 
 /// The algorithms that the attacked sidecar accepts in proofs.
 pub const ALGS: &str = "ES256 EdDSA ES384 PS256";
@@ -40,7 +42,7 @@ impl Code {
     /// The status.
     pub fn status(self) -> u16 {
         match self {
-            A0 | A1 | A2 => 401,
+            A0 | A1 | A2 | A3 => 401,
             A4 | A7 => 400,
             A5 | Closed => 403,
             A8 => 421,
@@ -54,6 +56,7 @@ impl Code {
         match self {
             A1 => Some("invalid_dpop_proof"),
             A2 => Some("invalid_token"),
+            A3 => Some("use_dpop_nonce"),
             A4 => Some("invalid_request"),
             A5 => Some("insufficient_scope"),
             A0 | A7 | A8 | A9 | A11 | Closed | Method => None,
@@ -98,7 +101,7 @@ pub fn fault(answer: &Answer, code: Code, reason: &str, challenges: &[String], h
         (one("content-type", "application/problem+json"), "Content-Type"),
         (one("cache-control", "no-store"), "Cache-Control"),
         (answer.all("date").len() == 1, "Date"),
-        (answer.all("dpop-nonce").is_empty(), "DPoP-Nonce"),
+        (answer.all("dpop-nonce").len() == usize::from(code == A3), "DPoP-Nonce"),
         (answer.all("retry-after").len() == usize::from(code == A9), "Retry-After"),
         (answer.all("allow").len() == usize::from(code == Method), "Allow"),
         (code != A7 || one("connection", "close"), "Connection"),
@@ -157,6 +160,7 @@ const REFUSALS: &[(&str, Code, &str)] = &[
     ("proof_key_private", A1, "jwk contains private key material"),
     ("proof_method", A1, "htm does not match the request method"),
     ("proof_target", A1, "htu does not match the request URL"),
+    ("proof_before_start", A3, "the DPoP proof may be older than this server"),
     ("proof_expired", A1, "the DPoP proof is too old"),
     ("proof_not_yet_valid", A1, "the DPoP proof is from the future"),
     ("proof_token_hash", A1, "ath does not match the access token"),

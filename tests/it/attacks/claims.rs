@@ -1,6 +1,6 @@
 //! CL: the claims of a proof against the request it came with.
 
-use super::answers::Code::{A1, A7};
+use super::answers::Code::{A1, A3, A7};
 use super::case::{Call, Case, PATH, broken, each, good_proof, granted, proof, refused};
 use super::stage::Stage;
 use crate::support::proof::{Jwt, ProofKey, now, unique};
@@ -259,7 +259,12 @@ fn identifiers() -> Vec<Case> {
 async fn edges(stage: &Stage) {
     let at = |p: Jwt, offset: i64| p.claim("iat", offset + i64::try_from(now()).unwrap());
     for _attempt in 0..5 {
-        let oldest = good_proof("CL-042", move |s, p| on_the_second(|| at(p, -60).sign(&s.key)));
+        // Timely to the second, but older than the sidecar: nothing else is wrong with it.
+        let oldest = refused("CL-042", A3, "proof_before_start", move |s| {
+            let token = s.good_token();
+            let proof = on_the_second(|| at(s.good_proof(&token), -60).sign(&s.key));
+            Call::get(PATH).dpop(&token, &proof)
+        });
         let beyond =
             proof("CL-043", "proof_not_yet_valid", move |s, p| on_the_second(|| at(p, 6).sign(&s.key)));
         if stage.attempt(&oldest).await.is_ok() && stage.attempt(&beyond).await.is_ok() {
@@ -270,7 +275,7 @@ async fn edges(stage: &Stage) {
 }
 
 /// Runs at the beginning of a second, so that what takes less than one sees no other.
-fn on_the_second<T>(make: impl FnOnce() -> T) -> T {
+pub fn on_the_second<T>(make: impl FnOnce() -> T) -> T {
     let into = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     std::thread::sleep(Duration::from_secs(1) - Duration::from_nanos(into.into()));
     make()
