@@ -5,7 +5,7 @@ use crate::support::echo::Echo;
 use crate::support::issuer::Issuer;
 use crate::support::oauth_client::HOST;
 
-/// Its text. Routes need the scopes of [`SCOPES`](super::answers::SCOPES) or none.
+/// Its text. Challenges do not name metadata: which URL that is, is asserted elsewhere. Routes need the scopes of [`SCOPES`](super::answers::SCOPES) or none.
 pub fn config(issuer: &Issuer, other: &Issuer, service: &Echo, collector: &Echo) -> String {
     let (issuer, other, service, collector) = (&issuer.name, &other.name, service.address, collector.address);
     let algs = ALGS.replace(' ', ", ");
@@ -21,6 +21,7 @@ pub fn config(issuer: &Issuer, other: &Issuer, service: &Echo, collector: &Echo)
   tls: {{ certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }}
   limits: {{ idle_timeout: 10s, header_timeout: 10s }}
   drain: 5s
+  resource_metadata: false
 upstream: {{ url: 'http://{service}' }}
 issuers:
 {}{}dpop: {{ algorithms: [{algs}] }}
