@@ -15,3 +15,4 @@ mod revocation;
 mod support;
 mod thief;
 mod vectors;
+mod wycheproof;
