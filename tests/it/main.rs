@@ -11,6 +11,7 @@ mod end_to_end;
 mod layering;
 mod operator;
 mod proof;
+mod properties;
 mod revocation;
 mod support;
 mod thief;
