@@ -14,6 +14,7 @@ use clinch::pop::credentials::Credentials;
 use clinch::pop::jose::{Compact, Json};
 use clinch::pop::jwk::PublicJwk;
 use clinch::pop::key_set::KeySet;
+use clinch::pop::nonce::Nonces;
 use clinch::pop::policy::{Access, DpopPolicy, ProofRule, Requirements, Route, Routes};
 use clinch::pop::target_uri::Origin;
 use clinch::pop::{self, Request, Timestamp};
@@ -42,6 +43,7 @@ struct Scene {
     origins: Vec<Origin>,
     routes: Routes,
     dpop: DpopPolicy,
+    nonces: Nonces,
     cache: HashMap<[u8; 32], Arc<AccessToken>>,
     proof: String,
     key: PublicJwk,
@@ -98,6 +100,7 @@ impl Scene {
             origins: vec![Origin::parse("https://api.example.com").unwrap()],
             routes,
             dpop,
+            nonces: Nonces::off(),
             cache,
             proof,
             key,
@@ -111,7 +114,9 @@ impl Scene {
         let Access::Protected(demands) = &route.access else { unreachable!() };
         let credentials = Credentials::of(&request).unwrap();
         let token = Arc::clone(&self.cache[&sha256(credentials.token().as_bytes())]);
-        black_box(pop::verify(&request, &credentials, token, demands, &self.dpop, NOW).unwrap());
+        black_box(
+            pop::verify(&request, &credentials, token, demands, &self.dpop, &self.nonces, NOW).unwrap(),
+        );
     }
 
     fn signature(&self) {

@@ -4,18 +4,23 @@
 //! The first signal drains, the second one ends everything at once. SIGHUP is going to mean reload; until it
 //! does, it must not end what it is not meant to end.
 
+mod mark;
+
 use super::EX_USAGE;
 use crate::config::Config;
+use crate::pop::Timestamp;
 use crate::serve::Server;
+use crate::state::replay::era::Before;
 use crate::telemetry;
+use mark::Mark;
 use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Arguments of `clinch run`.
 #[derive(clap::Args)]
@@ -39,7 +44,9 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         tracing::warn!(%about, "the configuration is good, but mind this");
     }
     report_panics();
-    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, begun))) {
+    let (mark, before) = Mark::leave(&arguments.config);
+    let life = Life { begun, mark, before };
+    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, life))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("clinch: {error:#}"));
@@ -48,20 +55,38 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn run(config: Config, begun: Instant) -> anyhow::Result<()> {
+/// When this process began, and what it knows of the one before it.
+struct Life {
+    begun: Instant,
+    mark: Option<Mark>,
+    before: Before,
+}
+
+async fn run(config: Config, life: Life) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let server = Server::start(config).await?;
+    let server = Server::start(config, life.before).await?;
     tracing::info!(address = %server.address(), admin = %server.admin_address(), "listening");
     tokio::select! {
         () = signals.stop() => {}
-        never = tell_readiness(&server, begun) => match never {},
+        never = tell_readiness(&server, life.begun) => match never {},
     }
     tracing::info!("stopping: requests in flight may end");
     tokio::select! {
-        () = server.shutdown() => tracing::info!("stopped"),
+        () = end(server, life.mark) => tracing::info!("stopped"),
         () = signals.stop() => tracing::warn!("stopped at once"),
     }
     Ok(())
+}
+
+/// Drains, and then waits for at most a few seconds: until no proof that was admitted here can be taken for a new
+/// one by the process that comes after us and remembers nothing (RP-005).
+async fn end(server: Server, mark: Option<Mark>) {
+    let settled = server.shutdown().await;
+    let now = Timestamp::from_system(SystemTime::now());
+    sleep(settled.since(now).min(LONGEST_SETTLING)).await;
+    if let Some(mark) = mark {
+        mark.remove();
+    }
 }
 
 /// One line when requests can be decided for the first time; until then, now and then, what is missing.
@@ -130,6 +155,8 @@ fn say(message: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
 
+/// No proof lies further in the future than this, if the wall clock did not jump.
+const LONGEST_SETTLING: Duration = Duration::from_secs(10);
 /// Before the first line on what is missing: whoever watches the start should not wonder long.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// Before each further one.

@@ -6,6 +6,7 @@
 
 mod checks;
 mod file;
+mod introspection;
 mod load;
 mod problems;
 mod scalar;
@@ -13,9 +14,12 @@ mod shape;
 mod tree;
 mod words;
 
+pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 
 use crate::pop::Timestamp;
+use crate::pop::client_cert::Terminators;
+use crate::pop::nonce::Keys;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
 use std::fmt;
@@ -35,6 +39,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// The rules for DPoP proofs.
     pub dpop: DpopPolicy,
+    /// The rules for nonces.
+    pub nonces: Nonces,
     /// The replay memory's bound, in entries.
     pub replay_max_entries: usize,
     /// Where revocations come from; `None` when the section is absent.
@@ -58,8 +64,14 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What clients call: the only authorities accepted, and what `htu` is compared with.
     pub public_origins: Vec<Origin>,
+    /// The web applications whose scripts may read our own answers: serialised origins.
+    pub browser_origins: Vec<String>,
+    /// Whether protected resource metadata is published (RFC 9728).
+    pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
+    /// The TLS terminators in front of us that may say who the caller is.
+    pub client_cert_from: Terminators,
     /// The limits.
     pub limits: Limits,
     /// How long in-flight requests may take after SIGTERM.
@@ -75,6 +87,8 @@ pub struct Tls {
     pub private_key: rustls::pki_types::PrivateKeyDer<'static>,
     /// Whether clients present certificates.
     pub client_certificate: ClientCertificates,
+    /// Whether somebody must vouch for them.
+    pub client_chain: ClientChain,
     /// The trust anchors for client certificates.
     pub client_ca: Vec<rustls::pki_types::CertificateDer<'static>>,
     /// The certificate revocation lists for client certificates.
@@ -90,6 +104,15 @@ pub enum ClientCertificates {
     Optional,
     /// No connection without one.
     Required,
+}
+
+/// `listen.tls.client_chain`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientChain {
+    /// Up to an authority of `client_ca`.
+    Verified,
+    /// No authority: the token alone says which certificate counts (RFC 8705 section 6.2).
+    Unchecked,
 }
 
 /// `listen.limits`
@@ -133,6 +156,30 @@ pub struct Issuer {
     pub jwks_cooldown: Duration,
     /// How long the last good keys serve when fetches fail.
     pub jwks_max_stale: Duration,
+    /// Introspection; `None` means that this issuer is never asked about a token.
+    pub introspection: Option<Introspection>,
+}
+
+/// `dpop.nonce`
+#[derive(Debug)]
+pub struct Nonces {
+    /// Whether every proof must carry one.
+    pub required: bool,
+    /// How long one is accepted.
+    pub lifetime: Duration,
+    /// The secrets of all replicas; `None` means one of our own.
+    pub secret: Option<NonceSecret>,
+}
+
+/// `dpop.nonce.secret_file`
+#[derive(Debug)]
+pub struct NonceSecret {
+    /// Where it is, to be read again.
+    pub file: PathBuf,
+    /// What was read.
+    pub keys: Keys,
+    /// SHA-256 of what was read.
+    pub digest: [u8; 32],
 }
 
 /// `revocation`

@@ -1,14 +1,15 @@
 //! The DPoP proof: the twelve checks of RFC 9449 section 4.3.
 //!
 //! They are numbered as in the RFC and run cheapest first, as it allows: the signature comes last, so
-//! that nobody can buy one with a proof that would fail anyway. Check 10 (a nonce we provided) does not
-//! arise while no nonces are given out. Whether the proof was used before is decided by the
+//! that nobody can buy one with a proof that would fail anyway. A nonce comes late as well: it is asked for
+//! when it is the only thing that is missing. Whether the proof was used before is decided by the
 //! replay memory, after everything else.
 
 use super::access_token::AccessToken;
 use super::algorithm::Algorithm;
 use super::jose::{Compact, Json, Object};
 use super::jwk::{JwkFault, PublicJwk, Thumbprint};
+use super::nonce::{Nonce, Nonces};
 use super::policy::DpopPolicy;
 use super::{Denial, Request, Timestamp};
 use http::HeaderMap;
@@ -19,6 +20,8 @@ use std::fmt;
 pub struct Proof {
     key: Thumbprint,
     jti: String,
+    issued_at: Timestamp,
+    nonce: Option<Nonce>,
     acceptable_until: Timestamp,
 }
 
@@ -30,6 +33,14 @@ impl Proof {
     /// `jti`: unique together with the key.
     pub fn jti(&self) -> &str {
         &self.jti
+    }
+    /// `iat`, by the clock of the caller.
+    pub fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+    /// The nonce of ours that it carries: it was made after that was issued.
+    pub fn nonce(&self) -> Option<&Nonce> {
+        self.nonce.as_ref()
     }
     /// Until when the same proof could pass these checks again, whatever the clock does within the
     /// tolerated skew: `iat + max_age + max_future`.
@@ -50,6 +61,7 @@ pub fn verify(
     token: &AccessToken,
     jkt: &Thumbprint,
     policy: &DpopPolicy,
+    nonces: &Nonces,
     now: Timestamp,
 ) -> Result<Proof, Denial> {
     let jws = the_one_proof(request.headers)?; // 1
@@ -68,11 +80,14 @@ pub fn verify(
     check_time(&claims, policy, now)?; // 11
     check_token(&claims, token)?; // 12, first half
     let thumbprint = check_binding(&key, jkt)?; // 12, second half
+    let nonce = nonces.check(claims.nonce, now)?; // 10
     check_signature(&compact, algorithm, &key)?; // 6
 
     Ok(Proof {
         key: thumbprint,
         jti: claims.jti.to_owned(),
+        issued_at: claims.iat,
+        nonce,
         acceptable_until: claims.iat.plus(policy.max_age).plus(policy.max_future),
     })
 }
@@ -93,6 +108,7 @@ struct Claims<'a> {
     htm: &'a str,
     htu: &'a str,
     ath: &'a str,
+    nonce: Option<&'a str>,
     iat: Timestamp,
     exp: Option<Timestamp>,
     nbf: Option<Timestamp>,
@@ -106,13 +122,14 @@ impl<'a> Claims<'a> {
             let value = payload.get(name);
             value.map(|v| v.as_numeric_date().ok_or(Denial::ProofClaims)).transpose()
         };
+        let nonce = payload.has("nonce").then(|| text("nonce")).transpose()?;
         let jti = text("jti")?;
         if jti.is_empty() || jti.len() > MAX_JTI_BYTES {
             return Err(Denial::ProofClaims); // RFC 9449 section 11.1
         }
         let iat = date("iat")?.ok_or(Denial::ProofClaims)?;
         let (htm, htu, ath) = (text("htm")?, text("htu")?, text("ath")?);
-        Ok(Claims { jti, htm, htu, ath, iat, exp: date("exp")?, nbf: date("nbf")? })
+        Ok(Claims { jti, htm, htu, ath, nonce, iat, exp: date("exp")?, nbf: date("nbf")? })
     }
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn verdict(
         max_age: Duration::from_secs(60),
         max_future: Duration::from_secs(5),
     };
-    super::verify(&request, &credentials, token, &demands, &dpop, NOW)
+    super::verify(&request, &credentials, token, &demands, &dpop, &super::nonce::Nonces::off(), NOW)
 }
 
 pub(crate) const DPOP_ONLY: ProofRule = ProofRule { dpop: true, mtls: false, all: false, bearer: false };

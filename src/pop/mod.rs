@@ -8,7 +8,7 @@
 //! 3. [`credentials`]: where is the access token, under which scheme?
 //! 4. [`access_token`]: is it genuine, for us, and valid now?
 //! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`],
-//!    [`mtls`]), and does it carry what the route demands?
+//!    [`mtls`]), and does it carry what the route demands ([`step_up`])?
 //!
 //! Not decided here: whether anything was revoked, and whether the proof was used before. Those need
 //! memory ([`state`](crate::state)), and the gate asks them last.
@@ -18,20 +18,26 @@
 pub mod access_token;
 pub mod algorithm;
 pub mod challenge;
+pub mod client_cert;
 pub mod confirmation;
 pub mod credentials;
 pub mod denial;
 pub mod dpop;
 pub mod identity;
+pub mod introspection;
 pub mod jose;
 pub mod jwk;
 pub mod key_set;
 mod lookalike;
+pub mod metadata;
 pub mod mtls;
+pub mod nonce;
 mod percent;
 pub mod policy;
+pub mod preflight;
 pub mod request;
 pub mod sha256;
+pub mod step_up;
 pub mod target_uri;
 pub mod time;
 
@@ -43,11 +49,14 @@ use access_token::AccessToken;
 use credentials::{Credentials, Scheme};
 use http::HeaderName;
 use mtls::ClientCertificate;
+use nonce::Nonces;
 use policy::{DpopPolicy, ProofKind, Requirements};
 use std::sync::Arc;
 
 /// The header of the proof (RFC 9449 section 4.1).
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The header of a nonce, in our answers only (RFC 9449 section 8).
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The core's verdict: the token is genuine, the caller holds its key, and the route's demands are
 /// met. Its only constructor is [`verify`].
@@ -77,18 +86,20 @@ impl Verified {
 /// Verifies that the caller holds the key of an established token, and that this is enough here.
 ///
 /// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
-/// must be shown, and only then is the route asked whether it admits that.
+/// must be shown, and only then is the route asked whether it admits that. Last come scopes and
+/// authentication, so that nobody learns by guessing what they must be (STEP-05).
 pub fn verify(
     request: &Request<'_>,
     credentials: &Credentials<'_>,
     token: Arc<AccessToken>,
     demands: &Requirements,
     dpop: &DpopPolicy,
+    nonces: &Nonces,
     now: Timestamp,
 ) -> Result<Verified, Denial> {
     token.still_valid(now)?;
     let proof = match credentials.scheme {
-        Scheme::Dpop => Some(prove_dpop(request, &token, dpop, now)?),
+        Scheme::Dpop => Some(prove_dpop(request, &token, dpop, nonces, now)?),
         Scheme::Bearer => no_proof_expected(request, &token).map(|()| None)?,
     };
     let shown = request.certificate.filter(|certificate| certificate.still_valid(now));
@@ -103,8 +114,12 @@ pub fn verify(
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
     // Scopes are compared as they are written (RFC 6749 section 3.3).
-    if !demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed)) {
-        return Err(Denial::ScopeInsufficient);
+    let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
+    match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
+        (true, true) => {}
+        (true, false) => return Err(Denial::ScopeInsufficient),
+        (false, true) => return Err(Denial::AuthenticationInsufficient),
+        (false, false) => return Err(Denial::AuthenticationAndScopeInsufficient),
     }
     Ok(Verified { token, kind, proof, certificate: shown.cloned() })
 }
@@ -115,13 +130,14 @@ fn prove_dpop(
     request: &Request<'_>,
     token: &AccessToken,
     policy: &DpopPolicy,
+    nonces: &Nonces,
     now: Timestamp,
 ) -> Result<dpop::Proof, Denial> {
     if !request.headers.contains_key(DPOP) {
         return Err(Denial::ProofMissing);
     }
     let jkt = token.confirmation().jkt.as_ref().ok_or(Denial::TokenNotDpopBound)?;
-    dpop::verify(request, token, jkt, policy, now)
+    dpop::verify(request, token, jkt, policy, nonces, now)
 }
 
 /// The Bearer scheme: never for a DPoP-bound token (RFC 9449 section 7.2), and never with a proof,

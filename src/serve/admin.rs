@@ -5,6 +5,7 @@
 
 use super::connection::Phase;
 use super::proxy::Proxy;
+use crate::pop::Timestamp;
 use crate::state::issuers::Issuers;
 use crate::state::revocation::{FeedStatus, Revocations};
 use crate::telemetry::Telemetry;
@@ -73,6 +74,11 @@ impl Admin {
     /// What is missing before requests can be decided, in words.
     pub(super) fn missing(&self) -> Vec<String> {
         self.readiness().missing()
+    }
+
+    /// See [`ReplayStore::settled_at`](crate::state::replay::ReplayStore::settled_at).
+    pub(super) fn settled_at(&self) -> Timestamp {
+        self.proxy.gate.replay.settled_at()
     }
 
     fn readiness(&self) -> Readiness {

@@ -6,12 +6,13 @@
 use super::body::{RequestBody, ResponseBody};
 use super::fields;
 use super::pool::Lease;
-use super::proxy::{InFlight, Peer};
+use super::proxy::{InFlight, Peer, now};
 use super::response::{self, Fault};
 use super::upstream::Upstream;
 use crate::gate::Admission;
-use crate::pop::identity;
+use crate::pop::{DPOP_NONCE, identity};
 use crate::telemetry::RequestSpan;
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Response, Version};
 use hyper::body::{Body as _, Incoming};
@@ -40,6 +41,10 @@ pub(super) fn forward<'a>(
     let Admitted { admission, route, origin } = admitted;
     let (received, method) = (parts.version, parts.method.clone());
     let unread = !body.is_end_stream();
+    let renewal = match &admission {
+        Admission::Granted(grant) => proxy.gate.nonces.renewal_for(grant.verified(), now()),
+        Admission::Unprotected | Admission::Preflight => None,
+    };
     let asked = Instant::now();
     let answer = if proxy.pseudonym.is_in(&parts.headers) {
         Err(Fault::Loop)
@@ -54,7 +59,11 @@ pub(super) fn forward<'a>(
             Err(fault) => Err(fault),
         };
         let response = match answered {
-            Ok((response, lease)) => passed_on(peer, response, received, in_flight, lease),
+            Ok((response, lease)) => {
+                let mut response = passed_on(peer, response, received, in_flight, lease);
+                offer(renewal, response.headers_mut());
+                response
+            }
             Err(fault) => {
                 let telemetry = &proxy.gate.telemetry;
                 telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
@@ -67,6 +76,14 @@ pub(super) fn forward<'a>(
         };
         proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
         response
+    }
+}
+
+/// A nonce is for one client: an answer that brings one is not kept by anybody (RFC 9449 section 8.2).
+fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
+    if let Some(nonce) = nonce {
+        headers.insert(DPOP_NONCE, nonce);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 
@@ -98,7 +115,7 @@ fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, s
     identity::strip(headers, &proxy.identity.headers);
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
-        Admission::Unprotected => {}
+        Admission::Unprotected | Admission::Preflight => {}
     }
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);

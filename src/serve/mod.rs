@@ -1,37 +1,50 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
+//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `connection` and `watched` keep the time, `unreadable` records what is no request,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
+//! which headers the service gets, `cors` what scripts may read, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
 mod body;
+mod caller;
+mod client_chain;
 mod connection;
+mod cors;
 mod fields;
 mod forward;
 mod forwarded;
 mod listener;
 mod pool;
 mod proxy;
+mod refusal;
 mod response;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unreadable;
 mod upstream;
 mod watched;
 
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::pop::Timestamp;
+use crate::pop::metadata::Metadata;
 use crate::pop::policy::Policy;
+use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
-use crate::state::replay::{ReplayStore, memory::Memory};
+use crate::state::nonces::Nonces;
+use crate::state::replay::ReplayStore;
+use crate::state::replay::era::{Before, Era};
+use crate::state::replay::memory::Memory;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
 use admin::Admin;
 use anyhow::Context;
 use connection::Phase;
+use cors::BrowserOrigins;
 use forwarded::{Pseudonym, PublicHost};
 use listener::Listener;
 use proxy::Proxy;
@@ -62,11 +75,12 @@ pub struct Server {
 
 impl Server {
     /// Assembles state and gate from a checked config, binds the ports and serves. Returns once both
-    /// ports are bound; readiness follows in the background.
+    /// ports are bound; readiness follows in the background. `before`: how the process before this one ended,
+    /// which decides what its proofs are worth here.
     ///
     /// # Errors
     /// A port that can't be bound, TLS material that does not fit, an exporter that can't start.
-    pub async fn start(config: Config) -> anyhow::Result<Server> {
+    pub async fn start(config: Config, before: Before) -> anyhow::Result<Server> {
         let pseudonym = Pseudonym::new(tls::seed_randomness()?);
         let tls = Terminator::new(&config.listen.tls)?;
         let socket = bind(config.listen.address, "listen.address").await?;
@@ -76,19 +90,24 @@ impl Server {
 
         let telemetry = Telemetry::start(&config.telemetry)?;
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
+        let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
+        let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let gate = Gate {
-            policy: Policy { routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
+            policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
+            tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
-            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries)),
+            nonces: Nonces::start(config.nonces)?,
+            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries), era),
             telemetry: Arc::clone(&telemetry),
         };
         let proxy = Arc::new(Proxy {
             gate,
             origins: config.listen.public_origins,
             hosts,
+            browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
+            terminators: Arc::new(config.listen.client_cert_from),
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,
@@ -133,8 +152,9 @@ impl Server {
     }
 
     /// Stops accepting, lets what is in flight finish up to `drain`, and returns. The admin port answers
-    /// to the end, and says that we are not ready.
-    pub async fn shutdown(mut self) {
+    /// to the end, and says that we are not ready. What it returns is when the last proof that was used here can't
+    /// be taken for one made later any more.
+    pub async fn shutdown(mut self) -> Timestamp {
         self.phase.send_replace(Phase::Draining);
         let [listener, admin] = &mut self.tasks;
         let drained = async {
@@ -149,6 +169,7 @@ impl Server {
         }
         self.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
+        self.admin.settled_at()
     }
 }
 
@@ -159,6 +180,14 @@ impl Drop for Server {
             task.abort();
         }
     }
+}
+
+/// What is published about the routes, if anything.
+fn metadata(config: &Config) -> Option<Metadata> {
+    let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
+    let origins = &config.listen.public_origins;
+    let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
+    config.listen.resource_metadata.then(made)
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -2,20 +2,23 @@
 //!
 //! A refusal is decided before the body is read, so `Expect: 100-continue` gets its final status and no
 //! 100 (RFC 9110 section 10.1.1), and an HTTP/1.1 connection with an unread body is closed, or its rest
-//! would be read as the next request. How an admitted request reaches the service is in [`forward`].
+//! would be read as the next request. Other expectations, and any in HTTP/1.0, are ignored and go no further
+//! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the service is in [`forward`].
 
 use super::body::ResponseBody;
+use super::caller::Caller;
 use super::connection::Activity;
+use super::cors::{self, BrowserOrigins};
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
-use super::response;
 use super::upstream::Upstream;
+use super::{refusal, response};
 use crate::config::Identity;
-use crate::gate::Gate;
+use crate::gate::{Gate, Verdict};
+use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
-use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
-use crate::pop::{Denial, Request, Timestamp, challenge};
+use crate::pop::{Denial, Request, Timestamp};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -36,6 +39,8 @@ pub(super) struct Proxy {
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
+    pub(super) browsers: BrowserOrigins,
+    pub(super) terminators: Arc<Terminators>,
     pub(super) identity: Identity,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
@@ -49,7 +54,7 @@ pub(super) struct Peer {
     pub(super) proxy: Arc<Proxy>,
     pub(super) activity: Arc<Activity>,
     pub(super) address: SocketAddr,
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) caller: Caller,
     pub(super) hop: Hop,
 }
 
@@ -82,7 +87,8 @@ impl Peer {
         certificate: Option<Arc<ClientCertificate>>,
     ) -> Peer {
         let hop = Hop::new(address, &proxy.hosts);
-        Peer { proxy, activity, address, certificate, hop }
+        let caller = Caller::new(address.ip(), certificate, &proxy.terminators, now());
+        Peer { proxy, activity, address, caller, hop }
     }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
     /// the stream instead.
@@ -100,6 +106,7 @@ pub(super) async fn serve(
     request: http::Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
+    let browser = peer.proxy.browsers.of(request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
@@ -109,6 +116,9 @@ pub(super) async fn serve(
     };
     if panicked {
         peer.close_after(version, &mut response);
+    }
+    if let Some(origin) = browser {
+        cors::let_read(origin, &mut response);
     }
     if version != Version::HTTP_2 && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
@@ -150,21 +160,30 @@ fn answer<'a>(
         let (in_flight, count) = InFlight::begin(peer);
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
+        let certificate = peer.caller.certificate(&parts.headers, now());
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
+            neutral(peer, &parts, &body, &certificate).inspect(|request| origin = request.target.origin())
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         match decision.verdict {
-            Ok(admission) => {
+            Ok(Verdict::Admit(admission)) => {
                 let route = decision.route.map(|route| route.path.as_str());
                 let admitted = Admitted { admission, route, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
+            Ok(Verdict::Publish(document)) => {
+                let mut response = response::metadata(document, &parts.method);
+                if !body.is_end_stream() {
+                    peer.close_after(parts.version, &mut response);
+                }
+                proxy.gate.telemetry.answered(span, response.status(), None);
+                response
+            }
             Err(denial) => {
-                let response = refuse(peer, denial, &decision, &parts, &body);
+                let response = refusal::refuse(peer, denial, &decision, &parts, &body, origin);
                 proxy.gate.telemetry.answered(span, response.status(), None);
                 response
             }
@@ -173,15 +192,25 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
+pub(super) fn neutral<'a>(
+    peer: &'a Peer,
+    parts: &'a Parts,
+    body: &Incoming,
+    certificate: &'a Result<Option<Arc<ClientCertificate>>, Denial>,
+) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)
+    let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
+    let mut request = Request::of(parts, certificate, &peer.proxy.origins)?;
+    request.has_content |= !body.is_end_stream();
+    Ok(request)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
-/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on.
+/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on. A length
+/// beside chunked is nothing that we could see (HTTP-16): hyper takes it away, as RFC 9112 section 6.3 has it for
+/// those who do not refuse, and closes the connection after the answer.
 fn is_framing_clear(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         let edge = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
@@ -195,61 +224,7 @@ fn is_framing_clear(parts: &Parts) -> bool {
     }
 }
 
-impl Proxy {
-    /// Which of the public origins the target has.
-    fn origin_of(&self, request: &Request<'_>) -> usize {
-        let authority = request.target.authority();
-        self.origins.iter().position(|origin| origin.authority() == authority).unwrap_or(0)
-    }
-}
-
-fn refuse(
-    peer: &Peer,
-    denial: Denial,
-    decision: &crate::gate::Decision<'_>,
-    parts: &Parts,
-    body: &Incoming,
-) -> Response<ResponseBody> {
-    let policy = &peer.proxy.gate.policy;
-    let demands = decision.route.and_then(|route| match &route.access {
-        Access::Protected(demands) => Some(demands),
-        Access::Unprotected => None,
-    });
-    let challenges = challenge::challenges(denial, decision.scheme, demands, &policy.dpop.algorithms);
-    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
-    let mut response = response::refusal(denial, challenges, allow);
-    let doubtful = denial == Denial::RequestMalformed;
-    if doubtful || !body.is_end_stream() {
-        peer.close_after(parts.version, &mut response);
-    }
-    response
-}
-
-/// The methods that the path does have, of those that its routes or HTTP name.
-fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
-    let routes = &peer.proxy.gate.policy.routes;
-    let path = neutral(peer, parts).ok()?.target;
-    let common = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::PATCH,
-    ];
-    let mut methods: Vec<Method> = Vec::from(common);
-    methods.extend(routes.iter().flat_map(|route| route.methods.iter().cloned()));
-    let mut names: Vec<String> = Vec::new();
-    for method in methods {
-        if routes.find(&method, path.path()).is_ok() && !names.iter().any(|name| name == method.as_str()) {
-            names.push(method.to_string());
-        }
-    }
-    HeaderValue::try_from(names.join(", ")).ok()
-}
-
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 

@@ -3,6 +3,8 @@
 //! Labels come from the configuration and from closed tables, never from a request, so their number is
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
+use super::Passed;
+use super::introspections::Introspections;
 use super::logs;
 use super::requests::Requests;
 use crate::pop::Denial;
@@ -35,10 +37,13 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// Entries of the revocation index.
     pub revocation_entries: Gauge,
+    /// Questions to introspection endpoints.
+    pub(crate) introspections: Introspections,
     revocation_events: Family<Label, Counter>,
     revocation_rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
     handshake_failures: Family<Label, Counter>,
+    unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
     jwks_age: Family<IssuerLabel, Age>,
@@ -63,7 +68,13 @@ impl Metrics {
         let responses = CLASSES.map(|class| answers.get_or_create_owned(&[("code", class)]));
         let help = "Time to the head of the service's response";
         let upstream_seconds = histogram(all, "upstream_seconds", help, &UPSTREAM_BUCKETS);
+        let introspections = Introspections::default();
+        all.register("introspections", "Tokens asked about, by result", introspections.asked.clone());
+        all.register("introspection_seconds", "Time to an answer", introspections.seconds.clone());
+        let help = "1 while an issuer that keeps failing is not asked";
+        all.register("introspection_breaker_open", help, introspections.breaker_open.clone());
         let metrics = Metrics {
+            introspections,
             connections: register(all, "connections", "Open connections"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
@@ -77,6 +88,11 @@ impl Metrics {
                 all,
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by reason",
+            ),
+            unreadable_requests: family(
+                all,
+                "unreadable_requests",
+                "Connections ended over no HTTP, by reason",
             ),
             upstream_failures: family(
                 all,
@@ -96,7 +112,7 @@ impl Metrics {
     }
 
     /// A decision on this route, or on none.
-    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<(), Denial>, elapsed: Duration) {
+    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<Passed, Denial>, elapsed: Duration) {
         self.requests.count(route, verdict);
         self.decision_seconds.observe(elapsed.as_secs_f64());
     }
@@ -118,6 +134,11 @@ impl Metrics {
     /// A TLS handshake failed, for a reason of a closed set.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// What came was no request, for a reason of a closed set.
+    pub fn request_unreadable(&self, reason: &'static str) {
+        self.unreadable_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A batch of spans was taken by the collector, or not.

@@ -6,14 +6,23 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod cors;
 mod demo;
 mod end_to_end;
+mod framing;
+mod h2;
+mod introspection;
 mod layering;
+mod metadata;
+mod nonce;
 mod operator;
 mod proof;
 mod properties;
 mod revocation;
+mod step_up;
 mod support;
 mod thief;
+mod tls;
+mod upstream_faults;
 mod vectors;
 mod wycheproof;

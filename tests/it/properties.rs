@@ -7,9 +7,11 @@ use clinch::pop::credentials::Credentials;
 use clinch::pop::jose::{Json, base64url, base64url_decode};
 use clinch::pop::jwk::PublicJwk;
 use clinch::pop::key_set::KeySet;
+use clinch::pop::nonce::Nonces;
 use clinch::pop::policy::{DpopPolicy, ProofRule, Requirements};
 use clinch::pop::target_uri::{Origin, TargetUri};
 use clinch::pop::{self, Denial, Request, Timestamp};
+use clinch::state::replay::era::{Before, Era};
 use clinch::state::replay::{ReplayStore, memory::Memory};
 use clinch::state::revocation::Revocations;
 use http::{HeaderMap, HeaderName};
@@ -237,10 +239,12 @@ fn identity(subject: &str, team: &[String], scope: &str) -> HeaderMap {
     let demands =
         Requirements { proof: ProofRule { bearer: true, ..ProofRule::default() }, ..Requirements::default() };
     let dpop = DpopPolicy { algorithms: Vec::new(), max_age: Duration::ZERO, max_future: Duration::ZERO };
-    let verified = pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, now).unwrap();
+    let verified =
+        pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, &Nonces::off(), now).unwrap();
     let unrevoked = Revocations::start(None, &[]).unwrap().check(verified, now).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let grant = runtime.block_on(ReplayStore::Memory(Memory::new(1)).claim(unrevoked, now)).unwrap();
+    let era = Era::begin(now, Before::Orderly, Duration::ZERO);
+    let grant = runtime.block_on(ReplayStore::Memory(Memory::new(1), era).claim(unrevoked, now)).unwrap();
     let mut headers = HeaderMap::new();
     grant.write_identity(&[(HeaderName::from_static("x-team"), "team".to_owned())], &mut headers);
     headers

@@ -10,6 +10,7 @@ use clinch::pop::jose::{Compact, Json};
 use clinch::pop::jwk::{PublicJwk, Thumbprint};
 use clinch::pop::key_set::KeySet;
 use clinch::pop::mtls::CertificateThumbprint;
+use clinch::pop::nonce::Nonces;
 use clinch::pop::policy::DpopPolicy;
 use clinch::pop::target_uri::Origin;
 use clinch::pop::{Denial, Request, Timestamp};
@@ -165,7 +166,7 @@ fn verdict(proof: &str, method: &str, url: &str, now: i64) -> Denial {
         max_future: Duration::from_secs(5),
     };
     let jkt = Thumbprint::parse(RFC9449_JKT).unwrap();
-    dpop::verify(&request, &token(), &jkt, &policy, Timestamp::from_secs(now)).unwrap_err()
+    dpop::verify(&request, &token(), &jkt, &policy, &Nonces::off(), Timestamp::from_secs(now)).unwrap_err()
 }
 
 fn expected() -> Arc<Expected> {

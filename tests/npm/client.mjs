@@ -1,7 +1,8 @@
 // An OAuth client as an application would write it, on oauth4webapi. Reads one JSON document on stdin and writes one:
 //   { issuer, ca, certificate?, key?, client_id, client_secret?, bind: 'dpop' | 'mtls' | 'none', scope, resource,
 //     resolve: { host: port }, calls: [{ method, url, with?: 'oauth4webapi' | 'dpop' }] }
-//   -> { token, private_jwk?, answers: [{ status, challenge, body }] }
+//   -> { token, private_jwk?, challenges, answers: [{ status, challenge, body }] }
+// `challenges` counts the answers that asked for a nonce (RFC 9449 section 9) and were tried again with it.
 // With `with: 'dpop'` the proof of a call is made by the npm package dpop: a second opinion on what a proof is.
 // `resolve` sends the calls to a host to a port of 127.0.0.1 instead, so that a test needs no fixed port and no DNS.
 // `private_jwk` is the DPoP key, for tests that go on with this very token.
@@ -32,13 +33,21 @@ const wanted = { scope: task.scope, resource: task.resource };
 const granted = await oauth.clientCredentialsGrantRequest(server, client, authentication, wanted, { DPoP, ...http });
 const { access_token: token } = await oauth.processClientCredentialsResponse(server, client, granted);
 
+let challenges = 0;
 async function call({ method, url, with: maker }) {
   if (maker === 'dpop') {
     const proof = await dpop.generateProof(keys, url, method, undefined, token);
     return fetch(url, { method, dispatcher, headers: { authorization: `DPoP ${token}`, dpop: proof } });
   }
+  const request = () => oauth.protectedResourceRequest(token, method, new URL(url), undefined, undefined, { DPoP, ...http });
   try {
-    return await oauth.protectedResourceRequest(token, method, new URL(url), undefined, undefined, { DPoP, ...http });
+    return await request().catch((error) => {
+      if (oauth.isDPoPNonceError(error)) {
+        challenges += 1;
+        return request(); // the handle has kept the nonce of the answer
+      }
+      throw error;
+    });
   } catch (error) {
     if (error instanceof oauth.WWWAuthenticateChallengeError) return error.response;
     throw error;
@@ -52,5 +61,5 @@ for (const one of task.calls) {
   answers.push({ status: answer.status, challenge: answer.headers.get('www-authenticate'), body });
 }
 const private_jwk = keys && (await crypto.subtle.exportKey('jwk', keys.privateKey));
-console.log(JSON.stringify({ token, private_jwk, answers }));
+console.log(JSON.stringify({ token, private_jwk, challenges, answers }));
 await dispatcher.close();

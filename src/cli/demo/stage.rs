@@ -9,6 +9,7 @@ use super::{now, service};
 use crate::cli::holder::{Holder, base64_sha256};
 use crate::config::Config;
 use crate::serve::Server;
+use crate::state::replay::era::Before;
 use anyhow::Context as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -53,7 +54,7 @@ impl Stage {
         scratch.write(JOURNAL, "")?;
         let config = scratch.write("clinch.yaml", &config(port, admin_port, service, &issuer.url))?;
         let config = Config::load(&config).context("the demo's own config file")?;
-        let server = Server::start(config).await?;
+        let server = Server::start(config, Before::Orderly).await?;
         tokio::time::timeout(READY_LIMIT, server.ready()).await.context("clinch did not get ready")?;
         let network = Network::new(server.address(), servers.der(), &machine)?;
         let origin = format!("https://localhost:{port}");

@@ -123,7 +123,8 @@ fn judged(token: &str, proof: &str, issuer: &Holder, method: &str, url: &str) ->
     let demands = Requirements { proof, ..Requirements::default() };
     let max = Duration::from_secs(60);
     let dpop = DpopPolicy { algorithms: vec![Es256], max_age: max, max_future: Duration::ZERO };
-    pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, NOW).map(|_| ())
+    pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, &pop::nonce::Nonces::off(), NOW)
+        .map(|_| ())
 }
 
 #[test]

@@ -6,12 +6,14 @@
 pub(super) mod algorithms;
 mod dpop;
 mod identity;
+mod introspection;
 mod issuers;
 mod listen;
 mod pem;
 mod revocation;
 mod routes;
 mod telemetry;
+mod terminators;
 mod tls;
 mod upstream;
 
@@ -49,10 +51,14 @@ pub(super) fn all(
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
+    let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
+    // Where a terminator tells, certificates come although none is asked for here.
+    let told = file.listen.as_ref().is_some_and(|l| l.client_cert_from.is_some());
+    let asked = asked.filter(|_| !told);
     let routes = file.routes.as_ref().map(|r| routes::check(&mut c, r, asked));
     let identity = identity::check(&mut c, &file.identity);
     let telemetry = telemetry::check(&mut c, &file.telemetry);
@@ -65,6 +71,7 @@ pub(super) fn all(
         upstream: upstream?,
         issuers: issuers??,
         dpop: dpop?,
+        nonces: nonces?,
         replay_max_entries: usize::try_from(file.dpop.replay.max_entries).ok()?,
         revocation: match revocation {
             Some(revocation) => Some(revocation?),

@@ -17,7 +17,7 @@ pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<
     let opened = std::fs::File::open(&file);
     match opened.and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > LARGEST => {
-            c.fault(path, "the file is too large").found("more than 64 MiB").expected("a PEM file");
+            c.fault(path, "the file is too large").found("more than 64 MiB").expected("a smaller one");
             None
         }
         Ok(_) => Some(bytes),
@@ -25,7 +25,7 @@ pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<
             let why = why_unreadable(&error);
             c.fault(path, format!("this file can't be read: {why}"))
                 .found(quoted(&file.display().to_string()))
-                .expected("a readable PEM file; relative paths resolve against this configuration");
+                .expected("a readable file; relative paths resolve against this configuration");
             None
         }
     }
@@ -122,15 +122,15 @@ fn name(kind: SectionKind) -> &'static str {
 }
 
 #[cfg(unix)]
-fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str) {
+pub(super) fn warn_if_open_to_all(c: &mut Checks<'_>, path: &str, written: &str) {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(c.resolve(written)).map_or(0, |m| m.permissions().mode());
     if mode & 0o004 != 0 {
-        c.warn(path, "the private key can be read by every user of this machine");
+        c.warn(path, "this secret can be read by every user of this machine");
     }
 }
 #[cfg(not(unix))]
-fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str) {}
+pub(super) fn warn_if_open_to_all(_: &mut Checks<'_>, _: &str, _: &str) {}
 
 const MARK: &[u8] = b"-----BEGIN ";
 /// Room for the largest revocation lists in use, and an end to reading `/dev/zero`.

@@ -35,15 +35,13 @@ impl Default for Dpop {
 /// `dpop.nonce`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[allow(dead_code, reason = "nothing in it works yet")]
 pub(in crate::config) struct Nonce {
     /// Whether proofs must carry a nonce.
     pub(in crate::config) mode: NonceMode,
-    /// How long a nonce is accepted. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How long a nonce is accepted, from 10s to 1h; a new one is offered after half of that.
     pub(in crate::config) lifetime: Span,
-    /// The file of the secret that replicas share. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The file of the secrets that replicas share, one a line, the one in use first; it is read again when it
+    /// changes. Null draws a secret for this process alone: a proof is then good at one replica only.
     pub(in crate::config) secret_file: Option<String>,
 }
 impl Default for Nonce {
@@ -53,14 +51,13 @@ impl Default for Nonce {
 }
 
 /// `dpop.nonce.mode`
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum NonceMode {
     /// No nonces.
     #[default]
     Off,
-    /// Every proof needs one. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Every proof needs one.
     Required,
 }
 

@@ -12,9 +12,9 @@ mod revocation;
 mod routes;
 mod units;
 
-pub(super) use dpop::Dpop;
-pub(super) use issuers::Issuer;
-pub(super) use listen::{ClientCertificate, Listen, Tls, Upstream};
+pub(super) use dpop::{Dpop, Nonce, NonceMode};
+pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
+pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
 pub(super) use routes::{Proof, ProofName, Route};
 pub(super) use units::{Size, Span};

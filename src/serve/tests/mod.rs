@@ -1,6 +1,7 @@
 //! The shell over real sockets: a sidecar on a free port, a service behind it, clients of all manners.
 #![allow(clippy::unwrap_used)]
 
+mod browsers;
 mod drain;
 mod forwarding;
 mod limits;
@@ -14,6 +15,7 @@ use crate::pop::algorithm::Algorithm;
 use crate::pop::policy::{Access, DpopPolicy, ProofRule, Requirements, Route, Routes};
 use crate::pop::target_uri::Origin;
 use crate::serve::Server;
+use crate::state::replay::era::Before;
 use bytes::Bytes;
 use http::{Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
@@ -45,7 +47,7 @@ impl Sidecar {
         let pki = Pki::new();
         let mut config = config(&pki, service.address());
         change(&mut config);
-        Sidecar { server: Server::start(config).await.unwrap(), pki }
+        Sidecar { server: Server::start(config, Before::Orderly).await.unwrap(), pki }
     }
     async fn tls(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
         self.connect(self.pki.client(None, protocol)).await.unwrap()
@@ -115,7 +117,10 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
                 Origin::parse("https://other.example.com").unwrap(),
                 Origin::parse("https://api.example.com").unwrap(),
             ],
+            browser_origins: vec!["https://app.example.com".to_owned()],
+            resource_metadata: false,
             tls: pki.server(),
+            client_cert_from: Default::default(),
             limits: Limits {
                 connections: 100,
                 header_bytes: 16 * 1024,
@@ -137,6 +142,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             max_age: Duration::from_secs(60),
             max_future: Duration::from_secs(5),
         },
+        nonces: config::Nonces { required: false, lifetime: Duration::from_secs(300), secret: None },
         replay_max_entries: 1000,
         revocation: None,
         routes,

@@ -3,10 +3,12 @@
 //! Decides that a proof has not been used before, and holds the one constructor of [`Grant`]. Does not
 //! decide how identity headers look: that is [`pop::identity`](crate::pop::identity).
 
+pub mod era;
 pub mod memory;
 
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::state::revocation::Unrevoked;
+use era::Era;
 use http::{HeaderMap, HeaderName};
 
 /// The whole verdict: only this can produce identity headers.
@@ -27,8 +29,8 @@ impl Grant {
 /// Where used proofs are remembered.
 #[derive(Debug)]
 pub enum ReplayStore {
-    /// In this process.
-    Memory(memory::Memory),
+    /// In this process, since it started.
+    Memory(memory::Memory, Era),
 }
 
 impl ReplayStore {
@@ -36,12 +38,16 @@ impl ReplayStore {
     /// whose possession was proved by its certificate alone has no proof to remember.
     ///
     /// # Errors
-    /// [`Denial::ProofReplayed`], or [`Denial::ReplayFull`] if the store can't tell or can't remember.
+    /// [`Denial::ProofReplayed`]; [`Denial::ProofBeforeStart`] if it may have been used before the memory began; [`Denial::ReplayFull`] if the store can't tell or can't remember.
     pub async fn claim(&self, unrevoked: Unrevoked, now: Timestamp) -> Result<Grant, Denial> {
         if let Some(proof) = unrevoked.verified().proof() {
             match self {
-                ReplayStore::Memory(memory) => {
-                    memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?
+                ReplayStore::Memory(memory, era) => {
+                    if era.doubts(proof) {
+                        return Err(Denial::ProofBeforeStart);
+                    }
+                    memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?;
+                    era.admitted(proof);
                 }
             }
         }
@@ -51,7 +57,14 @@ impl ReplayStore {
     /// How many proofs are remembered.
     pub fn len(&self) -> usize {
         match self {
-            ReplayStore::Memory(memory) => memory.len(),
+            ReplayStore::Memory(memory, _) => memory.len(),
+        }
+    }
+
+    /// From when on a successor with an empty memory can take no proof that was used here for a new one.
+    pub fn settled_at(&self) -> Timestamp {
+        match self {
+            ReplayStore::Memory(_, era) => era.settled_at(),
         }
     }
 

@@ -3,6 +3,13 @@
 use super::*;
 use crate::pop::forge::{self, DPOP_ONLY, NOW, URL};
 use crate::state::revocation::Revocations;
+use era::{Before, Era};
+use std::time::Duration;
+
+fn memory(max_entries: usize) -> ReplayStore {
+    let era = Era::begin(NOW, Before::Orderly, Duration::from_secs(5));
+    ReplayStore::Memory(memory::Memory::new(max_entries), era)
+}
 
 /// The same request, verified anew.
 fn unrevoked(revocations: &Revocations, jwt: &str, proof: &str) -> Unrevoked {
@@ -15,7 +22,7 @@ fn unrevoked(revocations: &Revocations, jwt: &str, proof: &str) -> Unrevoked {
 #[tokio::test]
 async fn a_proof_is_granted_once_and_another_proof_for_the_same_token_again() {
     let revocations = Revocations::start(None, &[]).unwrap();
-    let store = ReplayStore::Memory(memory::Memory::new(10));
+    let store = memory(10);
     let jwt = forge::token(|_, _| ());
     let first = forge::proof(&jwt, |_, claims| claims["jti"] = "first-proof-of-this-test".into());
     let second = forge::proof(&jwt, |_, claims| claims["jti"] = "second-proof-of-this-test".into());
@@ -31,9 +38,21 @@ async fn a_proof_is_granted_once_and_another_proof_for_the_same_token_again() {
 #[tokio::test]
 async fn a_full_store_refuses() {
     let revocations = Revocations::start(None, &[]).unwrap();
-    let store = ReplayStore::Memory(memory::Memory::new(0));
+    let store = memory(0);
     let jwt = forge::token(|_, _| ());
     let proof = forge::proof(&jwt, |_, _| ());
     let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW).await;
     assert_eq!(refused.err(), Some(Denial::ReplayFull));
+}
+
+/// RP-005
+#[tokio::test]
+async fn a_proof_from_before_the_memory_began_is_challenged_and_not_spent() {
+    let revocations = Revocations::start(None, &[]).unwrap();
+    let store = memory(10);
+    let jwt = forge::token(|_, _| ());
+    let proof = forge::proof(&jwt, |_, claims| claims["iat"] = (NOW.as_secs() - 1).into());
+    let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW).await;
+    assert_eq!(refused.err(), Some(Denial::ProofBeforeStart));
+    assert!(store.is_empty());
 }

@@ -3,8 +3,11 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use clinch::pop::Timestamp;
 use clinch::pop::identity;
+use clinch::pop::nonce::Nonces;
 use clinch::pop::policy::ProofKind;
+use clinch::state::replay::era::{Before, Era};
 use clinch::state::replay::{Grant, ReplayStore, memory::Memory};
 use clinch::state::revocation::Revocations;
 use clinch_fuzz::edits::{Name, Piece};
@@ -16,6 +19,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 #[derive(Arbitrary, Debug)]
 struct Story {
@@ -29,7 +33,10 @@ struct Story {
 }
 
 static REVOCATIONS: LazyLock<Arc<Revocations>> = LazyLock::new(|| Revocations::start(None, &[]).unwrap());
-static REPLAY: LazyLock<ReplayStore> = LazyLock::new(|| ReplayStore::Memory(Memory::new(10)));
+static REPLAY: LazyLock<ReplayStore> = LazyLock::new(|| {
+    let era = Era::begin(Timestamp::from_secs(NOW), Before::Orderly, Duration::ZERO);
+    ReplayStore::Memory(Memory::new(10), era)
+});
 
 fuzz_target!(|story: Story| {
     let extra = [(HeaderName::from_static("x-claim"), "the claim".to_owned())];
@@ -93,8 +100,9 @@ fn granted(story: &Story) -> Option<(Grant, Value)> {
     let authorization = format!("Bearer {jwt}");
     let parts =
         parts("GET", "/", &[("host", b"api.example.com"), ("authorization", authorization.as_bytes())])?;
-    let verified = verdict(&parts, &token).expect("an unbound token where those are admitted");
-    let now = clinch::pop::Timestamp::from_secs(NOW);
+    let verified =
+        verdict(&parts, &token, &Nonces::off()).expect("an unbound token where those are admitted");
+    let now = Timestamp::from_secs(NOW);
     let unrevoked = REVOCATIONS.check(verified, now).unwrap();
     let mut claim = pin!(REPLAY.claim(unrevoked, now));
     match claim.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

@@ -3,16 +3,21 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use clinch::pop::Timestamp;
+use clinch::pop::nonce::Nonces;
 use clinch_fuzz::edits::{Draft, Edit, bend};
-use clinch_fuzz::forge::{CAST, ORIGIN, TOKENS, parts, proof_parts, verdict};
-use clinch_fuzz::naive::{self, sha256_text};
+use clinch_fuzz::forge::{CAST, NONCE_LIFETIME, NONCES, NOW, ORIGIN, TOKENS, parts, proof_parts, verdict};
+use clinch_fuzz::naive::{self, Around, sha256_text};
 use libfuzzer_sys::fuzz_target;
+use std::sync::LazyLock;
 
 #[derive(Arbitrary, Debug)]
 struct Story {
     client: bool,
     signer: u8,
     method: u8,
+    /// Where nonces are demanded: how many seconds ago the one in the proof was issued.
+    nonce: Option<i16>,
     header: Vec<Edit>,
     claims: Vec<Edit>,
     after: After,
@@ -33,13 +38,21 @@ enum After {
 
 const METHODS: [&str; 4] = ["GET", "POST", "get", "M-SEARCH"];
 const PATH: &str = "/orders/7";
+static OFF: LazyLock<Nonces> = LazyLock::new(Nonces::off);
 
 fuzz_target!(|story: Story| {
     let client = &CAST.clients[usize::from(story.client)];
     let (jwt, token) = &TOKENS[usize::from(story.client)];
     let method = METHODS[usize::from(story.method) % METHODS.len()];
     let url = format!("{ORIGIN}{PATH}");
-    let (header, claims) = proof_parts(client, jwt, method, &url);
+    let (header, mut claims) = proof_parts(client, jwt, method, &url);
+    let mut good = Vec::new();
+    if let Some(age) = story.nonce {
+        let nonce = NONCES.issue(Timestamp::from_secs(NOW - i64::from(age))).unwrap();
+        claims["nonce"] = nonce.clone().into();
+        // Another replica's clock may be a minute ahead.
+        good.extend((-60..=NONCE_LIFETIME as i64).contains(&i64::from(age)).then_some(nonce));
+    }
     let signer = match story.signer {
         0..=200 => client,
         201..=225 => &CAST.thief,
@@ -54,8 +67,12 @@ fuzz_target!(|story: Story| {
     let Some(parts) = parts(method, &format!("{PATH}?q=1"), &fields) else { return };
 
     let proofs: Vec<&[u8]> = proofs.iter().map(Vec::as_slice).collect();
-    let holds = naive::proof_holds(&proofs, method, &url, &sha256_text(jwt.as_bytes()), &client.jkt());
-    match verdict(&parts, token) {
+    let (ath, jkt) = (sha256_text(jwt.as_bytes()), client.jkt());
+    let around =
+        Around { method, url: &url, ath: &ath, jkt: &jkt, nonces: story.nonce.is_some().then_some(&*good) };
+    let holds = naive::proof_holds(&proofs, &around);
+    let nonces = if story.nonce.is_some() { &*NONCES } else { &*OFF };
+    match verdict(&parts, token, nonces) {
         Ok(verified) => {
             assert!(holds.is_some(), "accepted against the naive reading: {header} {claims}");
             let (_, said, ..) = naive::jws(std::str::from_utf8(proofs[0]).unwrap()).unwrap();

@@ -6,6 +6,7 @@ use clinch::pop::algorithm::Algorithm;
 use clinch::pop::credentials::Credentials;
 use clinch::pop::jose::Json;
 use clinch::pop::key_set::KeySet;
+use clinch::pop::nonce::{Keys, Nonces};
 use clinch::pop::policy::{DpopPolicy, ProofRule, Requirements};
 use clinch::pop::target_uri::Origin;
 use clinch::pop::{self, Denial, Request, Timestamp, Verified};
@@ -163,12 +164,25 @@ pub fn parts(method: &str, target: &str, fields: &[(&str, &[u8])]) -> Option<Par
     Some(request.body(()).ok()?.into_parts().0)
 }
 
-/// The origins of every story.
-pub static ORIGINS: LazyLock<[Origin; 2]> =
-    LazyLock::new(|| [ORIGIN, "https://[2001:db8::1]:8443"].map(|text| Origin::parse(text).unwrap()));
+/// The origins of every story; before two of them a load balancer takes a prefix away.
+pub static ORIGINS: LazyLock<[Origin; 4]> = LazyLock::new(|| {
+    [ORIGIN, "https://[2001:db8::1]:8443", "https://gw.example.com/a", "https://gw.example.com/public/a"]
+        .map(|text| Origin::parse(text).unwrap())
+});
+
+/// How long a nonce is accepted, in seconds.
+pub const NONCE_LIFETIME: u64 = 300;
+
+/// Nonces that every proof must carry.
+pub static NONCES: LazyLock<Nonces> = LazyLock::new(|| Nonces {
+    required: true,
+    lifetime: Duration::from_secs(NONCE_LIFETIME),
+    life: [7; 8],
+    keys: Keys::of_this_process(&[7; 32]).unwrap(),
+});
 
 /// clinch's verdict on a request that came with this token, where a route admits any kind of proof, or none.
-pub fn verdict(parts: &Parts, token: &Arc<AccessToken>) -> Result<Verified, Denial> {
+pub fn verdict(parts: &Parts, token: &Arc<AccessToken>, nonces: &Nonces) -> Result<Verified, Denial> {
     let request = Request::of(parts, None, &*ORIGINS)?;
     let credentials = Credentials::of(&request)?;
     let proof = ProofRule { dpop: true, mtls: true, all: false, bearer: true };
@@ -178,5 +192,5 @@ pub fn verdict(parts: &Parts, token: &Arc<AccessToken>) -> Result<Verified, Deni
         max_age: Duration::from_secs(60),
         max_future: Duration::from_secs(5),
     };
-    pop::verify(&request, &credentials, Arc::clone(token), &demands, &dpop, Timestamp::from_secs(NOW))
+    pop::verify(&request, &credentials, Arc::clone(token), &demands, &dpop, nonces, Timestamp::from_secs(NOW))
 }

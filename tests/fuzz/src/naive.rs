@@ -122,8 +122,22 @@ fn optional_date(claims: &Map<String, Value>, name: &str) -> Option<Option<i64>>
     claims.get(name).map_or(Some(None), |value| date(value).map(Some))
 }
 
-/// The twelve checks of RFC 9449 section 4.3 on the DPoP fields of a request, in the order of the RFC.
-pub fn proof_holds(fields: &[&[u8]], method: &str, target: &str, ath: &str, jkt: &str) -> Option<()> {
+/// What the twelve checks of RFC 9449 section 4.3 need to know besides the DPoP fields of a request.
+pub struct Around<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The URL that was called.
+    pub url: &'a str,
+    /// The hash of the token that came along.
+    pub ath: &'a str,
+    /// The thumbprint the token is bound to.
+    pub jkt: &'a str,
+    /// The nonces that are still good, where one is demanded.
+    pub nonces: Option<&'a [String]>,
+}
+
+/// The twelve checks, in the order of the RFC.
+pub fn proof_holds(fields: &[&[u8]], around: &Around<'_>) -> Option<()> {
     let yes = |condition: bool| condition.then_some(());
     let [field] = fields else { return None }; // 1
     yes(field.len() <= 8192)?;
@@ -145,12 +159,14 @@ pub fn proof_holds(fields: &[&[u8]], method: &str, target: &str, ath: &str, jkt:
     yes(jwk
         .get("key_ops")
         .is_none_or(|v| v.as_array().is_some_and(|ops| ops.iter().any(|op| op == "verify"))))?;
-    yes(htm == method)?; // 8
-    yes(normalised(htu)? == normalised(target)?)?; // 9; 10 asks for nonces, and none were given out
+    yes(htm == around.method)?; // 8
+    yes(normalised(htu)? == normalised(around.url)?)?; // 9
+    let nonce = claims.get("nonce").map_or(Some(None), |nonce| nonce.as_str().map(Some))?; // 10
+    yes(around.nonces.is_none_or(|good| nonce.is_some_and(|nonce| good.iter().any(|g| g == nonce))))?;
     yes(iat / 1000 <= NOW + 5 && NOW <= iat / 1000 + 60)?; // 11
     yes(optional_date(&claims, "nbf")?.is_none_or(|nbf| nbf / 1000 <= NOW + 5))?;
     yes(optional_date(&claims, "exp")?.is_none_or(|exp| NOW * 1000 < exp))?;
-    yes(stated_ath == ath && thumbprint(jwk)? == jkt)?; // 12
+    yes(stated_ath == around.ath && thumbprint(jwk)? == around.jkt)?; // 12
     yes(signed(jwk, alg, message.as_bytes(), &signature)) // 6: the dearest comes last here too
 }
 

@@ -17,12 +17,18 @@ impl Fixture {
         certificate(&tls, "expired", (2020, 2021));
         certificate(&tls, "future", (2120, 2121));
         authority(&tls);
+        private(&directory.join("nonce.secrets"), "a secret of the tests and of nothing else\n");
         fs::write(tls.join("empty.crt"), "").unwrap();
         fs::write(tls.join("text.crt"), "not a certificate\n").unwrap();
         let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         fs::write(tls.join("garbage.crt"), garbage).unwrap();
         fs::write(tls.join("half.crt"), format!("{server}{garbage}")).unwrap();
         fs::create_dir_all(tls.join("directory.crt")).unwrap();
+        let secrets = directory.join("secrets");
+        fs::create_dir_all(&secrets).unwrap();
+        private(&secrets.join("introspection"), "a-client-secret\n");
+        private(&secrets.join("empty"), "\n");
+        private(&secrets.join("lines"), "one-secret\ntwo-secrets\n");
         Fixture(directory)
     }
 

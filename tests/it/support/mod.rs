@@ -2,14 +2,17 @@
 //!
 //! [`World`](world::World) puts the parts together as an operator would.
 
+pub mod authority;
 pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
+pub mod front;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;
 pub mod program;
 pub mod proof;
+pub mod stage;
 pub mod temporary;
 pub mod wire;
 pub mod world;

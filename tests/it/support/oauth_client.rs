@@ -13,6 +13,8 @@ pub struct Outcome {
     pub token: String,
     /// The key it is bound to, for a DPoP-bound one.
     pub key: Option<ProofKey>,
+    /// How often it was asked for a nonce, and tried again.
+    pub challenges: u64,
     /// The answers to its calls, in order.
     pub answers: Vec<Answer>,
 }
@@ -33,6 +35,8 @@ pub struct Answer {
 pub enum Bind {
     /// To a DPoP key (client `dpop`).
     Dpop,
+    /// To a DPoP key, and not a JWT (client `dpop-opaque`).
+    DpopOpaque,
     /// To its certificate (client `mtls`).
     Mtls,
     /// Not at all (client `plain`).
@@ -53,6 +57,7 @@ pub async fn run(
 ) -> Outcome {
     let (client, bind, secret, identity) = match bind {
         Bind::Dpop => ("dpop", "dpop", Some(CLIENT_SECRET), None),
+        Bind::DpopOpaque => ("dpop-opaque", "dpop", Some(CLIENT_SECRET), None),
         Bind::Mtls => ("mtls", "mtls", None, Some(&pki.client)),
         Bind::None => ("plain", "none", Some(CLIENT_SECRET), None),
     };
@@ -71,6 +76,7 @@ pub async fn run(
     Outcome {
         token: told["token"].as_str().unwrap().to_owned(),
         key: told["private_jwk"].is_object().then(|| ProofKey::from_jwk(&told["private_jwk"])),
+        challenges: told["challenges"].as_u64().unwrap(),
         answers: told["answers"].as_array().unwrap().iter().map(answer).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! Everything at once: authorization server, service, certificates, perhaps NATS, and clinch in front.
 
-use super::authorization_server::AuthorizationServer;
+use super::authorization_server::{AuthorizationServer, INTROSPECTION_SECRET};
 use super::clinch::Clinch;
 use super::echo::Echo;
 use super::nats::{Nats, STREAM, SUBJECT};
@@ -31,20 +31,35 @@ pub struct World {
 impl World {
     /// Starts everything, without a revocation feed.
     pub async fn start() -> World {
-        World::assemble(None).await
+        World::assemble(None, |text| text).await
+    }
+
+    /// Starts everything, with these lines in the section `dpop` of the config.
+    pub async fn with_dpop(lines: &str) -> World {
+        World::assemble(None, |text| text.replace("\ndpop:\n", &format!("\ndpop:\n{lines}"))).await
+    }
+
+    /// Starts everything, with these lines more about the issuer, indented by four spaces.
+    pub async fn with_issuer(more: &str) -> World {
+        World::assemble(None, of_issuer(more)).await
+    }
+
+    /// The same, with revocations over NATS.
+    pub async fn with_nats_and_issuer(more: &str) -> World {
+        World::assemble(Some(Nats::start().await), of_issuer(more)).await
     }
 
     /// Starts everything, with revocations over NATS.
     pub async fn with_nats() -> World {
-        World::assemble(Some(Nats::start().await)).await
+        World::assemble(Some(Nats::start().await), |text| text).await
     }
 
-    async fn assemble(nats: Option<Nats>) -> World {
+    async fn assemble(nats: Option<Nats>, change: impl Fn(String) -> String) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
         let service = Echo::start().await;
         let feed = nats.as_ref().map(|nats| revocation(&nats.url())).unwrap_or_default();
-        let text = config(&server.issuer, &service.address.to_string()) + &feed;
+        let text = change(config(&server.issuer, &service.address.to_string()) + &feed);
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
         World { pki, server, service, nats, clinch, config, _folder: folder }
@@ -53,6 +68,24 @@ impl World {
     /// The NATS of a world that has one.
     pub fn nats(&self) -> &Nats {
         self.nats.as_ref().expect("made by World::with_nats")
+    }
+
+    /// Another sidecar with the same config: a replica.
+    pub async fn another_clinch(&self) -> Clinch {
+        Clinch::start(&self.config).await
+    }
+
+    /// Ends the sidecar in order and starts it again.
+    pub async fn restart_clinch(&mut self) {
+        self.clinch.program.terminate();
+        assert!(self.clinch.program.ended().await.success(), "{}", self.clinch.program.output());
+        self.clinch = Clinch::start(&self.config).await;
+    }
+
+    /// Lets the sidecar crash and starts it again.
+    pub async fn crash_clinch(&mut self) {
+        self.clinch.program.kill();
+        self.clinch = Clinch::start(&self.config).await;
     }
 
     /// Puts a new sidecar with the same config in the old one's place.
@@ -68,6 +101,12 @@ impl World {
     /// The same with other scopes.
     pub async fn client_with_scope(&self, bind: Bind, scope: &str, calls: Value) -> Outcome {
         oauth_client::run(&self.server, &self.pki, bind, scope, self.clinch.address, calls).await
+    }
+
+    /// A DPoP-bound token that is no JWT, and its key.
+    pub async fn opaque_token(&self, scope: &str) -> (String, ProofKey) {
+        let outcome = self.client_with_scope(Bind::DpopOpaque, scope, json!([])).await;
+        (outcome.token, outcome.key.expect("a DPoP-bound token has a key"))
     }
 
     /// A DPoP-bound token and its key, as a thief would like to have both.
@@ -87,10 +126,21 @@ impl World {
         self.caller(None).send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
     }
 
+    /// The same at another replica.
+    pub async fn get_at(&self, replica: &Clinch, path: &str, token: &str, proof: &str) -> Answer {
+        let authorization = format!("DPoP {token}");
+        let caller = Caller::new(replica.address, &self.pki, None);
+        caller.send(&get(path, &[("Authorization", &authorization), ("DPoP", proof)])).await
+    }
+
     /// A GET with a token and a fresh, good proof.
     pub async fn get_as_owner(&self, path: &str, token: &str, key: &ProofKey) -> Answer {
         self.get_with_proof(path, token, &Proof::new(key, "GET", &url(path), token).sign(key)).await
     }
+}
+
+fn of_issuer(more: &str) -> impl Fn(String) -> String {
+    move |text| text.replacen("    ca: ca.crt\n", &format!("    ca: ca.crt\n{more}"), 1)
 }
 
 /// What clients call.
@@ -103,6 +153,7 @@ pub fn write(folder: &Folder, pki: &Pki, config: &str) -> PathBuf {
     folder.write("server.crt", &pki.server.certificate);
     folder.write("server.key", &pki.server.key);
     folder.write("ca.crt", &pki.ca_pem);
+    folder.write("introspection.secret", &format!("{INTROSPECTION_SECRET}\n"));
     folder.write("clinch.yaml", config)
 }
 
