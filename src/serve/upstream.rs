@@ -42,7 +42,7 @@ impl Upstream {
         }
     }
 
-    /// The request's URI towards the service: its path and query byte for byte.
+    /// The request's URI towards the service: its path and query byte for byte (HTTP-12).
     pub(super) fn uri(target: &Uri) -> Uri {
         target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
     }
@@ -62,7 +62,7 @@ impl Upstream {
                 Err(_) => return Err(Fault::UpstreamTimeout),
             }
         };
-        // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes.
+        // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes: HTTP-15.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Fault::UpstreamBroken);
         }

@@ -13,6 +13,7 @@ async fn closed<S: tokio::io::AsyncRead + Unpin>(mut stream: S) -> Duration {
     began.elapsed()
 }
 
+/// BEAR-10, TL-031
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_closed() {
     let service = Service::start().await;
@@ -94,6 +95,7 @@ async fn a_long_answer_is_not_idleness() {
     }
 }
 
+/// HTTP-25, TK-026
 #[tokio::test]
 async fn header_sections_have_a_bound() {
     let service = Service::start().await;

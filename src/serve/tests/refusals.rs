@@ -3,6 +3,7 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// DPOP-25, DPOP-26, DPOP-27, HTTP-33
 #[tokio::test]
 async fn a_refusal_is_a_problem_document_with_a_challenge() {
     let service = Service::start().await;
@@ -20,6 +21,7 @@ async fn a_refusal_is_a_problem_document_with_a_challenge() {
     assert_eq!(service.requests(), 0);
 }
 
+/// HTTP-01, HTTP-03, HTTP-06, HTTP-18, HTTP-32
 #[tokio::test]
 async fn each_kind_of_request_that_is_not_served_has_its_status() {
     let service = Service::start().await;
@@ -49,6 +51,7 @@ async fn a_405_names_the_methods_of_the_path() {
     assert_eq!(response.headers()["allow"], "GET, POST");
 }
 
+/// HTTP-14, HD-034
 #[tokio::test]
 async fn an_unread_body_is_never_the_next_request() {
     let service = Service::start().await;
@@ -65,6 +68,7 @@ async fn an_unread_body_is_never_the_next_request() {
     assert_eq!(service.requests(), 0);
 }
 
+/// HTTP-14, HD-031
 #[tokio::test]
 async fn who_expects_100_continue_gets_the_final_status_only() {
     let service = Service::start().await;

@@ -6,7 +6,7 @@ use super::fetch::Fault;
 use crate::pop::jose::Json;
 use http::Uri;
 
-/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it.
+/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it (DISC-01).
 pub(super) fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     let uri: Uri = issuer.parse().map_err(|_| Fault::Address)?;
     let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -23,7 +23,7 @@ pub(super) fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     ])
 }
 
-/// The `jwks_uri` of a metadata document that is this very issuer's.
+/// The `jwks_uri` of a metadata document that is this very issuer's (DISC-02), over TLS (JWKS-09).
 pub(super) fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, Fault> {
     let document = Json::parse_object(document).ok_or(Fault::Malformed)?;
     let member = |name: &str| document.get(name).and_then(|value| value.as_str());
@@ -38,6 +38,7 @@ pub(super) fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, Fault> {
 mod tests {
     use super::*;
 
+    /// DISC-01
     #[test]
     fn the_well_known_path_goes_in_the_middle_or_at_the_end() {
         for (issuer, oauth, openid) in [
@@ -58,6 +59,7 @@ mod tests {
         assert_eq!(places("urn:issuer"), Err(Fault::Address));
     }
 
+    /// DISC-02, JWKS-09, JW-014
     #[test]
     fn only_this_issuers_document_counts() {
         let issuer = "https://as.example.com/a";

@@ -98,7 +98,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Trusts the system's roots and the issuer's `ca`.
+    /// Trusts the system's roots and the issuer's `ca`, for the name in the URL (DISC-04).
     pub(super) fn new(issuer: &Issuer, mut roots: RootCertStore, limit: Duration) -> anyhow::Result<Fetcher> {
         for anchor in &issuer.ca {
             roots.add(anchor.clone())?;
@@ -116,7 +116,7 @@ impl Fetcher {
         Ok(Fetcher { issuer: name, jwks_uri: issuer.jwks_uri.clone(), client, limit })
     }
 
-    /// The keys, at least one, within the limit.
+    /// The keys, at least one, within the limit. No redirect is followed.
     pub(super) async fn fetch(&self) -> Result<KeySet, Fault> {
         tokio::time::timeout(self.limit, self.keys()).await.unwrap_or(Err(Fault::Slow))
     }
@@ -131,7 +131,7 @@ impl Fetcher {
         if keys.is_empty() { Err(Fault::NoKeys) } else { Ok(keys) }
     }
 
-    /// Asked again at every fetch, for issuers move their keys too. The first place that has the metadata
+    /// Asked again at every fetch, for issuers move their keys too (SBCP-08). The first place that has the metadata
     /// wins; a place that has somebody else's ends the search.
     async fn discover(&self) -> Result<Uri, Fault> {
         let [oauth, openid] = discovery::places(&self.issuer)?;
