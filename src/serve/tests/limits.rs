@@ -110,6 +110,21 @@ async fn header_sections_have_a_bound() {
     assert_eq!(service.requests(), 2);
 }
 
+/// HTTP-26
+#[tokio::test]
+async fn request_lines_of_8000_bytes_are_served() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let of = |length| format!("/open/{}", "x".repeat(length));
+        let fits = get(version, &of(8000)).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, fits).await.status(), 200, "{version:?}");
+        let too_long = get(version, &of(20_000)).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, too_long).await.status(), 431, "{version:?}");
+    }
+    assert_eq!(service.requests(), 2);
+}
+
 #[tokio::test]
 async fn requests_in_flight_have_a_bound_and_give_their_place_back() {
     let service = Service::start().await;
