@@ -1,17 +1,18 @@
 //! The gate: one decision per request, recorded exactly once.
 //!
 //! Find the route, read the credentials, establish the token, verify possession, check for
-//! revocation, and last, because it is the one write, remember the proof.
+//! revocation, and last, because it is the one write, remember the proof. Two kinds of request carry nothing
+//! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
 use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
-use crate::pop::{self, Denial, Request, Timestamp};
+use crate::pop::{self, Denial, Request, Timestamp, preflight};
 use crate::state::nonces::Nonces;
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Record, RequestSpan, Telemetry};
+use crate::telemetry::{Passed, Record, RequestSpan, Telemetry};
 use http::header;
 use http::request::Parts;
 use std::net::SocketAddr;
@@ -43,7 +44,16 @@ pub struct Decision<'g> {
     /// The scheme the caller used, once read.
     pub scheme: Option<Scheme>,
     /// The verdict.
-    pub verdict: Result<Admission, Denial>,
+    pub verdict: Result<Verdict, Denial>,
+}
+
+/// What is done with a request that is not refused.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes to the service.
+    Admit(Admission),
+    /// It asked for this document of ours: protected resource metadata (RFC 9728).
+    Publish(String),
 }
 
 /// Why a request may pass.
@@ -53,6 +63,8 @@ pub enum Admission {
     Granted(Grant),
     /// The route is `danger_unprotected`.
     Unprotected,
+    /// A CORS preflight, which carries nothing that could be verified, to a route that has `cors_preflight`.
+    Preflight,
 }
 
 /// What was learnt on the way to a decision.
@@ -77,7 +89,10 @@ impl Gate {
         let started = Instant::now();
         let mut found = Findings::default();
         let verdict = match &request {
-            Ok(request) => self.judge(request, clock, &mut found).await,
+            Ok(request) => match self.published(request) {
+                Some(document) => document.map(Verdict::Publish),
+                None => self.judge(request, clock, &mut found).await.map(Verdict::Admit),
+            },
             Err(denial) => Err(*denial),
         };
         let token = found.token.as_deref();
@@ -95,11 +110,23 @@ impl Gate {
                 subject: token.map(AccessToken::subject),
                 client: token.map(AccessToken::client),
                 token_id: token.map(AccessToken::token_id),
-                verdict: verdict.as_ref().map(|_| ()).map_err(|d| *d),
+                verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
                 elapsed: started.elapsed(),
             },
         );
         Decision { route: found.route, scheme: found.scheme, verdict }
+    }
+
+    /// The metadata that a request asks for: public, and the same for everyone.
+    fn published(&self, request: &Request<'_>) -> Option<Result<String, Denial>> {
+        self.policy.metadata.as_ref()?.answer(request, &self.policy.routes)
+    }
+
+    /// The route that lets a preflight pass: that of the method which is asked about.
+    fn route_of_preflight(&self, request: &Request<'_>) -> Option<&Route> {
+        let method = preflight::asked_about(request)?;
+        let route = self.policy.routes.find(&method, request.target.path()).ok()?;
+        matches!(&route.access, Access::Protected(demands) if demands.cors_preflight).then_some(route)
     }
 
     async fn judge<'g>(
@@ -108,6 +135,10 @@ impl Gate {
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
+        if let Some(route) = self.route_of_preflight(request) {
+            found.route = Some(route);
+            return Ok(Admission::Preflight);
+        }
         let route = self.policy.routes.find(request.method, request.target.path())?;
         found.route = Some(route);
         let demands = match &route.access {
@@ -127,6 +158,16 @@ impl Gate {
         let unrevoked = self.revocations.check(verified, now)?;
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))
+    }
+}
+
+impl Verdict {
+    fn passed(&self) -> Passed {
+        match self {
+            Verdict::Admit(Admission::Granted(_) | Admission::Unprotected) => Passed::Request,
+            Verdict::Admit(Admission::Preflight) => Passed::Preflight,
+            Verdict::Publish(_) => Passed::Metadata,
+        }
     }
 }
 

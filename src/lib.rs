@@ -6,10 +6,11 @@
 //! serve::listener    accept, within limits                  TLS, peer certificate, HTTP/1.1 or HTTP/2
 //! pop::request       the neutral request                    is it beyond doubt what is asked for?
 //! gate               one decision, recorded exactly once
+//!   pop::metadata      is it our own metadata that is asked for? then that is the answer
 //!   pop::policy        which route, what does it demand?
 //!   pop::credentials   which token, under which scheme?
 //!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)
-//!   pop::verify        does the caller hold the key it is bound to? scopes?   -> Verified
+//!   pop::verify        the caller holds its key? scopes, authentication?      -> Verified
 //!   state::revocation  was it revoked?                                        -> Unrevoked
 //!   state::replay      was the proof used before? (the one write, so last)    -> Grant
 //! serve::proxy       strip, then set the identity headers   only a Grant can

@@ -7,6 +7,7 @@ mod ambiguous;
 use super::check;
 use crate::config::Config;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route};
+use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request};
 use clap::builder::NonEmptyStringValueParser;
 use http::{Method, Uri};
@@ -58,10 +59,16 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
     let Some(authority) = uri.authority().map(|a| a.as_str().to_owned()) else {
         return refused(Denial::RequestMalformed);
     };
+    let origins = &config.listen.public_origins;
+    let (uri, origins) = match as_it_comes_in(&uri, origins) {
+        Some((uri, origin)) => (uri, std::slice::from_ref(origin)),
+        None if origins.iter().any(|origin| is_of(&uri, origin)) => return refused(Denial::HostUnknown),
+        None => (uri, origins.as_slice()),
+    };
     let request = http::Request::builder().method(method).uri(uri).header(http::header::HOST, authority);
     let Ok(request) = request.body(()) else { return refused(Denial::RequestMalformed) };
     let (parts, ()) = request.into_parts();
-    let request = match Request::of(&parts, None, &config.listen.public_origins) {
+    let request = match Request::of(&parts, None, origins) {
         Ok(request) => request,
         Err(denial) => return ambiguous(denial, &|| Some(ambiguous::spelling(parts.uri.path()))),
     };
@@ -69,6 +76,24 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
         Ok(route) => Answer::Taken { route, htu: request.target.as_str().to_owned(), config },
         Err(denial) => ambiguous(denial, &|| ambiguous::lookalike(&config.routes, request.target.path())),
     }
+}
+
+/// The public origin that a URL is below, the one with the longest prefix, and the URL without the prefix: so
+/// it comes in behind the load balancer.
+fn as_it_comes_in<'o>(uri: &Uri, origins: &'o [Origin]) -> Option<(Uri, &'o Origin)> {
+    let below = |origin: &'o Origin| Some((origin.path_within(uri.path())?, origin));
+    let here = origins.iter().filter(|origin| is_of(uri, origin));
+    let (path, origin) = here.filter_map(below).min_by_key(|(path, _)| path.len())?;
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let slash = if path.is_empty() { "/" } else { "" };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{slash}{path}{query}").parse().ok()?);
+    Some((Uri::from_parts(parts).ok()?, origin))
+}
+
+fn is_of(uri: &Uri, origin: &Origin) -> bool {
+    let called = uri.authority().and_then(|authority| Origin::parse(&format!("https://{authority}")).ok());
+    called.is_some_and(|called| called.authority() == origin.authority())
 }
 
 impl Answer<'_> {
@@ -100,22 +125,27 @@ impl Answer<'_> {
                 "detail": detail,
             }),
             Answer::Taken { route, htu, config } => {
-                let (proof, scopes) = match &route.access {
-                    Access::Unprotected => (None, &[][..]),
-                    Access::Protected(demands) => (Some(kinds(demands.proof)), demands.scopes.as_slice()),
+                let open = Requirements::default();
+                let (proof, demands) = match &route.access {
+                    Access::Unprotected => (None, &open),
+                    Access::Protected(demands) => (Some(kinds(demands.proof)), demands),
                 };
                 json!({
                     "route": route.path,
                     "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
                     "protected": proof.is_some(),
                     "proof": proof,
-                    "scopes": scopes,
+                    "scopes": demands.scopes,
+                    "acr": demands.acr,
+                    "max_auth_age_seconds": demands.max_auth_age.map(|age| age.as_secs()),
+                    "cors_preflight": demands.cors_preflight,
                     "htu": htu,
                     "issuers": issuers_json(config),
                     "dpop": {
                         "algorithms": algorithms(config),
                         "max_age_seconds": config.dpop.max_age.as_secs(),
                         "max_future_seconds": config.dpop.max_future.as_secs(),
+                        "nonce": config.nonces.required,
                     },
                 })
             }
@@ -179,9 +209,22 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
         lines.push(format!(
             "          made at most {age} seconds ago and at most {future} seconds ahead of our clock"
         ));
+        if config.nonces.required {
+            let lifetime = config.nonces.lifetime.as_secs();
+            lines.push(format!("          with a nonce of ours, at most {lifetime} seconds old"));
+        }
     }
     if !demands.scopes.is_empty() {
         lines.push(format!("scopes    {}", demands.scopes.join(" and ")));
+    }
+    if !demands.acr.is_empty() {
+        lines.push(format!("acr       {}", demands.acr.join(" or ")));
+    }
+    if let Some(age) = demands.max_auth_age {
+        lines.push(format!("auth_time at most {} seconds ago", age.as_secs()));
+    }
+    if demands.cors_preflight {
+        lines.push("preflight passes without a token (cors_preflight)".to_owned());
     }
     lines
 }
@@ -208,7 +251,9 @@ fn methods(route: &Route) -> String {
 
 const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), protected, \
-proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all of them), \
-htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds). \
+proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all of them), acr (one of them; \
+none: any), max_auth_age_seconds (or null), cors_preflight, \
+htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: \
+whether each proof needs one). \
 For any other: route (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code \
 is 0 for both.";

@@ -61,6 +61,10 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What clients call: the only authorities accepted, and what `htu` is compared with.
     pub public_origins: Vec<Origin>,
+    /// The web applications whose scripts may read our own answers: serialised origins.
+    pub browser_origins: Vec<String>,
+    /// Whether protected resource metadata is published (RFC 9728).
+    pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
     /// The limits.

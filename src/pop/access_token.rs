@@ -274,7 +274,7 @@ fn string<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
 }
 
 /// How far an issuer's clock may be ahead of ours. None is granted after `exp`.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

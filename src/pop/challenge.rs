@@ -1,7 +1,8 @@
 //! The only writer of `WWW-Authenticate` (RFC 6750 section 3, RFC 9449 section 7.1).
 //!
 //! One field line per scheme. The error goes to the scheme that was used; the others that the route
-//! accepts are named without one (RFC 9449 section 7.2). Without credentials there is no error at all.
+//! accepts are named without one (RFC 9449 section 7.2). Without credentials there is no error at all. Each
+//! names the metadata of the resource (RFC 9728 section 5.1), where that is published.
 
 use super::Denial;
 use super::algorithm::Algorithm;
@@ -11,54 +12,79 @@ use super::policy::Requirements;
 use http::{HeaderValue, StatusCode};
 use std::fmt::Write;
 
+/// What a challenge is made of besides the refusal.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The scheme the caller used, where that is known.
+    pub attempted: Option<Scheme>,
+    /// The demands of the route.
+    pub demands: Option<&'a Requirements>,
+    /// What proofs may be signed with.
+    pub algorithms: &'a [Algorithm],
+    /// The URL of the resource's metadata (RFC 9728 section 5.1): characters of a URI only.
+    pub resource_metadata: Option<&'a str>,
+}
+
+/// Whether a refusal is about credentials, so that there are challenges for it.
+pub fn is_about_credentials(denial: Denial) -> bool {
+    denial.error() != OAuthError::None || denial.status() == StatusCode::UNAUTHORIZED
+}
+
 /// The challenges for a refusal; none for one that is not about credentials.
-///
-/// `attempted` is the scheme the caller used, where that is known; `demands` those of the route.
-pub fn challenges(
-    denial: Denial,
-    attempted: Option<Scheme>,
-    demands: Option<&Requirements>,
-    algorithms: &[Algorithm],
-) -> Vec<HeaderValue> {
-    if denial.error() == OAuthError::None && denial.status() != StatusCode::UNAUTHORIZED {
+pub fn challenges(denial: Denial, asked: &Asked<'_>) -> Vec<HeaderValue> {
+    if !is_about_credentials(denial) {
         return Vec::new();
     }
-    let proof = demands.map(|d| d.proof).unwrap_or_default();
+    let attempted = asked.attempted;
+    let proof = asked.demands.map(|d| d.proof).unwrap_or_default();
     let accepted = |scheme: Scheme| match scheme {
         Scheme::Dpop => proof.dpop,
         Scheme::Bearer => proof.bearer || (proof.mtls && !proof.all),
     };
-    // Whoever sends two schemes, or a garbled one, has attempted whatever is accepted here.
+    // Whoever sends two schemes, or a garbled one, has attempted whatever is accepted here (DPOP-32, DPOP-33).
     let blamed = |scheme: Scheme| denial.error() != OAuthError::None && attempted.is_none_or(|a| a == scheme);
     let named = |scheme: &Scheme| accepted(*scheme) || attempted == Some(*scheme) && blamed(*scheme);
     let lines = [Scheme::Dpop, Scheme::Bearer].into_iter().filter(named);
-    lines.filter_map(|s| challenge(s, denial, blamed(s), demands, algorithms)).collect()
+    lines.filter_map(|s| challenge(s, denial, blamed(s), asked)).collect()
 }
 
-fn challenge(
-    scheme: Scheme,
-    denial: Denial,
-    blamed: bool,
-    demands: Option<&Requirements>,
-    algorithms: &[Algorithm],
-) -> Option<HeaderValue> {
+fn challenge(scheme: Scheme, denial: Denial, blamed: bool, asked: &Asked<'_>) -> Option<HeaderValue> {
     let mut parameters = Parameters(scheme.name().to_owned());
     if let Some(error) = denial.error().as_str().filter(|_| blamed) {
         parameters.add("error", error);
         parameters.add("error_description", denial.description());
     }
-    if let (true, OAuthError::InsufficientScope, Some(demands)) = (blamed, denial.error(), demands) {
-        parameters.add("scope", &demands.scopes.join(" "));
+    if let (true, Some(demands)) = (blamed, asked.demands) {
+        add_what_is_lacking(denial, demands, &mut parameters);
     }
     if scheme == Scheme::Dpop {
-        let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
+        let names: Vec<&str> = asked.algorithms.iter().map(|a| a.name()).collect();
         parameters.add("algs", &names.join(" "));
+    }
+    if let Some(url) = asked.resource_metadata {
+        parameters.add("resource_metadata", url);
     }
     HeaderValue::try_from(parameters.0).ok()
 }
 
-/// A challenge under construction. Values are fixed texts, algorithm names and configured scopes:
-/// none has a quote or a backslash (RFC 6750 section 3).
+/// `scope` (RFC 6750 section 3), `acr_values` in order of preference and `max_age` in seconds (RFC 9470
+/// section 3; STEP-01, STEP-02, STEP-03).
+fn add_what_is_lacking(denial: Denial, demands: &Requirements, parameters: &mut Parameters) {
+    if denial.error() == OAuthError::InsufficientUserAuthentication {
+        if !demands.acr.is_empty() {
+            parameters.add("acr_values", &demands.acr.join(" "));
+        }
+        if let Some(age) = demands.max_auth_age {
+            parameters.add("max_age", &age.as_secs().to_string());
+        }
+    }
+    if matches!(denial, Denial::ScopeInsufficient | Denial::AuthenticationAndScopeInsufficient) {
+        parameters.add("scope", &demands.scopes.join(" "));
+    }
+}
+
+/// A challenge under construction. Values are fixed texts, algorithm names, configured scopes and contexts,
+/// and URLs: none has a quote or a backslash (RFC 6750 section 3).
 struct Parameters(String);
 
 impl Parameters {
@@ -79,7 +105,18 @@ mod tests {
             scopes: vec!["a.read".to_owned(), "b".to_owned()],
             ..Requirements::default()
         };
-        let lines = challenges(denial, attempted, Some(&demands), &[Algorithm::Es256, Algorithm::EdDsa]);
+        lines(denial, attempted, &demands, None)
+    }
+
+    fn lines(
+        denial: Denial,
+        attempted: Option<Scheme>,
+        demands: &Requirements,
+        resource_metadata: Option<&str>,
+    ) -> Vec<String> {
+        let algorithms = &[Algorithm::Es256, Algorithm::EdDsa];
+        let lines =
+            challenges(denial, &Asked { attempted, demands: Some(demands), algorithms, resource_metadata });
         lines.iter().map(|line| line.to_str().unwrap().to_owned()).collect()
     }
 
@@ -125,6 +162,48 @@ mod tests {
         assert!(
             lines[0].contains(r#"error="insufficient_scope""#) && lines[0].contains(r#"scope="a.read b""#)
         );
+    }
+
+    /// STEP-01, STEP-02, STEP-03, TK-030
+    #[test]
+    fn a_poor_authentication_is_told_what_would_do_and_the_scope_only_if_that_lacks_too() {
+        let mut demands = Requirements {
+            proof: DPOP,
+            scopes: vec!["a.read".to_owned()],
+            acr: vec!["urn:gold".to_owned(), "silver".to_owned()],
+            max_auth_age: Some(std::time::Duration::from_secs(300)),
+            ..Requirements::default()
+        };
+        let of = |denial, demands: &Requirements| lines(denial, Some(Scheme::Dpop), demands, None);
+        let text = "a stronger or more recent authentication is required";
+        assert_eq!(
+            of(Denial::AuthenticationInsufficient, &demands),
+            [format!(
+                r#"DPoP error="insufficient_user_authentication", error_description="{text}", acr_values="urn:gold silver", max_age="300", algs="ES256 EdDSA""#
+            )]
+        );
+        let both = of(Denial::AuthenticationAndScopeInsufficient, &demands);
+        assert!(
+            both[0].contains(r#"acr_values="urn:gold silver", max_age="300", scope="a.read", algs"#),
+            "{both:?}"
+        );
+        let scope = of(Denial::ScopeInsufficient, &demands);
+        assert!(!scope[0].contains("acr_values") && !scope[0].contains("max_age"), "{scope:?}");
+        demands.acr.clear();
+        assert!(!of(Denial::AuthenticationInsufficient, &demands)[0].contains("acr_values"));
+    }
+
+    /// PRM-07
+    #[test]
+    fn every_challenge_names_the_metadata() {
+        let demands = Requirements { proof: EITHER, ..Requirements::default() };
+        let url = "https://api.example.com/.well-known/oauth-protected-resource/a";
+        for denial in [Denial::CredentialsMissing, Denial::CredentialsAmbiguous, Denial::ScopeInsufficient] {
+            let lines = lines(denial, None, &demands, Some(url));
+            let named = format!("resource_metadata=\"{url}\"");
+            assert!(lines.len() == 2 && lines.iter().all(|l| l.matches(&named).count() == 1), "{lines:?}");
+        }
+        assert!(lines(Denial::RouteUnknown, None, &demands, Some(url)).is_empty());
     }
 
     #[test]

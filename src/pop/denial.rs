@@ -86,6 +86,8 @@ denials! {
     RouteUnknown, FORBIDDEN, None, "route_unknown", "no route for this path";
     /// The path has routes, none of them for this method (RFC 9110 section 15.5.6).
     MethodNotAllowed, METHOD_NOT_ALLOWED, None, "method_not_allowed", "this method is not allowed here";
+    /// No protected resource has metadata under this path (RFC 9728 section 3).
+    MetadataUnknown, NOT_FOUND, None, "metadata_unknown", "no protected resource has metadata here";
 
     // Credentials: RFC 6750 section 2, RFC 9449 section 7
     /// No credentials at all (RFC 6750 section 3.1: no error code then).
@@ -192,6 +194,9 @@ denials! {
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).
     AuthenticationInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_insufficient", "a stronger or more recent authentication is required";
+    /// Both of these are lacking: the challenge names both, so that the client asks for them at once (RFC 9470
+    /// section 3).
+    AuthenticationAndScopeInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_and_scope_insufficient", "a stronger or more recent authentication and another scope are required";
     /// The token was revoked.
     TokenRevoked, UNAUTHORIZED, InvalidToken, "token_revoked", "the token has been revoked";
 

@@ -78,10 +78,10 @@ pub fn verify(
     let key = check_key(&header, algorithm)?; // 7, and the key for 6
     check_method(&claims, request)?; // 8
     check_target(&claims, request)?; // 9
+    check_time(&claims, policy, now)?; // 11
     check_token(&claims, token)?; // 12, first half
     let thumbprint = check_binding(&key, jkt)?; // 12, second half
     let nonce = nonces.check(claims.nonce, now)?; // 10
-    check_time(&claims, policy, now)?; // 11
     check_signature(&compact, algorithm, &key)?; // 6
 
     Ok(Proof {

@@ -8,7 +8,7 @@
 //! 3. [`credentials`]: where is the access token, under which scheme?
 //! 4. [`access_token`]: is it genuine, for us, and valid now?
 //! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`],
-//!    [`mtls`]), and does it carry what the route demands?
+//!    [`mtls`]), and does it carry what the route demands ([`step_up`])?
 //!
 //! Not decided here: whether anything was revoked, and whether the proof was used before. Those need
 //! memory ([`state`](crate::state)), and the gate asks them last.
@@ -27,12 +27,15 @@ pub mod jose;
 pub mod jwk;
 pub mod key_set;
 mod lookalike;
+pub mod metadata;
 pub mod mtls;
 pub mod nonce;
 mod percent;
 pub mod policy;
+pub mod preflight;
 pub mod request;
 pub mod sha256;
+pub mod step_up;
 pub mod target_uri;
 pub mod time;
 
@@ -81,7 +84,8 @@ impl Verified {
 /// Verifies that the caller holds the key of an established token, and that this is enough here.
 ///
 /// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
-/// must be shown, and only then is the route asked whether it admits that.
+/// must be shown, and only then is the route asked whether it admits that. Last come scopes and
+/// authentication, so that nobody learns by guessing what they must be (STEP-05).
 pub fn verify(
     request: &Request<'_>,
     credentials: &Credentials<'_>,
@@ -108,8 +112,12 @@ pub fn verify(
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
     // Scopes are compared as they are written (RFC 6749 section 3.3).
-    if !demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed)) {
-        return Err(Denial::ScopeInsufficient);
+    let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
+    match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
+        (true, true) => {}
+        (true, false) => return Err(Denial::ScopeInsufficient),
+        (false, true) => return Err(Denial::AuthenticationInsufficient),
+        (false, false) => return Err(Denial::AuthenticationAndScopeInsufficient),
     }
     Ok(Verified { token, kind, proof, certificate: shown.cloned() })
 }

@@ -5,6 +5,7 @@
 //! open by omission, and none is entered through another's spelling (`lookalike`).
 
 use super::algorithm::Algorithm;
+use super::metadata::Metadata;
 use super::{Denial, lookalike};
 use http::Method;
 use matchit::Router;
@@ -17,6 +18,8 @@ pub struct Policy {
     pub routes: Routes,
     /// The rules for DPoP proofs.
     pub dpop: DpopPolicy,
+    /// What is published about the routes (RFC 9728); `None` where nothing is.
+    pub metadata: Option<Metadata>,
 }
 
 /// The rules for DPoP proofs.
@@ -59,8 +62,10 @@ pub struct Requirements {
     pub scopes: Vec<String>,
     /// One of these authentication context classes, best first (RFC 9470); empty means any.
     pub acr: Vec<String>,
-    /// How long ago the user may have authenticated (RFC 9470).
+    /// How long ago the user may have authenticated (RFC 9470): whole seconds.
     pub max_auth_age: Option<Duration>,
+    /// CORS preflight requests for it pass without a token, which browsers never send with them.
+    pub cors_preflight: bool,
 }
 
 /// Which kinds of proof a route admits.
@@ -174,6 +179,12 @@ impl Routes {
         let mut routes = group.iter().map(|at| &self.all[*at]);
         let route = routes.find(|r| r.admits(method)).ok_or(Denial::MethodNotAllowed)?;
         if self.is_spelling_of_another(route, method, path) { Err(Denial::PathAmbiguous) } else { Ok(route) }
+    }
+
+    /// The routes of a normalised path, whatever their methods; none where it has none.
+    pub fn of_path(&self, path: &str) -> impl Iterator<Item = &Route> {
+        let group: &[usize] = self.by_path.at(path).map_or(&[], |found| found.value);
+        group.iter().map(|at| &self.all[*at])
     }
 
     fn is_spelling_of_another(&self, route: &Route, method: &Method, path: &str) -> bool {

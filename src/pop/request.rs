@@ -4,7 +4,7 @@ use super::Denial;
 use super::mtls::ClientCertificate;
 use super::target_uri::{Origin, TargetUri};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use std::sync::Arc;
 
 /// A request without its transport. It exists only when its target is beyond doubt.
@@ -14,12 +14,16 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// The target URI, normalised.
     pub target: TargetUri,
+    /// The path as it came: nothing but characters of a URI.
+    pub path: &'a str,
     /// The query as it came, without the question mark.
     pub query: Option<&'a str>,
     /// The header fields as they came.
     pub headers: &'a HeaderMap,
     /// The client certificate of the TLS connection.
     pub certificate: Option<&'a Arc<ClientCertificate>>,
+    /// Whether content comes along, as far as the fields tell; a transport may know better (RFC 9113 section 8.1).
+    pub has_content: bool,
 }
 
 impl<'a> Request<'a> {
@@ -37,9 +41,12 @@ impl<'a> Request<'a> {
         Ok(Request {
             method: &parts.method,
             target,
+            path: parts.uri.path(),
             query: parts.uri.query(),
             headers: &parts.headers,
             certificate,
+            has_content: parts.headers.contains_key(header::TRANSFER_ENCODING)
+                || parts.headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0"),
         })
     }
 }

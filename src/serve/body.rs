@@ -69,6 +69,10 @@ impl ResponseBody {
     pub(super) fn own(content: Bytes) -> ResponseBody {
         ResponseBody(Content::Own(content))
     }
+    /// Whether this is a text of ours, and not the service's answer.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.0, Content::Own(_))
+    }
     /// The service's body, and a view of it for who watches over the connection. It keeps the request in
     /// flight, and its connection to the service to itself, until it has ended or was given up.
     pub(super) fn service(

@@ -44,7 +44,7 @@ pub(super) fn forward<'a>(
     let unread = !body.is_end_stream();
     let renewal = match &admission {
         Admission::Granted(grant) => proxy.gate.nonces.renewal_for(grant.verified(), now()),
-        Admission::Unprotected => None,
+        Admission::Unprotected | Admission::Preflight => None,
     };
     let asked = Instant::now();
     let answer = if take_a_hop(&mut parts) {
@@ -156,7 +156,7 @@ fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, s
     identity::strip(headers, &proxy.identity.headers);
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
-        Admission::Unprotected => {}
+        Admission::Unprotected | Admission::Preflight => {}
     }
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);

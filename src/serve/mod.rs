@@ -2,18 +2,20 @@
 //!
 //! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `upstream` asks it over connections of the `pool`, `response` words our own answers, and `admin`
+//! which headers the service gets, `cors` what scripts may read, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
 mod body;
 mod connection;
+mod cors;
 mod fields;
 mod forward;
 mod forwarded;
 mod listener;
 mod pool;
 mod proxy;
+mod refusal;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ mod watched;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
+use crate::pop::metadata::Metadata;
 use crate::pop::policy::Policy;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
@@ -36,6 +39,7 @@ use crate::telemetry::Telemetry;
 use admin::Admin;
 use anyhow::Context;
 use connection::Phase;
+use cors::BrowserOrigins;
 use forwarded::{Pseudonym, PublicHost};
 use listener::Listener;
 use proxy::Proxy;
@@ -85,7 +89,7 @@ impl Server {
         let (phase, watched) = watch::channel(Phase::Running);
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let gate = Gate {
-            policy: Policy { routes: config.routes, dpop: config.dpop },
+            policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             nonces: Nonces::start(config.nonces)?,
@@ -96,6 +100,7 @@ impl Server {
             gate,
             origins: config.listen.public_origins,
             hosts,
+            browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,
@@ -168,6 +173,14 @@ impl Drop for Server {
             task.abort();
         }
     }
+}
+
+/// What is published about the routes, if anything.
+fn metadata(config: &Config) -> Option<Metadata> {
+    let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
+    let origins = &config.listen.public_origins;
+    let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
+    config.listen.resource_metadata.then(made)
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

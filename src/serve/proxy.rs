@@ -6,16 +6,16 @@
 
 use super::body::ResponseBody;
 use super::connection::Activity;
+use super::cors::{self, BrowserOrigins};
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
-use super::response;
 use super::upstream::Upstream;
+use super::{refusal, response};
 use crate::config::Identity;
-use crate::gate::Gate;
+use crate::gate::{Gate, Verdict};
 use crate::pop::mtls::ClientCertificate;
-use crate::pop::policy::Access;
 use crate::pop::target_uri::Origin;
-use crate::pop::{DPOP_NONCE, Denial, Request, Timestamp, challenge};
+use crate::pop::{Denial, Request, Timestamp};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -36,6 +36,7 @@ pub(super) struct Proxy {
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
+    pub(super) browsers: BrowserOrigins,
     pub(super) identity: Identity,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
@@ -100,6 +101,7 @@ pub(super) async fn serve(
     request: http::Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
+    let browser = peer.proxy.browsers.of(request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
@@ -109,6 +111,9 @@ pub(super) async fn serve(
     };
     if panicked {
         peer.close_after(version, &mut response);
+    }
+    if let Some(origin) = browser {
+        cors::let_read(origin, &mut response);
     }
     if version != Version::HTTP_2 && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
@@ -153,18 +158,26 @@ fn answer<'a>(
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts).inspect(|request| origin = proxy.origin_of(request))
+            neutral(peer, &parts, &body).inspect(|request| origin = request.target.origin())
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         match decision.verdict {
-            Ok(admission) => {
+            Ok(Verdict::Admit(admission)) => {
                 let route = decision.route.map(|route| route.path.as_str());
                 let admitted = Admitted { admission, route, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
+            Ok(Verdict::Publish(document)) => {
+                let mut response = response::metadata(document, &parts.method);
+                if !body.is_end_stream() {
+                    peer.close_after(parts.version, &mut response);
+                }
+                proxy.gate.telemetry.answered(span, response.status(), None);
+                response
+            }
             Err(denial) => {
-                let response = refuse(peer, denial, &decision, &parts, &body);
+                let response = refusal::refuse(peer, denial, &decision, &parts, &body, origin);
                 proxy.gate.telemetry.answered(span, response.status(), None);
                 response
             }
@@ -173,11 +186,13 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-fn neutral<'a>(peer: &'a Peer, parts: &'a Parts) -> Result<Request<'a>, Denial> {
+pub(super) fn neutral<'a>(peer: &'a Peer, parts: &'a Parts, body: &Incoming) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)
+    let mut request = Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)?;
+    request.has_content |= !body.is_end_stream();
+    Ok(request)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
@@ -193,63 +208,6 @@ fn is_framing_clear(parts: &Parts) -> bool {
         (Some(only), None) => only.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     }
-}
-
-impl Proxy {
-    /// Which of the public origins the target has.
-    fn origin_of(&self, request: &Request<'_>) -> usize {
-        let authority = request.target.authority();
-        self.origins.iter().position(|origin| origin.authority() == authority).unwrap_or(0)
-    }
-}
-
-fn refuse(
-    peer: &Peer,
-    denial: Denial,
-    decision: &crate::gate::Decision<'_>,
-    parts: &Parts,
-    body: &Incoming,
-) -> Response<ResponseBody> {
-    let policy = &peer.proxy.gate.policy;
-    let demands = decision.route.and_then(|route| match &route.access {
-        Access::Protected(demands) => Some(demands),
-        Access::Unprotected => None,
-    });
-    let challenges = challenge::challenges(denial, decision.scheme, demands, &policy.dpop.algorithms);
-    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts)).flatten();
-    let mut response = response::refusal(denial, challenges, allow);
-    if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, now()) {
-        response.headers_mut().insert(DPOP_NONCE, nonce);
-    }
-    let doubtful = denial == Denial::RequestMalformed;
-    if doubtful || !body.is_end_stream() {
-        peer.close_after(parts.version, &mut response);
-    }
-    response
-}
-
-/// The methods that the path does have, of those that its routes or HTTP name.
-fn allowed(peer: &Peer, parts: &Parts) -> Option<HeaderValue> {
-    let routes = &peer.proxy.gate.policy.routes;
-    let path = neutral(peer, parts).ok()?.target;
-    let common = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::PATCH,
-    ];
-    let mut methods: Vec<Method> = Vec::from(common);
-    methods.extend(routes.iter().flat_map(|route| route.methods.iter().cloned()));
-    let mut names: Vec<String> = Vec::new();
-    for method in methods {
-        if routes.find(&method, path.path()).is_ok() && !names.iter().any(|name| name == method.as_str()) {
-            names.push(method.to_string());
-        }
-    }
-    HeaderValue::try_from(names.join(", ")).ok()
 }
 
 pub(super) fn now() -> Timestamp {

@@ -1,12 +1,13 @@
 //! The answers of our own: problem documents (RFC 9457) for refusals and for faults on the way to the service.
 //!
-//! Every text in them is fixed, so the documents are written once; nothing of the request is echoed.
+//! Every text in them is fixed, so the documents are written once; nothing of the request is echoed. Besides, the
+//! metadata of protected resources goes out from here.
 
 use super::body::ResponseBody;
 use crate::pop::Denial;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use std::sync::LazyLock;
 
@@ -81,6 +82,20 @@ pub(super) fn refusal(
     if denial.status() == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, retry_after());
     }
+    response
+}
+
+/// Protected resource metadata (RFC 9728 section 3.2): for every script to read, and to keep for a while
+/// (PRM-02, PRM-10). A HEAD gets the fields alone.
+pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBody> {
+    let length = HeaderValue::from(document.len());
+    let content = if *method == Method::HEAD { Bytes::new() } else { Bytes::from(document) };
+    let mut response = Response::new(ResponseBody::own(content));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
 

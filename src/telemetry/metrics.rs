@@ -3,6 +3,7 @@
 //! Labels come from the configuration and from closed tables, never from a request, so their number is
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
+use super::Passed;
 use super::logs;
 use super::requests::Requests;
 use crate::pop::Denial;
@@ -96,7 +97,7 @@ impl Metrics {
     }
 
     /// A decision on this route, or on none.
-    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<(), Denial>, elapsed: Duration) {
+    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<Passed, Denial>, elapsed: Duration) {
         self.requests.count(route, verdict);
         self.decision_seconds.observe(elapsed.as_secs_f64());
     }

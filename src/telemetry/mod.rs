@@ -60,10 +60,32 @@ pub struct Record<'a> {
     pub client: Option<&'a str>,
     /// `jti`
     pub token_id: Option<&'a str>,
-    /// Granted, or why not.
-    pub verdict: Result<(), Denial>,
+    /// Granted, and what for, or why not.
+    pub verdict: Result<Passed, Denial>,
     /// How long the decision took.
     pub elapsed: Duration,
+}
+
+/// What a request that was not refused was let in for. Of a closed set: the label `reason` of `granted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// For the service, as the policy demands.
+    Request,
+    /// As a CORS preflight, without credentials.
+    Preflight,
+    /// For our own metadata (RFC 9728), not for the service.
+    Metadata,
+}
+
+impl Passed {
+    /// The stable reason; none for what is the rule.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Passed::Request => None,
+            Passed::Preflight => Some("preflight"),
+            Passed::Metadata => Some("metadata"),
+        }
+    }
 }
 
 /// One request on its way: its trace context (W3C, continued or begun) and, when traces are exported, its
@@ -224,9 +246,8 @@ fn log(trace_id: &str, record: &Record<'_>) {
             )
         };
     }
-    let none: Option<&str> = None;
     match record.verdict {
-        Ok(()) => line!(DEBUG, "granted", none),
+        Ok(passed) => line!(DEBUG, "granted", passed.reason()),
         Err(denial) if denial.status().is_server_error() => line!(WARN, "refused", denial.reason()),
         Err(denial) => line!(INFO, "refused", denial.reason()),
     }

@@ -3,6 +3,7 @@
 //! The routes are those of the configuration (a reload may add some), the reasons those of the closed table
 //! of denials, so the number of counters is bounded. Each appears when it first counts.
 
+use super::Passed;
 use crate::pop::Denial;
 use arc_swap::ArcSwap;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -26,7 +27,7 @@ impl Requests {
     }
 
     /// Counts one decision.
-    pub(super) fn count(&self, route: Option<&str>, verdict: Result<(), Denial>) {
+    pub(super) fn count(&self, route: Option<&str>, verdict: Result<Passed, Denial>) {
         match route {
             None => self.unrouted.count(&self.family, NONE, verdict),
             Some(path) => match self.routes.load().get(path) {
@@ -47,9 +48,9 @@ impl Requests {
     }
 }
 
-/// The counters of one route; the last is for grants.
+/// The counters of one route; the last are for grants.
 #[derive(Debug)]
-struct Route([OnceLock<Counter>; REASONS + 1]);
+struct Route([OnceLock<Counter>; REASONS + PASSED]);
 
 impl Default for Route {
     fn default() -> Self {
@@ -58,9 +59,9 @@ impl Default for Route {
 }
 
 impl Route {
-    fn count(&self, family: &Family<Labels, Counter>, route: &str, verdict: Result<(), Denial>) {
+    fn count(&self, family: &Family<Labels, Counter>, route: &str, verdict: Result<Passed, Denial>) {
         let (index, verdict, reason) = match verdict {
-            Ok(()) => (REASONS, "granted", NONE),
+            Ok(passed) => (REASONS + passed as usize, "granted", passed.reason().unwrap_or(NONE)),
             Err(denial) => (denial as usize, "refused", denial.reason()),
         };
         let created = || family.get_or_create_owned(&Labels { route: route.into(), verdict, reason });
@@ -77,6 +78,8 @@ pub(super) struct Labels {
 }
 
 const REASONS: usize = Denial::ALL.len();
+/// How many kinds of [`Passed`] there are.
+const PASSED: usize = 3;
 const NONE: &str = "-";
 
 #[cfg(test)]
@@ -90,10 +93,10 @@ mod tests {
     #[test]
     fn counts_by_route_and_reason() {
         let requests = Requests::default();
-        requests.count(Some("/a/{*rest}"), Ok(()));
-        requests.count(Some("/a/{*rest}"), Ok(()));
+        requests.count(Some("/a/{*rest}"), Ok(Passed::Request));
+        requests.count(Some("/a/{*rest}"), Ok(Passed::Request));
         requests.count(Some("/a/{*rest}"), Err(Denial::ProofReplayed));
-        requests.count(Some("/b"), Ok(()));
+        requests.count(Some("/b"), Ok(Passed::Request));
         requests.count(None, Err(Denial::RouteUnknown));
         assert_eq!(value(&requests, "/a/{*rest}", "granted", "-"), 2);
         assert_eq!(value(&requests, "/a/{*rest}", "refused", "proof_replayed"), 1);
@@ -122,7 +125,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for i in 0..1000 {
-                        requests.count(Some(&format!("/{}", i % 7)), Ok(()));
+                        requests.count(Some(&format!("/{}", i % 7)), Ok(Passed::Request));
                     }
                 });
             }

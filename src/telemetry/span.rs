@@ -3,9 +3,9 @@
 //! Built only for sampled requests, and handed to the exporter's queue when the request is answered or goes
 //! away. What is recorded is what the log line says: no query, no token, no proof.
 
-use super::Record;
 use super::otlp::Exporter;
 use super::trace_context::TraceContext;
+use super::{Passed, Record};
 use crate::pop::policy::ProofKind;
 use http::{StatusCode, Uri};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -76,7 +76,7 @@ impl OpenSpan {
         text("clinch.client", record.client);
         text("clinch.token_id", record.token_id);
         text("clinch.verdict", Some(if record.verdict.is_ok() { "granted" } else { "refused" }));
-        text("clinch.reason", record.verdict.err().map(|d| d.reason()));
+        text("clinch.reason", record.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason));
         text("network.protocol.name", Some("http"));
         let port = target.and_then(Uri::port_u16);
         self.set("server.port", port.map(|p| i64::from(p).into()));

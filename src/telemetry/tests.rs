@@ -17,7 +17,7 @@ fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
     config::Telemetry { otlp, sample, format: config::LogFormat::Json, level }
 }
 
-fn record(verdict: Result<(), Denial>) -> Record<'static> {
+fn record(verdict: Result<Passed, Denial>) -> Record<'static> {
     Record {
         host: None,
         method: "GET",
@@ -171,7 +171,7 @@ async fn a_collector_that_is_gone_costs_requests_nothing() {
     let telemetry = Telemetry::start(&config(Some(endpoint), 1.0)).unwrap();
     for _ in 0..20_000 {
         let mut span = telemetry.begin(&headers(None));
-        telemetry.decided(&mut span, &record(Ok(())));
+        telemetry.decided(&mut span, &record(Ok(Passed::Request)));
         telemetry.answered(span, StatusCode::OK, None);
     }
     let begun = Instant::now();
@@ -184,7 +184,7 @@ async fn a_collector_that_is_gone_costs_requests_nothing() {
 fn the_page_has_every_metric_and_ends() {
     let telemetry = Telemetry::off();
     let mut span = telemetry.begin(&headers(None));
-    telemetry.decided(&mut span, &record(Ok(())));
+    telemetry.decided(&mut span, &record(Ok(Passed::Request)));
     let during = telemetry.render();
     assert!(during.contains("clinch_in_flight 1\n"), "{during}");
     telemetry.answered(span, StatusCode::OK, Some(Duration::from_millis(3)));

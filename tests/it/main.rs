@@ -6,13 +6,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod cors;
 mod demo;
 mod end_to_end;
 mod layering;
+mod metadata;
 mod nonce;
 mod operator;
 mod proof;
 mod revocation;
+mod step_up;
 mod support;
 mod thief;
 mod vectors;

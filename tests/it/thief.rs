@@ -127,9 +127,13 @@ async fn a_refusal_says_what_is_missing_and_no_more() {
     let world = World::start().await;
     let nothing = world.caller(None).send(&get(PATH, &[])).await;
     assert_eq!(nothing.status, 401);
-    assert_eq!(nothing.all("www-authenticate"), [r#"DPoP algs="ES256 EdDSA""#, "Bearer"]);
+    let document =
+        |path: &str| format!(r#"resource_metadata="{}{path}""#, url("/.well-known/oauth-protected-resource"));
+    let (dpop, bearer) = (r#"DPoP algs="ES256 EdDSA""#, "Bearer");
+    let named = document(PATH);
+    assert_eq!(nothing.all("www-authenticate"), [format!("{dpop}, {named}"), format!("{bearer} {named}")]);
     let dpop_only = world.caller(None).send(&get("/transfers/1", &[])).await;
-    assert_eq!(dpop_only.all("www-authenticate"), [r#"DPoP algs="ES256 EdDSA""#]);
+    assert_eq!(dpop_only.all("www-authenticate"), [format!("{dpop}, {}", document("/transfers/1"))]);
 
     let (token, key) = world.dpop_token("accounts.read").await;
     let scope = world.get_as_owner("/transfers/1", &token, &key).await;

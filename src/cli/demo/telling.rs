@@ -88,13 +88,16 @@ impl Telling {
         writeln!(self.out, "{}", line.trim_end())
     }
 
-    /// The challenges that give no error only say what else is accepted here; the document has them.
+    /// The challenges that give no error only say what else is accepted here, and where the metadata is comes
+    /// with each: the document has them.
     fn answer(&mut self, answer: &Answer, all_headers: bool) -> io::Result<()> {
         let dim = Style::new().dimmed();
         let mark = self.paint(dim, "<");
         writeln!(self.out, "    {mark} {}", answer.status)?;
         for challenge in answer.challenges.iter().filter(|challenge| challenge.contains("error=")) {
-            let lines = wrapped(&format!("WWW-Authenticate: {challenge}"), ", ", WIDTH - 8);
+            let told = challenge.split(", ").filter(|parameter| !parameter.starts_with("resource_metadata="));
+            let told = told.collect::<Vec<_>>().join(", ");
+            let lines = wrapped(&format!("WWW-Authenticate: {told}"), ", ", WIDTH - 8);
             writeln!(self.out, "    {mark} {}", lines.join(",\n        "))?;
         }
         let shown = |name: &str| all_headers || is_subject(name);

@@ -13,12 +13,15 @@ use std::time::Duration;
 pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     let address = address(c, "listen.address", &written.address);
     let public_origins = written.public_origins.as_ref().map(|o| origins(c, o));
+    let browser_origins = browser_origins(c, &written.browser_origins);
     let tls = written.tls.as_ref().and_then(|t| tls::check(c, t));
     let limits = limits(c, written);
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
         address: address?,
         public_origins: public_origins?,
+        browser_origins,
+        resource_metadata: written.resource_metadata,
         tls: tls?,
         limits: limits?,
         drain: drain?,
@@ -48,13 +51,42 @@ fn origins(c: &mut Checks<'_>, written: &[String]) -> Vec<Origin> {
             }
             Ok(origin) => origins.push(origin),
             Err(why) => {
-                c.fault(&path, format!("this is not a public origin: {why}"))
-                    .found(quoted(text))
-                    .expected("https://HOST or https://HOST:PORT, nothing after it");
+                c.fault(&path, format!("this is not a public origin: {why}")).found(quoted(text)).expected(
+                    "https://HOST or https://HOST:PORT, and a path prefix only if a load balancer strips it",
+                );
             }
         }
     }
     origins
+}
+
+/// Origins as browsers serialise them, for they are compared as they are written (Fetch standard, section 3.2).
+fn browser_origins(c: &mut Checks<'_>, written: &[String]) -> Vec<String> {
+    for (at, text) in written.iter().enumerate() {
+        let path = item("listen.browser_origins", at);
+        if written[..at].contains(text) {
+            c.fault(&path, "this origin is in the list twice")
+                .found(quoted(text))
+                .expected("each origin once");
+        } else if !is_serialised_origin(text) {
+            c.fault(&path, "no browser writes an origin like this")
+                .found(quoted(text))
+                .expected("https://HOST or https://HOST:PORT: lower case, no default port, nothing after it");
+        }
+    }
+    written.to_vec()
+}
+
+/// With https, or http for an application under development.
+fn is_serialised_origin(text: &str) -> bool {
+    let Some(host) = text.strip_prefix("http://") else {
+        return Origin::parse(text).is_ok_and(|origin| origin.as_str() == text && origin.prefix().is_empty());
+    };
+    // The same but for the default port.
+    let (host, port) =
+        host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).unwrap_or((host, "8080"));
+    let port_is_sound = port == "443" || is_serialised_origin(&format!("https://h:{port}"));
+    port != "80" && port_is_sound && is_serialised_origin(&format!("https://{host}"))
 }
 
 fn limits(c: &mut Checks<'_>, written: &Written) -> Option<Limits> {

@@ -1,12 +1,13 @@
 //! `routes`: every route says how callers prove possession; none is open by omission.
 
 use super::Checks;
-use crate::config::file::{ClientCertificate, Proof, ProofName, Route as Written};
+use crate::config::file::{ClientCertificate, Proof, ProofName, Route as Written, Span};
 use crate::config::tree::{item, member};
 use crate::config::words::quoted;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route, RouteConflict, Routes};
 use crate::pop::target_uri::{Origin, TargetUri};
 use http::Method;
+use std::time::Duration;
 
 /// The routes. `asked`: whether clients are asked for certificates, if that is known.
 pub(super) fn check(c: &mut Checks<'_>, written: &[Written], asked: Option<ClientCertificate>) -> Routes {
@@ -112,6 +113,9 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
             ("proof", written.proof.is_some()),
             ("danger_bearer", written.danger_bearer),
             ("scopes", !written.scopes.is_empty()),
+            ("acr", !written.acr.is_empty()),
+            ("max_auth_age", written.max_auth_age.is_some()),
+            ("cors_preflight", written.cors_preflight),
         ] {
             if there {
                 c.fault(&member(path, key), format!("`{key}` on a route that is open to everyone"))
@@ -129,12 +133,29 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
     if written.danger_bearer {
         c.warn(path, "danger_bearer: unbound tokens are let through, stolen ones too");
     }
-    scopes(c, &member(path, "scopes"), &written.scopes);
+    words(c, &member(path, "scopes"), &written.scopes, "scope");
+    words(c, &member(path, "acr"), &written.acr, "authentication context class");
     Access::Protected(Requirements {
         proof: rule(c, path, written),
         scopes: written.scopes.clone(),
-        ..Requirements::default()
+        acr: written.acr.clone(),
+        max_auth_age: written
+            .max_auth_age
+            .and_then(|age| max_auth_age(c, &member(path, "max_auth_age"), age)),
+        cors_preflight: written.cors_preflight,
     })
+}
+
+/// A challenge says it in whole seconds (RFC 9470 section 3). Nobody can have authenticated 0 seconds ago.
+fn max_auth_age(c: &mut Checks<'_>, path: &str, age: Span) -> Option<Duration> {
+    let second = Duration::from_secs(1);
+    let age = c.within(path, age, second, 365 * 86_400 * second)?;
+    if age.subsec_nanos() != 0 {
+        c.fault(path, "clients are told whole seconds")
+            .found(quoted(&Span(age).to_string()))
+            .expected("such as 5m");
+    }
+    Some(age)
 }
 
 fn rule(c: &mut Checks<'_>, path: &str, written: &Written) -> ProofRule {
@@ -155,14 +176,14 @@ fn rule(c: &mut Checks<'_>, path: &str, written: &Written) -> ProofRule {
     ProofRule { dpop, mtls, all: all && dpop && mtls, bearer: written.danger_bearer }
 }
 
-/// RFC 6749 section 3.3
-fn scopes(c: &mut Checks<'_>, path: &str, written: &[String]) {
-    for (at, scope) in written.iter().enumerate() {
+/// What a challenge names in a list with spaces: scopes (RFC 6749 section 3.3), classes (RFC 9470 section 3).
+fn words(c: &mut Checks<'_>, path: &str, written: &[String], what: &str) {
+    for (at, word) in written.iter().enumerate() {
         let sound = |ch: char| ch.is_ascii_graphic() && ch != '"' && ch != '\\';
-        if scope.is_empty() || !scope.chars().all(sound) {
-            c.fault(&item(path, at), "this is not one scope")
-                .found(quoted(scope))
-                .expected("one scope an item");
+        if word.is_empty() || !word.chars().all(sound) {
+            c.fault(&item(path, at), format!("this is not one {what}"))
+                .found(quoted(word))
+                .expected(format!("one {what} an item"));
         }
     }
 }

@@ -12,9 +12,18 @@ pub(in crate::config) struct Listen {
     #[serde(default = "address")]
     pub(in crate::config) address: String,
     /// What clients call, such as `https://api.example.com`: the only authorities that are accepted, and
-    /// what `htu` is compared with.
+    /// what `htu` is compared with. Behind a load balancer that strips a path prefix with that prefix,
+    /// `https://api.example.com/svc2`; of several with one host, the first names the resource.
     #[schemars(required, length(min = 1))]
     pub(in crate::config) public_origins: Option<Vec<String>>,
+    /// The origins of web applications, such as `https://app.example.com`, whose scripts may read refusals and
+    /// what they need to go on (CORS). What they may read of the service's answers is the service's to say.
+    #[serde(default)]
+    pub(in crate::config) browser_origins: Vec<String>,
+    /// Whether clients are told what they need here: documents under `/.well-known/oauth-protected-resource`,
+    /// which everyone may read, and their URLs in every challenge (RFC 9728).
+    #[serde(default = "resource_metadata")]
+    pub(in crate::config) resource_metadata: bool,
     /// TLS: the server's certificate and what is asked of clients.
     #[schemars(required)]
     pub(in crate::config) tls: Option<Tls>,
@@ -24,6 +33,9 @@ pub(in crate::config) struct Listen {
     /// How long requests in flight may take after SIGTERM.
     #[serde(default = "drain")]
     pub(in crate::config) drain: Span,
+}
+fn resource_metadata() -> bool {
+    true
 }
 fn address() -> String {
     "0.0.0.0:8443".to_owned()

@@ -27,23 +27,19 @@ pub(in crate::config) struct Route {
     /// Scopes the token must have, all of them.
     #[serde(default)]
     pub(in crate::config) scopes: Vec<String>,
-    /// Authentication context classes (RFC 9470). Not supported yet.
+    /// Authentication context classes, best first: the token's `acr` must be one of them (RFC 9470).
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) acr: Vec<String>,
-    /// How long ago the user may have authenticated (RFC 9470). Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
+    /// How long ago the user may have authenticated, by the token's `auth_time` (RFC 9470): whole seconds, 1s to
+    /// 365d.
     pub(in crate::config) max_auth_age: Option<Span>,
     /// A CEL expression over token, proof, certificate and request. Not supported yet.
     #[schemars(extend("x-not-yet" = true))]
     #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) condition: Option<String>,
-    /// Passes unauthenticated CORS preflight requests to the service. Not supported yet.
+    /// Passes CORS preflight requests for these methods to the service: OPTIONS with `Origin` and
+    /// `Access-Control-Request-Method`, without credentials and content.
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) cors_preflight: bool,
 }
 

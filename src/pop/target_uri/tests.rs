@@ -34,7 +34,13 @@ fn origins_are_https_and_nothing_else() {
         "http://a",
         "https://",
         "https://a/",
-        "https://a/b",
+        "https://a/b/",
+        "https://a//b",
+        "https://a/b/../c",
+        "https://a/b%2Fc",
+        "https://a/%62",
+        "https://a/b c",
+        "https://a/b?c",
         "https://a?b",
         "https://u@a",
         "https://a:0",
@@ -53,7 +59,7 @@ fn origins_are_https_and_nothing_else() {
 fn the_authority_comes_from_the_target_or_the_one_host() {
     assert_eq!(h1("/a", &["API.EXAMPLE.COM:443"]).unwrap().as_str(), "https://api.example.com/a");
     assert_eq!(h1("/a", &["api.example.com:8443"]).unwrap().as_str(), "https://api.example.com:8443/a");
-    assert_eq!(h1("/a", &["[2001:db8::1]:9000"]).unwrap().authority(), "[2001:db8::1]:9000");
+    assert_eq!(h1("/a", &["[2001:db8::1]:9000"]).unwrap().origin(), 2);
     // Absolute form: the target wins.
     assert!(h1("https://api.example.com/a", &["evil.example"]).is_ok());
     assert_eq!(h1("https://evil.example/a", &["api.example.com"]), Err(Denial::HostUnknown));
@@ -167,4 +173,66 @@ fn htu_is_compared_after_normalisation() {
     let root = h1("/", &["api.example.com"]).unwrap();
     assert!(root.is_named_by("https://api.example.com"));
     assert!(root.is_named_by("https://api.example.com?x"));
+}
+
+fn behind_prefixes(path: &str, origins: &[&str]) -> TargetUri {
+    let origins: Vec<Origin> = origins.iter().map(|text| Origin::parse(text).unwrap()).collect();
+    let request = Request::builder().uri(path).header("host", "api.example.com").body(()).unwrap();
+    TargetUri::of(&request.into_parts().0, &origins).unwrap()
+}
+
+/// CL-032
+#[test]
+fn a_prefix_that_the_load_balancer_strips_is_in_the_htu_and_not_in_the_path() {
+    let target = behind_prefixes("/orders/7", &["https://other.example", "https://api.example.com/svc2"]);
+    assert_eq!((target.path(), target.as_str()), ("/orders/7", "https://api.example.com/svc2/orders/7"));
+    assert_eq!(target.origin(), 1);
+    assert!(target.is_named_by("https://api.example.com/svc2/orders/7"));
+    assert!(target.is_named_by("https://API.example.com:443/%73vc2/orders/7?x"));
+    for other in [
+        "https://api.example.com/orders/7",
+        "https://api.example.com/svc2/svc2/orders/7",
+        "https://api.example.com/SVC2/orders/7",
+        "https://api.example.com/svc2orders/7",
+        "https://api.example.com/svc1/orders/7",
+        "https://api.example.com/svc2/../orders/7",
+        "https://other.example/svc2/orders/7",
+        "https://api.example.com/svc2",
+    ] {
+        assert!(!target.is_named_by(other), "{other}");
+    }
+}
+
+#[test]
+fn several_prefixes_of_one_host_name_it_and_only_these() {
+    let origins =
+        ["https://api.example.com", "https://api.example.com/svc2", "https://api.example.com/v1/svc2"];
+    let target = behind_prefixes("/orders/7", &origins);
+    assert_eq!((target.as_str(), target.origin()), ("https://api.example.com/orders/7", 0));
+    for origin in origins {
+        assert!(target.is_named_by(&format!("{origin}/orders/7")), "{origin}");
+    }
+    assert!(!target.is_named_by("https://api.example.com/v1/orders/7"));
+}
+
+#[test]
+fn below_a_prefix_nothing_and_a_slash_are_one_path() {
+    let target = behind_prefixes("/", &["https://api.example.com/svc2"]);
+    for same in
+        ["https://api.example.com/svc2", "https://api.example.com/svc2/", "https://api.example.com/svc2?x"]
+    {
+        assert!(target.is_named_by(same), "{same}");
+    }
+    assert!(!target.is_named_by("https://api.example.com/"));
+    assert!(!target.is_named_by("https://api.example.com/svc2//"));
+}
+
+#[test]
+fn a_prefix_ends_where_a_segment_ends() {
+    let origin = Origin::parse("https://api.example.com/svc2").unwrap();
+    assert_eq!(origin.path_within("/svc2/orders"), Some("/orders"));
+    assert_eq!(origin.path_within("/svc2"), Some(""));
+    assert_eq!(origin.path_within("/svc2x/orders"), None);
+    assert_eq!(origin.path_within("/orders"), None);
+    assert_eq!((origin.without_prefix(), origin.prefix()), ("https://api.example.com", "/svc2"));
 }

@@ -1,6 +1,7 @@
 //! The shell over real sockets: a sidecar on a free port, a service behind it, clients of all manners.
 #![allow(clippy::unwrap_used)]
 
+mod browsers;
 mod drain;
 mod forwarding;
 mod limits;
@@ -116,6 +117,8 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
                 Origin::parse("https://other.example.com").unwrap(),
                 Origin::parse("https://api.example.com").unwrap(),
             ],
+            browser_origins: vec!["https://app.example.com".to_owned()],
+            resource_metadata: false,
             tls: pki.server(),
             limits: Limits {
                 connections: 100,

@@ -5,6 +5,7 @@
 pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
+pub mod front;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;

@@ -1,0 +1,74 @@
+//! A refusal as an answer: what is wrong with the credentials, where to read what would do, and which methods
+//! there are instead.
+//!
+//! That the request is refused, and why, was decided by the gate.
+
+use super::body::ResponseBody;
+use super::proxy::{self, Peer};
+use super::response;
+use crate::gate::Decision;
+use crate::pop::challenge::{self, Asked};
+use crate::pop::policy::Access;
+use crate::pop::{DPOP_NONCE, Denial};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response};
+use hyper::body::{Body as _, Incoming};
+
+/// The answer to a request that was refused; `origin` is the public one it was sent to.
+pub(super) fn refuse(
+    peer: &Peer,
+    denial: Denial,
+    decision: &Decision<'_>,
+    parts: &Parts,
+    body: &Incoming,
+    origin: usize,
+) -> Response<ResponseBody> {
+    let policy = &peer.proxy.gate.policy;
+    let demands = decision.route.and_then(|route| match &route.access {
+        Access::Protected(demands) => Some(demands),
+        Access::Unprotected => None,
+    });
+    let url = policy.metadata.as_ref().filter(|_| challenge::is_about_credentials(denial));
+    let url = url.map(|metadata| metadata.url(origin, parts.uri.path()));
+    let asked = Asked {
+        attempted: decision.scheme,
+        demands,
+        algorithms: &policy.dpop.algorithms,
+        resource_metadata: url.as_deref(),
+    };
+    let challenges = challenge::challenges(denial, &asked);
+    let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts, body)).flatten();
+    let mut response = response::refusal(denial, challenges, allow);
+    if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+    let doubtful = denial == Denial::RequestMalformed;
+    if doubtful || !body.is_end_stream() {
+        peer.close_after(parts.version, &mut response);
+    }
+    response
+}
+
+/// The methods that the path does have, of those that its routes or HTTP name.
+fn allowed(peer: &Peer, parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
+    let routes = &peer.proxy.gate.policy.routes;
+    let path = proxy::neutral(peer, parts, body).ok()?.target;
+    let common = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::PATCH,
+    ];
+    let mut methods: Vec<Method> = Vec::from(common);
+    methods.extend(routes.iter().flat_map(|route| route.methods.iter().cloned()));
+    let mut names: Vec<String> = Vec::new();
+    for method in methods {
+        if routes.find(&method, path.path()).is_ok() && !names.iter().any(|name| name == method.as_str()) {
+            names.push(method.to_string());
+        }
+    }
+    HeaderValue::try_from(names.join(", ")).ok()
+}
