@@ -21,7 +21,7 @@ async fn a_refusal_is_a_problem_document_with_a_challenge() {
     assert_eq!(service.requests(), 0);
 }
 
-/// HTTP-01, HTTP-03, HTTP-06, HTTP-18, HTTP-32
+/// HTTP-01, HTTP-03, HTTP-06, HTTP-18, HTTP-32, HTTP-04, HTTP-31, HD-023, HD-026
 #[tokio::test]
 async fn each_kind_of_request_that_is_not_served_has_its_status() {
     let service = Service::start().await;
@@ -34,6 +34,12 @@ async fn each_kind_of_request_that_is_not_served_has_its_status() {
         ("TRACE /open/a HTTP/1.1", "Host: api.example.com", "501"),
         ("CONNECT api.example.com:443 HTTP/1.1", "Host: api.example.com:443", "501"),
         ("POST /open/a HTTP/1.1", "Host: api.example.com\r\nTransfer-Encoding: gzip, chunked", "400"),
+        ("GET * HTTP/1.1", "Host: api.example.com", "400"),
+        ("OPTIONS * HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET api.example.com:443 HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET https://api.example.com/open/a HTTP/1.1", "Host: a b", "400"),
+        ("GET https://u@api.example.com/open/a HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET /open/a b HTTP/1.1", "Host: api.example.com", "400"),
     ] {
         let answer = raw(&sidecar, &format!("{line}\r\n{fields}\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
