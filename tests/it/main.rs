@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod conformance;
 mod cors;
 mod demo;
 mod end_to_end;
