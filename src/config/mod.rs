@@ -16,6 +16,7 @@ mod words;
 pub use problems::Problems;
 
 use crate::pop::Timestamp;
+use crate::pop::client_cert::Terminators;
 use crate::pop::nonce::Keys;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
@@ -67,6 +68,8 @@ pub struct Listen {
     pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
+    /// The TLS terminators in front of us that may say who the caller is.
+    pub client_cert_from: Terminators,
     /// The limits.
     pub limits: Limits,
     /// How long in-flight requests may take after SIGTERM.
@@ -82,6 +85,8 @@ pub struct Tls {
     pub private_key: rustls::pki_types::PrivateKeyDer<'static>,
     /// Whether clients present certificates.
     pub client_certificate: ClientCertificates,
+    /// Whether somebody must vouch for them.
+    pub client_chain: ClientChain,
     /// The trust anchors for client certificates.
     pub client_ca: Vec<rustls::pki_types::CertificateDer<'static>>,
     /// The certificate revocation lists for client certificates.
@@ -97,6 +102,15 @@ pub enum ClientCertificates {
     Optional,
     /// No connection without one.
     Required,
+}
+
+/// `listen.tls.client_chain`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientChain {
+    /// Up to an authority of `client_ca`.
+    Verified,
+    /// No authority: the token alone says which certificate counts (RFC 8705 section 6.2).
+    Unchecked,
 }
 
 /// `listen.limits`

@@ -18,6 +18,7 @@
 pub mod access_token;
 pub mod algorithm;
 pub mod challenge;
+pub mod client_cert;
 pub mod confirmation;
 pub mod credentials;
 pub mod denial;

@@ -1,7 +1,8 @@
-//! The client certificate of the connection (RFC 8705).
+//! The caller's certificate (RFC 8705).
 //!
-//! It comes from the TLS layer, which has checked the handshake's signature; never from a header
-//! (section 3). Whether its chain was validated is the listener's configuration.
+//! It comes from the TLS layer, which has checked the handshake's signature (section 3), or from a TLS
+//! terminator that the operator trusts with that ([`client_cert`](super::client_cert), section 6.5). Whether
+//! its chain was validated is the listener's configuration, and decides whether its names mean anything.
 
 use super::Timestamp;
 use super::sha256;
@@ -34,29 +35,57 @@ impl fmt::Debug for CertificateThumbprint {
     }
 }
 
-/// The client certificate as the TLS layer saw it; made once per connection.
+/// The caller's certificate; made once per connection.
 #[derive(Clone, Debug)]
 pub struct ClientCertificate {
     /// `x5t#S256`.
     pub thumbprint: CertificateThumbprint,
-    /// The subject's distinguished name (RFC 4514 text); empty where it can't be read.
+    /// The subject's distinguished name (RFC 4514 text); empty where it can't be read or nobody vouches for it.
     pub subject: String,
+    /// `notBefore`.
+    pub valid_from: Timestamp,
     /// `notAfter`; long ago where it can't be read.
     pub expires_at: Timestamp,
 }
 
+/// Whether what a certificate says about its holder was checked by anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// By an authority that was configured for it.
+    Vouched,
+    /// By nobody (RFC 8705 section 6.2): it stands for its key alone, and its names are not told (MTLS-11).
+    Unvouched,
+}
+
 impl ClientCertificate {
-    /// From the leaf's DER.
-    pub fn from_der(der: &[u8]) -> Self {
-        let (subject, expires_at) = x509_parser::parse_x509_certificate(der)
-            .map(|(_, leaf)| (leaf.subject().to_string(), leaf.validity().not_after.timestamp()))
-            .unwrap_or_default();
-        let thumbprint = CertificateThumbprint::of_der(der);
-        ClientCertificate { thumbprint, subject, expires_at: Timestamp::from_secs(expires_at) }
+    /// From the leaf's DER; what can't be read is not valid at any time.
+    pub fn from_der(der: &[u8], names: Names) -> Self {
+        Self::read(der, names).unwrap_or_else(|| ClientCertificate {
+            thumbprint: CertificateThumbprint::of_der(der),
+            subject: String::new(),
+            valid_from: Timestamp::from_secs(0),
+            expires_at: Timestamp::from_secs(0),
+        })
     }
 
-    /// Whether it is still one: a connection may outlive its certificate (RFC 5280 section 4.1.2.5).
+    /// From the leaf's DER; `None` if it is anything but one X.509 certificate.
+    pub fn read(der: &[u8], names: Names) -> Option<Self> {
+        let (rest, leaf) = x509_parser::parse_x509_certificate(der).ok()?;
+        let validity = leaf.validity();
+        rest.is_empty().then(|| ClientCertificate {
+            thumbprint: CertificateThumbprint::of_der(der),
+            subject: match names {
+                Names::Vouched => leaf.subject().to_string(),
+                Names::Unvouched => String::new(),
+            },
+            valid_from: Timestamp::from_secs(validity.not_before.timestamp()),
+            expires_at: Timestamp::from_secs(validity.not_after.timestamp()),
+        })
+    }
+
+    /// Whether it is one at this time: a connection may outlive its certificate (RFC 5280 section 4.1.2.5), and
+    /// with an unchecked chain nobody has looked before.
     pub fn still_valid(&self, now: Timestamp) -> bool {
-        now.as_secs() <= self.expires_at.as_secs()
+        self.valid_from.as_secs() <= now.as_secs() && now.as_secs() <= self.expires_at.as_secs()
     }
 }

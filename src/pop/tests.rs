@@ -1,7 +1,7 @@
 //! Downgrade and binding: whatever the token is bound to must be shown.
 
 use super::forge::*;
-use super::mtls::{CertificateThumbprint, ClientCertificate};
+use super::mtls::{CertificateThumbprint, ClientCertificate, Names};
 use super::policy::{ProofKind, ProofRule};
 use super::{Denial, Timestamp};
 use serde_json::{Value, json};
@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 fn certificate(der: &[u8]) -> Arc<ClientCertificate> {
     let thumbprint = CertificateThumbprint::of_der(der);
-    Arc::new(ClientCertificate { thumbprint, subject: "CN=a".to_owned(), expires_at: NOW })
+    let subject = "CN=a".to_owned();
+    Arc::new(ClientCertificate { thumbprint, subject, valid_from: NOW, expires_at: NOW })
 }
 
 fn x5t(der: &[u8]) -> String {
@@ -77,15 +78,18 @@ fn a_certificate_bound_token_needs_its_certificate() {
 
 #[test]
 fn a_connection_that_outlives_its_certificate_has_none() {
-    let until = |expires_at| {
+    let within = |valid_from, expires_at| {
         let jwt = token(|_, claims| claims["cnf"] = bound_to_certificate());
-        let certificate = ClientCertificate { expires_at, ..certificate(b"a").as_ref().clone() };
+        let certificate = ClientCertificate { valid_from, expires_at, ..certificate(b"a").as_ref().clone() };
         let fields = [("authorization", &*format!("Bearer {jwt}"))];
         verdict(EITHER, &parts("GET", URL, &fields), Some(&Arc::new(certificate))).map(|v| v.kind())
     };
-    assert_eq!(until(NOW), Ok(ProofKind::Mtls));
-    assert_eq!(until(Timestamp::from_secs(NOW.as_secs() - 1)), Err(Denial::CertificateMissing));
-    let unreadable = ClientCertificate::from_der(b"not a certificate");
+    let (before, after) = (NOW.as_secs() - 1, NOW.as_secs() + 1);
+    let (before, after) = (Timestamp::from_secs(before), Timestamp::from_secs(after));
+    assert_eq!(within(NOW, NOW), Ok(ProofKind::Mtls));
+    assert_eq!(within(before, before), Err(Denial::CertificateMissing));
+    assert_eq!(within(after, after), Err(Denial::CertificateMissing));
+    let unreadable = ClientCertificate::from_der(b"not a certificate", Names::Vouched);
     assert!(!unreadable.still_valid(NOW));
 }
 

@@ -10,13 +10,14 @@
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::body::Passing;
+use super::unreadable::Unreadable;
 use crate::config::Limits;
 use hyper_util::server::graceful::GracefulConnection;
 use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -45,6 +46,7 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     passing: Mutex<Vec<Weak<Passing>>>,
+    unreadable: OnceLock<Unreadable>,
 }
 
 impl Activity {
@@ -59,6 +61,7 @@ impl Activity {
             head_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
             passing: Mutex::default(),
+            unreadable: OnceLock::new(),
         })
     }
     /// A request's header section is complete.
@@ -120,6 +123,25 @@ impl Activity {
     fn is_busy(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
     }
+    /// What came instead of a request, if that is how the connection ended; the first of it.
+    pub(super) fn unreadable(&self) -> Option<Unreadable> {
+        self.unreadable.get().copied()
+    }
+    fn ended(&self, how: &hyper::Result<()>, http2: bool) {
+        let unreadable = how.as_ref().err().and_then(|e| Unreadable::of(e, self.is_in_head(http2)));
+        if let Some(unreadable) = unreadable {
+            let _ = self.unreadable.set(unreadable);
+        }
+    }
+    fn time_up(&self, limits: &Limits, http2: bool) {
+        if self.is_in_head(http2) && self.due(limits, http2).is_some_and(|due| due <= Instant::now()) {
+            let _ = self.unreadable.set(Unreadable::Late);
+        }
+    }
+    /// Whether a header section has begun and is not complete, where that can be told.
+    fn is_in_head(&self, http2: bool) -> bool {
+        !http2 && !self.is_busy() && self.head_since.load(Relaxed) != NEVER
+    }
     fn clock(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER)
     }
@@ -147,7 +169,7 @@ impl Activity {
 }
 
 /// Polls a connection to its end, and ends it when its time is over.
-pub(super) async fn supervise<C: GracefulConnection>(
+pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
     connection: C,
     activity: &Activity,
     limits: &Limits,
@@ -162,7 +184,8 @@ pub(super) async fn supervise<C: GracefulConnection>(
     }
     loop {
         let moved = poll_fn(|cx| {
-            if connection.as_mut().poll(cx).is_ready() {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                activity.ended(&ended, http2);
                 return Poll::Ready(Event::Ended);
             }
             let due =
@@ -184,6 +207,7 @@ pub(super) async fn supervise<C: GracefulConnection>(
         let now = Instant::now();
         if let Event::TimeUp = event {
             activity.cut(limits.idle_timeout);
+            activity.time_up(limits, http2);
         }
         match (event, stage) {
             (Event::Ended, _) => return,

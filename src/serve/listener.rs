@@ -9,7 +9,6 @@ use super::proxy::{self, Peer, Proxy};
 use super::tls::{self, Handshake, Terminator};
 use super::watched::Watched;
 use crate::config::Limits;
-use crate::pop::Timestamp;
 use crate::pop::mtls::ClientCertificate;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -18,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -76,25 +75,28 @@ impl Listener {
     }
 
     async fn serve(&self, stream: TcpStream, address: SocketAddr) {
-        let now = Timestamp::from_system(SystemTime::now());
         let _ = stream.set_nodelay(true);
-        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream, now)).await {
+        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
             Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
         };
-        let Handshake { stream, http2, certificate } = handshake;
-        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der)));
+        let Handshake { stream, http2, certificate, names } = handshake;
+        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der, names)));
         let activity = Activity::new();
         let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
         let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let (limits, phase) = (&self.limits, self.phase.clone());
         if http2 {
             let connection = self.http2().serve_connection(io, service);
-            connection::supervise(connection, &activity, &self.limits, true, self.phase.clone()).await;
+            connection::supervise(connection, &activity, limits, true, phase).await;
         } else {
             let connection = self.http1().serve_connection(io, service);
-            connection::supervise(connection, &activity, &self.limits, false, self.phase.clone()).await;
+            connection::supervise(connection, &activity, limits, false, phase).await;
+        }
+        if let Some(unreadable) = activity.unreadable() {
+            unreadable.record(&self.proxy.gate.telemetry, address);
         }
     }
 

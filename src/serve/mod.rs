@@ -1,12 +1,15 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` finds out who connects, `connection` and `watched` keep the time,
+//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `connection` and `watched` keep the time, `unreadable` records what is no request,
 //! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
 //! which headers the service gets, `cors` what scripts may read, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
 //! tells operators how we are.
 
 mod admin;
 mod body;
+mod caller;
+mod client_chain;
 mod connection;
 mod cors;
 mod fields;
@@ -20,6 +23,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unreadable;
 mod upstream;
 mod watched;
 
@@ -101,6 +105,7 @@ impl Server {
             origins: config.listen.public_origins,
             hosts,
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
+            terminators: Arc::new(config.listen.client_cert_from),
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,

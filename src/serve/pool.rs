@@ -63,6 +63,13 @@ impl Pool {
     }
 }
 
+impl Lease {
+    /// Closes the connection: where its answer ends is in doubt, so where the next one begins is, too.
+    pub(super) fn close(mut self) {
+        drop(self.connection.take());
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take().filter(|connection| !connection.is_closed()) else {

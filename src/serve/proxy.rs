@@ -2,9 +2,11 @@
 //!
 //! A refusal is decided before the body is read, so `Expect: 100-continue` gets its final status and no
 //! 100 (RFC 9110 section 10.1.1), and an HTTP/1.1 connection with an unread body is closed, or its rest
-//! would be read as the next request. How an admitted request reaches the service is in [`forward`].
+//! would be read as the next request. Other expectations, and any in HTTP/1.0, are ignored and go no further
+//! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the service is in [`forward`].
 
 use super::body::ResponseBody;
+use super::caller::Caller;
 use super::connection::Activity;
 use super::cors::{self, BrowserOrigins};
 use super::forward::{self, Admitted};
@@ -13,6 +15,7 @@ use super::upstream::Upstream;
 use super::{refusal, response};
 use crate::config::Identity;
 use crate::gate::{Gate, Verdict};
+use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
@@ -37,6 +40,7 @@ pub(super) struct Proxy {
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
     pub(super) browsers: BrowserOrigins,
+    pub(super) terminators: Arc<Terminators>,
     pub(super) identity: Identity,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
@@ -50,7 +54,7 @@ pub(super) struct Peer {
     pub(super) proxy: Arc<Proxy>,
     pub(super) activity: Arc<Activity>,
     pub(super) address: SocketAddr,
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) caller: Caller,
     pub(super) hop: Hop,
 }
 
@@ -83,7 +87,8 @@ impl Peer {
         certificate: Option<Arc<ClientCertificate>>,
     ) -> Peer {
         let hop = Hop::new(address, &proxy.hosts);
-        Peer { proxy, activity, address, certificate, hop }
+        let caller = Caller::new(address.ip(), certificate, &proxy.terminators, now());
+        Peer { proxy, activity, address, caller, hop }
     }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
     /// the stream instead.
@@ -155,10 +160,11 @@ fn answer<'a>(
         let (in_flight, count) = InFlight::begin(peer);
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
+        let certificate = peer.caller.certificate(&parts.headers, now());
         let judged = if count > proxy.max_in_flight {
             Err(Denial::Overloaded)
         } else {
-            neutral(peer, &parts, &body).inspect(|request| origin = request.target.origin())
+            neutral(peer, &parts, &body, &certificate).inspect(|request| origin = request.target.origin())
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
@@ -186,17 +192,25 @@ fn answer<'a>(
 }
 
 /// The neutral request, or why its transport leaves doubts.
-pub(super) fn neutral<'a>(peer: &'a Peer, parts: &'a Parts, body: &Incoming) -> Result<Request<'a>, Denial> {
+pub(super) fn neutral<'a>(
+    peer: &'a Peer,
+    parts: &'a Parts,
+    body: &Incoming,
+    certificate: &'a Result<Option<Arc<ClientCertificate>>, Denial>,
+) -> Result<Request<'a>, Denial> {
     if !is_framing_clear(parts) {
         return Err(Denial::RequestMalformed);
     }
-    let mut request = Request::of(parts, peer.certificate.as_ref(), &peer.proxy.origins)?;
+    let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
+    let mut request = Request::of(parts, certificate, &peer.proxy.origins)?;
     request.has_content |= !body.is_end_stream();
     Ok(request)
 }
 
 /// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
-/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on.
+/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on. A length
+/// beside chunked is nothing that we could see (HTTP-16): hyper takes it away, as RFC 9112 section 6.3 has it for
+/// those who do not refuse, and closes the connection after the answer.
 fn is_framing_clear(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         let edge = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));

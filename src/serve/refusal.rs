@@ -52,7 +52,7 @@ pub(super) fn refuse(
 /// The methods that the path does have, of those that its routes or HTTP name.
 fn allowed(peer: &Peer, parts: &Parts, body: &Incoming) -> Option<HeaderValue> {
     let routes = &peer.proxy.gate.policy.routes;
-    let path = proxy::neutral(peer, parts, body).ok()?.target;
+    let path = proxy::neutral(peer, parts, body, &Ok(None)).ok()?.target;
     let common = [
         Method::GET,
         Method::HEAD,

@@ -8,6 +8,7 @@ use super::body::{Progress, RequestBody};
 use super::pool::{Lease, Pool};
 use super::response::Fault;
 use crate::config;
+use http::header::{self, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -63,7 +64,8 @@ impl Upstream {
             }
         };
         // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes: HTTP-15.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_framing_clear(response.headers()) {
+            lease.close();
             return Err(Fault::UpstreamBroken);
         }
         Ok((response, lease))
@@ -97,6 +99,21 @@ impl Upstream {
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
         Some(sender)
+    }
+}
+
+/// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a
+/// coding, and codings besides chunked, and would pass them on (HD-055).
+fn is_framing_clear(headers: &HeaderMap) -> bool {
+    let only = |name| {
+        let mut lines = headers.get_all(name).iter();
+        (lines.next(), lines.next().is_none())
+    };
+    match (only(header::TRANSFER_ENCODING), only(header::CONTENT_LENGTH)) {
+        ((None, _), (None, _)) => true,
+        ((None, _), (Some(length), single)) => single && length.as_bytes().iter().all(u8::is_ascii_digit),
+        ((Some(coding), single), (None, _)) => single && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        ((Some(_), _), (Some(_), _)) => false,
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Metrics {
     revocation_rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
     handshake_failures: Family<Label, Counter>,
+    unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
     jwks_age: Family<IssuerLabel, Age>,
@@ -78,6 +79,11 @@ impl Metrics {
                 all,
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by reason",
+            ),
+            unreadable_requests: family(
+                all,
+                "unreadable_requests",
+                "Connections ended over no HTTP, by reason",
             ),
             upstream_failures: family(
                 all,
@@ -119,6 +125,11 @@ impl Metrics {
     /// A TLS handshake failed, for a reason of a closed set.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// What came was no request, for a reason of a closed set.
+    pub fn request_unreadable(&self, reason: &'static str) {
+        self.unreadable_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A batch of spans was taken by the collector, or not.

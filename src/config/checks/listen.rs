@@ -1,6 +1,6 @@
 //! `listen`: the address, the public origins and the limits.
 
-use super::{Checks, tls};
+use super::{Checks, terminators, tls};
 use crate::config::file::Listen as Written;
 use crate::config::tree::item;
 use crate::config::words::quoted;
@@ -15,6 +15,9 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     let public_origins = written.public_origins.as_ref().map(|o| origins(c, o));
     let browser_origins = browser_origins(c, &written.browser_origins);
     let tls = written.tls.as_ref().and_then(|t| tls::check(c, t));
+    let asked = written.tls.as_ref().map(|t| t.client_certificate);
+    let asked = asked.filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
+    let client_cert_from = written.client_cert_from.as_ref().map(|w| terminators::check(c, w, asked));
     let limits = limits(c, written);
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
@@ -23,6 +26,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
         browser_origins,
         resource_metadata: written.resource_metadata,
         tls: tls?,
+        client_cert_from: client_cert_from.unwrap_or_default(),
         limits: limits?,
         drain: drain?,
     })

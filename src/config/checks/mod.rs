@@ -12,6 +12,7 @@ mod pem;
 mod revocation;
 mod routes;
 mod telemetry;
+mod terminators;
 mod tls;
 mod upstream;
 
@@ -54,6 +55,9 @@ pub(super) fn all(
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
+    // Where a terminator tells, certificates come although none is asked for here.
+    let told = file.listen.as_ref().is_some_and(|l| l.client_cert_from.is_some());
+    let asked = asked.filter(|_| !told);
     let routes = file.routes.as_ref().map(|r| routes::check(&mut c, r, asked));
     let identity = identity::check(&mut c, &file.identity);
     let telemetry = telemetry::check(&mut c, &file.telemetry);

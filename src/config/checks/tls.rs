@@ -1,9 +1,9 @@
 //! `listen.tls`: the certificate, its key and the clock must agree, and so must what is asked of clients.
 
 use super::{Checks, pem};
-use crate::config::file::{ClientCertificate, Tls as Written};
+use crate::config::file::{ClientCertificate, ClientChain, Tls as Written};
 use crate::config::tree::item;
-use crate::config::{ClientCertificates, Tls};
+use crate::config::{self, ClientCertificates, Tls};
 use crate::pop::Timestamp;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
@@ -25,7 +25,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
     }
     let client_ca = authorities(c, &written.client_ca);
     let client_crl = lists(c, &written.client_crl);
-    if !c.is_unsound(CLIENT_CERTIFICATE) {
+    if !c.is_unsound(CLIENT_CERTIFICATE) && !c.is_unsound(CLIENT_CHAIN) {
         agree(c, written);
     }
     if let (Some(roots), Some(lists)) = (&client_ca, &client_crl) {
@@ -38,6 +38,10 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
             ClientCertificate::Off => ClientCertificates::Off,
             ClientCertificate::Optional => ClientCertificates::Optional,
             ClientCertificate::Required => ClientCertificates::Required,
+        },
+        client_chain: match written.client_chain {
+            ClientChain::Verified => config::ClientChain::Verified,
+            ClientChain::Unchecked => config::ClientChain::Unchecked,
         },
         client_ca: client_ca?,
         client_crl: client_crl?,
@@ -132,20 +136,45 @@ fn lists(c: &mut Checks<'_>, written: &[String]) -> Option<Vec<CertificateRevoca
 /// What is asked of clients and what it is checked with go together.
 fn agree(c: &mut Checks<'_>, written: &Written) {
     let off = written.client_certificate == ClientCertificate::Off;
-    if off && !written.client_ca.is_empty() {
-        c.fault(CLIENT_CA, "authorities for client certificates that nobody is asked for")
-            .found("`client_certificate: off`")
-            .expected("`client_certificate: optional` or `required`, or no `client_ca`");
+    match written.client_chain {
+        ClientChain::Unchecked if off => {
+            c.fault(CLIENT_CHAIN, "a rule for client certificates that nobody is asked for")
+                .found("`client_certificate: off`")
+                .expected("`client_certificate: optional` or `required`, or no `client_chain`");
+        }
+        ClientChain::Unchecked => {
+            needless(c, written, "`client_chain: unchecked`", "`client_chain: verified`");
+            c.warn(CLIENT_CHAIN, UNCHECKED);
+        }
+        ClientChain::Verified if off => {
+            needless(c, written, "`client_certificate: off`", "`client_certificate: optional` or `required`");
+        }
+        ClientChain::Verified if written.client_ca.is_empty() && !c.is_unsound(CLIENT_CA) => {
+            c.fault(CLIENT_CERTIFICATE, "client certificates can't be checked without `client_ca`")
+                .found("no `client_ca`")
+                .expected("`client_ca: [FILE]`");
+        }
+        ClientChain::Verified => {}
     }
-    if off && !written.client_crl.is_empty() {
-        c.fault(CLIENT_CRL, "revocation lists for client certificates that nobody is asked for")
-            .found("`client_certificate: off`")
-            .expected("`client_certificate: optional` or `required`, or no `client_crl`");
-    }
-    if !off && written.client_ca.is_empty() && !c.is_unsound(CLIENT_CA) {
-        c.fault(CLIENT_CERTIFICATE, "client certificates can't be checked without `client_ca`")
-            .found("no `client_ca`")
-            .expected("`client_ca: [FILE]`");
+}
+
+/// Authorities and lists that would never be looked at: their author believes something else.
+fn needless(c: &mut Checks<'_>, written: &Written, found: &str, instead: &str) {
+    let why = if written.client_certificate == ClientCertificate::Off {
+        "that nobody is asked for"
+    } else {
+        "that nobody checks"
+    };
+    for (path, files, what) in [
+        (CLIENT_CA, &written.client_ca, "authorities"),
+        (CLIENT_CRL, &written.client_crl, "revocation lists"),
+    ] {
+        if !files.is_empty() {
+            let key = path.rsplit('.').next().unwrap_or(path);
+            c.fault(path, format!("{what} for client certificates {why}"))
+                .found(found)
+                .expected(format!("{instead}, or no `{key}`"));
+        }
     }
 }
 
@@ -180,7 +209,10 @@ fn date(time: ASN1Time) -> String {
 const CERTIFICATE: &str = "listen.tls.certificate";
 const PRIVATE_KEY: &str = "listen.tls.private_key";
 pub(super) const CLIENT_CERTIFICATE: &str = "listen.tls.client_certificate";
+const CLIENT_CHAIN: &str = "listen.tls.client_chain";
 const CLIENT_CA: &str = "listen.tls.client_ca";
 const CLIENT_CRL: &str = "listen.tls.client_crl";
+const UNCHECKED: &str = "no authority vouches for client certificates: anyone can show one of their own making. It proves \
+                         possession for a token bound to it, and says nothing else about who calls";
 /// Two days, in seconds: by then somebody should have renewed it.
 const SOON: i64 = 2 * 86_400;

@@ -27,6 +27,9 @@ pub(in crate::config) struct Listen {
     /// TLS: the server's certificate and what is asked of clients.
     #[schemars(required)]
     pub(in crate::config) tls: Option<Tls>,
+    /// TLS terminators in front of clinch whose `Client-Cert` header (RFC 9440) says which certificate the caller
+    /// has. They must remove what their clients send under that name. Without this section the header is ignored.
+    pub(in crate::config) client_cert_from: Option<ClientCertFrom>,
     /// The limits.
     #[serde(default)]
     pub(in crate::config) limits: Limits,
@@ -44,6 +47,16 @@ fn drain() -> Span {
     Span::secs(20)
 }
 
+/// `listen.client_cert_from`: a peer must be in both lists where both are given.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ClientCertFrom {
+    /// The addresses or networks they connect from, such as `10.0.0.7` or `10.0.0.0/8`.
+    pub(in crate::config) addresses: Vec<String>,
+    /// The `x5t#S256` of the certificates they show clinch themselves: base64url of the SHA-256 of the DER form.
+    pub(in crate::config) certificates: Vec<String>,
+}
+
 /// `listen.tls`
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,6 +70,9 @@ pub(in crate::config) struct Tls {
     /// Whether clients are asked for certificates (RFC 8705).
     #[serde(default)]
     pub(in crate::config) client_certificate: ClientCertificate,
+    /// Whether an authority must vouch for a client certificate.
+    #[serde(default)]
+    pub(in crate::config) client_chain: ClientChain,
     /// PEM files of the authorities that may issue client certificates.
     #[serde(default)]
     pub(in crate::config) client_ca: Vec<String>,
@@ -76,6 +92,18 @@ pub(in crate::config) enum ClientCertificate {
     Optional,
     /// No connection without one.
     Required,
+}
+
+/// `listen.tls.client_chain`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum ClientChain {
+    /// An authority of `client_ca` must, and no list of `client_crl` may say otherwise.
+    #[default]
+    Verified,
+    /// None: any certificate that has not expired will do, self-signed ones included, because the token says
+    /// which one counts (RFC 8705 section 6.2). What is written in it is not passed on to the service.
+    Unchecked,
 }
 
 /// `listen.limits`

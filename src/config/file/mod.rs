@@ -14,7 +14,7 @@ mod units;
 
 pub(super) use dpop::{Dpop, Nonce, NonceMode};
 pub(super) use issuers::Issuer;
-pub(super) use listen::{ClientCertificate, Listen, Tls, Upstream};
+pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
 pub(super) use routes::{Proof, ProofName, Route};
 pub(super) use units::{Size, Span};

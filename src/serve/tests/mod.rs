@@ -120,6 +120,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             browser_origins: vec!["https://app.example.com".to_owned()],
             resource_metadata: false,
             tls: pki.server(),
+            client_cert_from: Default::default(),
             limits: Limits {
                 connections: 100,
                 header_bytes: 16 * 1024,

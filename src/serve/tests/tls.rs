@@ -2,7 +2,9 @@
 
 use super::pki::{Authority, Identity};
 use super::*;
-use crate::config::ClientCertificates;
+use crate::config::{ClientCertificates, ClientChain, Tls};
+use crate::serve::client_chain;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -103,4 +105,37 @@ async fn sessions_resume_but_not_across_configurations() {
         assert_eq!(handshake(&one, &client).await, Some(HandshakeKind::Resumed));
         assert_ne!(handshake(&two, &client).await, Some(HandshakeKind::Resumed));
     }
+}
+
+/// TL-019: what rustls restores from a ticket is judged again, by the rules and at the time of now.
+#[test]
+fn the_chain_of_a_resumed_session_is_judged_again() {
+    let (pki, root, other) = (Pki::new(), Authority::root(), Authority::root());
+    let identity = root.issue("client", 7, &[]);
+    let judged = |change: &dyn Fn(&mut Tls), chain: &[CertificateDer<'_>], year: u64| {
+        let mut tls = pki.server();
+        tls.client_certificate = ClientCertificates::Required;
+        tls.client_ca = vec![root.certificate.der().clone()];
+        change(&mut tls);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = client_chain::verifier(&tls, &provider).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600));
+        client_chain::verify_again(&*verifier, chain, now).is_ok()
+    };
+    let chain = &identity.chain;
+    assert!(judged(&|_| {}, chain, 2030));
+    assert!(!judged(&|_| {}, chain, 5000), "expired since");
+    assert!(!judged(&|tls| tls.client_crl = vec![root.crl(&[7], 2099)], chain, 2030), "revoked since");
+    assert!(!judged(&|tls| tls.client_crl = vec![root.crl(&[8], 2026)], chain, 2030), "the list has expired");
+    assert!(!judged(&|tls| tls.client_ca = vec![other.certificate.der().clone()], chain, 2030), "another CA");
+    assert!(!judged(&|_| {}, &[], 2030), "none, where one is required");
+    assert!(judged(&|tls| tls.client_certificate = ClientCertificates::Optional, &[], 2030));
+    assert!(judged(&|tls| tls.client_certificate = ClientCertificates::Off, &[], 2030));
+    assert!(!judged(&|tls| tls.client_certificate = ClientCertificates::Off, chain, 2030), "nobody asked");
+    let unchecked = |tls: &mut Tls| {
+        tls.client_chain = ClientChain::Unchecked;
+        tls.client_ca.clear();
+    };
+    assert!(judged(&unchecked, chain, 2030));
+    assert!(!judged(&unchecked, &[CertificateDer::from(vec![0x30, 0])], 2030), "not a certificate");
 }

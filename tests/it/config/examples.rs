@@ -73,6 +73,31 @@ fn the_full_example_shows_the_defaults_and_warns_of_what_is_dangerous() {
     assert_eq!(about, ["routes[0]", "routes[3]"]);
 }
 
+#[test]
+fn whom_certificates_are_believed_from_is_pointed_out() {
+    let fixture = Fixture::new("hearsay");
+    let warnings = |name: &str, change: &[(&str, &str)]| {
+        let mut text = std::fs::read_to_string(directory().join(name)).unwrap();
+        for (from, to) in change {
+            assert!(text.contains(from), "{from} in {name}");
+            text = text.replace(from, to);
+        }
+        Config::parse(&text, &fixture.path(name)).unwrap_or_else(|problems| panic!("{problems}")).warnings
+    };
+    let unchecked = [("verified", "unchecked"), ("client_ca: [tls/clients-ca.crt]", "client_ca: []")];
+    let said = warnings("mtls.yaml", &unchecked);
+    assert!(said.len() == 1 && said[0].starts_with("listen.tls.client_chain: no authority"), "{said:?}");
+
+    // CF-017
+    let pinned = "    certificates: [A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0]";
+    for everybody in ["0.0.0.0/0", "'::/0'"] {
+        let said = warnings("terminator.yaml", &[("10.0.0.0/8", everybody), (pinned, "")]);
+        assert!(said.len() == 1 && said[0].contains("everyone who reaches this port is trusted"), "{said:?}");
+    }
+    assert_eq!(warnings("terminator.yaml", &[("10.0.0.0/8", "0.0.0.0/0")]), Vec::<String>::new());
+    assert_eq!(warnings("terminator.yaml", &[]), Vec::<String>::new());
+}
+
 /// The first configuration of the README, and each further piece added to it.
 #[test]
 fn the_readme_shows_configurations_that_load() {

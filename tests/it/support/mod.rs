@@ -2,6 +2,7 @@
 //!
 //! [`World`](world::World) puts the parts together as an operator would.
 
+pub mod authority;
 pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
@@ -11,6 +12,7 @@ pub mod oauth_client;
 pub mod pki;
 pub mod program;
 pub mod proof;
+pub mod stage;
 pub mod temporary;
 pub mod wire;
 pub mod world;

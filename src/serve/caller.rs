@@ -1,0 +1,71 @@
+//! Whose certificate a request comes with.
+//!
+//! The peer's own, from the handshake; unless the peer is a TLS terminator that the operator trusts: then its
+//! word on the caller, and never its own (RFC 9440, [`client_cert`]). What a terminator says is the same for many
+//! requests in a row, so the last certificate of a connection is remembered by the bytes of its header.
+
+use crate::pop::client_cert::{self, Terminators};
+use crate::pop::mtls::ClientCertificate;
+use crate::pop::{Denial, Timestamp};
+use http::{HeaderMap, HeaderValue};
+use parking_lot::Mutex;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// The peer's own certificate.
+    own: Option<Arc<ClientCertificate>>,
+    /// The trusted terminators, if the peer is one of them.
+    terminator: Option<Terminator>,
+}
+
+#[derive(Debug)]
+struct Terminator {
+    address: IpAddr,
+    trusted: Arc<Terminators>,
+    last: Mutex<Option<(HeaderValue, Arc<ClientCertificate>)>>,
+}
+
+impl Caller {
+    /// A peer that has just connected with this certificate.
+    pub(super) fn new(
+        address: IpAddr,
+        own: Option<Arc<ClientCertificate>>,
+        trusted: &Arc<Terminators>,
+        now: Timestamp,
+    ) -> Caller {
+        let is_trusted = trusted.include(address, own.as_deref(), now);
+        let terminator =
+            is_trusted.then(|| Terminator { address, trusted: Arc::clone(trusted), last: Mutex::new(None) });
+        Caller { own, terminator }
+    }
+
+    /// The certificate that counts for a request with these fields.
+    pub(super) fn certificate(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Option<Arc<ClientCertificate>>, Denial> {
+        let Some(terminator) = &self.terminator else { return Ok(self.own.clone()) };
+        // A connection may outlive the certificate by which the terminator was known.
+        if !terminator.trusted.include(terminator.address, self.own.as_deref(), now) {
+            return Ok(None);
+        }
+        client_cert::shown(headers)?.map(|value| terminator.read(value)).transpose()
+    }
+}
+
+impl Terminator {
+    fn read(&self, value: &HeaderValue) -> Result<Arc<ClientCertificate>, Denial> {
+        if let Some((known, certificate)) = &*self.last.lock()
+            && known == value
+        {
+            return Ok(Arc::clone(certificate));
+        }
+        let certificate = Arc::new(client_cert::read(value)?);
+        *self.last.lock() = Some((value.clone(), Arc::clone(&certificate)));
+        Ok(certificate)
+    }
+}
