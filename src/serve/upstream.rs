@@ -103,7 +103,7 @@ impl Upstream {
 }
 
 /// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a
-/// coding, and codings besides chunked, and would pass them on (HD-055).
+/// coding, and codings besides chunked, and would pass them on (HD-055, HTTP-35).
 fn is_framing_clear(headers: &HeaderMap) -> bool {
     let only = |name| {
         let mut lines = headers.get_all(name).iter();

@@ -113,7 +113,7 @@ async fn once(stage: &Stage, fields: &[(&str, &str)]) -> Outcome {
     Wire::to(stage).await.ask(fields).await
 }
 
-/// HD-040, HD-022: malformed by RFC 9113 section 8, and over before there is a request.
+/// HD-040, HD-022, H2-04, H2-05, H2-06, H2-07: malformed by RFC 9113 section 8, and over before there is a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_fields_are_no_request() {
     let stage = stage().await;
@@ -158,7 +158,7 @@ async fn malformed_fields_are_no_request() {
     assert_eq!(stage.service.received().len(), 2);
 }
 
-/// HD-035, HD-036, HD-041: well-formed to hyper, and doubtful all the same.
+/// HD-035, HD-036, HD-041, H2-01, H2-02, H2-03, H2-05, HTTP-31: well-formed to hyper, and doubtful all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubtful_fields_are_refused() {
     let stage = stage().await;
@@ -192,7 +192,7 @@ async fn doubtful_fields_are_refused() {
     assert_eq!(stage.service.received().len(), 1);
 }
 
-/// TL-022: a connection for one name asks for another (RFC 9113 section 9.1.1): only what is served here is, and by
+/// TL-022, H2-10, HTTP-06: a connection for one name asks for another (RFC 9113 section 9.1.1): only what is served here is, and by
 /// the same rules, for there are no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_good_for_the_names_that_are_served_here() {
