@@ -9,7 +9,7 @@
 //!   pop::metadata      is it our own metadata that is asked for? then that is the answer
 //!   pop::policy        which route, what does it demand?
 //!   pop::credentials   which token, under which scheme?
-//!   state::tokens      is it genuine? (cache, or signature with the issuer's keys)
+//!   state::tokens      is it genuine? (cache, signature with the issuer's keys, or the issuer's word)
 //!   pop::verify        the caller holds its key? scopes, authentication?      -> Verified
 //!   state::revocation  was it revoked?                                        -> Unrevoked
 //!   state::replay      was the proof used before? (the one write, so last)    -> Grant

@@ -6,6 +6,7 @@
 
 mod checks;
 mod file;
+mod introspection;
 mod load;
 mod problems;
 mod scalar;
@@ -13,6 +14,7 @@ mod shape;
 mod tree;
 mod words;
 
+pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 
 use crate::pop::Timestamp;
@@ -154,6 +156,8 @@ pub struct Issuer {
     pub jwks_cooldown: Duration,
     /// How long the last good keys serve when fetches fail.
     pub jwks_max_stale: Duration,
+    /// Introspection; `None` means that this issuer is never asked about a token.
+    pub introspection: Option<Introspection>,
 }
 
 /// `dpop.nonce`

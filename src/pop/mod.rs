@@ -24,6 +24,7 @@ pub mod credentials;
 pub mod denial;
 pub mod dpop;
 pub mod identity;
+pub mod introspection;
 pub mod jose;
 pub mod jwk;
 pub mod key_set;

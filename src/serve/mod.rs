@@ -32,6 +32,7 @@ use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::pop::policy::Policy;
+use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
@@ -89,12 +90,13 @@ impl Server {
 
         let telemetry = Telemetry::start(&config.telemetry)?;
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
+        let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let gate = Gate {
             policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(Arc::clone(&issuers), telemetry.metrics.clone()),
+            tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             nonces: Nonces::start(config.nonces)?,
             replay: ReplayStore::Memory(Memory::new(config.replay_max_entries), era),

@@ -1,4 +1,6 @@
 //! What is remembered or fetched. Each answer is evidence.
+mod https;
+pub mod introspection;
 pub mod issuers;
 pub mod nonces;
 pub mod replay;

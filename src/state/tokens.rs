@@ -1,9 +1,13 @@
 //! The verified-token cache: a signature is checked once, everything else every time.
 //!
+//! A token that is no JWT is its issuer's to judge, and so is a JWT whose issuer must always be asked
+//! ([`introspection`](super::introspection)).
+//!
 //! Only genuine tokens are kept, under the hash of their exact text, never beyond `exp` and never beyond the
 //! keys they were verified with: when the issuer's keys change or grow too old, they are verified again. A
 //! decision is never kept, nor a refusal.
 
+use super::introspection::{Authority, Introspection};
 use super::issuers::{Edition, Issuers, Refetched};
 use crate::pop::access_token::{AccessToken, TokenHash, Unverified};
 use crate::pop::{Denial, Timestamp};
@@ -18,6 +22,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Tokens {
     issuers: Arc<Issuers>,
+    introspection: Introspection,
     genuine: Cache<TokenHash, Genuine>,
     metrics: Metrics,
 }
@@ -27,13 +32,15 @@ pub struct Tokens {
 struct Genuine {
     token: Arc<AccessToken>,
     edition: Edition,
+    /// Who must be asked about it all the same.
+    confirmed_by: Option<Arc<Authority>>,
     lifetime: Duration,
     weight: u32,
 }
 
 impl Tokens {
     /// An empty cache in front of the issuers.
-    pub fn new(issuers: Arc<Issuers>, metrics: Metrics) -> Tokens {
+    pub fn new(issuers: Arc<Issuers>, introspection: Introspection, metrics: Metrics) -> Tokens {
         let genuine = Cache::builder()
             .max_capacity(CAPACITY_BYTES)
             .weigher(|_, genuine: &Genuine| genuine.weight)
@@ -41,39 +48,45 @@ impl Tokens {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExp)
             .build();
-        Tokens { issuers, genuine, metrics }
+        Tokens { issuers, introspection, genuine, metrics }
     }
 
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
-    /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen.
+    /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen, `IntrospectionUnavailable`
+    /// when it can't be asked about the token.
     pub async fn establish(&self, token: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
         let hash = TokenHash::of(token);
         if let Some(known) = self.genuine.get(&hash).filter(|known| known.edition.is_current()) {
             known.token.still_valid(now)?;
             self.metrics.token_cache_hits.inc();
-            return Ok(known.token);
+            return known.confirmed(token, now).await;
         }
-        self.metrics.token_cache_misses.inc();
-        match self.verify(token, hash, now) {
-            // Boxed: rare, and every request's future would be as large as this one.
+        // What follows is boxed where it waits: rare, and every request's future would be as large as this one.
+        let verified = match self.verify(token, hash, now) {
+            Err(Denial::TokenMalformed) if Unverified::is_opaque(token) => {
+                return Box::pin(self.introspection.establish(token, hash, now)).await;
+            }
             Err(Denial::TokenKeyUnknown) => Box::pin(self.verify_with_fresh_keys(token, hash, now)).await,
             settled => settled,
-        }
+        };
+        self.metrics.token_cache_misses.inc();
+        verified?.confirmed(token, now).await
     }
 
-    fn verify(&self, text: &str, hash: TokenHash, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
+    fn verify(&self, text: &str, hash: TokenHash, now: Timestamp) -> Result<Genuine, Denial> {
         let unverified = Unverified::parse(text)?;
         let issuer = self.issuers.find(unverified.issuer()?)?;
         let token = Arc::new(unverified.verify(hash, &issuer.expected, &issuer.keys, now)?);
         let genuine = Genuine {
-            token: Arc::clone(&token),
             edition: issuer.edition,
+            confirmed_by: self.introspection.confirms(token.issuer()).cloned(),
             lifetime: token.expires_at().since(now),
             // Claims are kept as text and as parsed; the rest is the structures around them.
             weight: u32::try_from(text.len().saturating_mul(2) + ENTRY_BYTES).unwrap_or(u32::MAX),
+            token,
         };
-        self.genuine.insert(hash, genuine);
-        Ok(token)
+        self.genuine.insert(hash, genuine.clone());
+        Ok(genuine)
     }
 
     async fn verify_with_fresh_keys(
@@ -81,7 +94,7 @@ impl Tokens {
         text: &str,
         hash: TokenHash,
         now: Timestamp,
-    ) -> Result<Arc<AccessToken>, Denial> {
+    ) -> Result<Genuine, Denial> {
         let fetched = {
             let unverified = Unverified::parse(text)?;
             self.issuers.refetch(unverified.issuer()?).await
@@ -90,6 +103,16 @@ impl Tokens {
             Refetched::Fresh => self.verify(text, hash, now),
             Refetched::Recent => Err(Denial::TokenKeyUnknown),
             Refetched::Failed => Err(Denial::KeysUnavailable),
+        }
+    }
+}
+
+impl Genuine {
+    /// The token; where its issuer must be asked too, only if it agrees.
+    async fn confirmed(self, text: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
+        match &self.confirmed_by {
+            None => Ok(self.token),
+            Some(authority) => Box::pin(authority.confirm(text, self.token, now)).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::introspections::Introspections;
 use super::logs;
 use super::requests::Requests;
 use crate::pop::Denial;
@@ -36,6 +37,8 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// Entries of the revocation index.
     pub revocation_entries: Gauge,
+    /// Questions to introspection endpoints.
+    pub(crate) introspections: Introspections,
     revocation_events: Family<Label, Counter>,
     revocation_rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
@@ -65,7 +68,13 @@ impl Metrics {
         let responses = CLASSES.map(|class| answers.get_or_create_owned(&[("code", class)]));
         let help = "Time to the head of the service's response";
         let upstream_seconds = histogram(all, "upstream_seconds", help, &UPSTREAM_BUCKETS);
+        let introspections = Introspections::default();
+        all.register("introspections", "Tokens asked about, by result", introspections.asked.clone());
+        all.register("introspection_seconds", "Time to an answer", introspections.seconds.clone());
+        let help = "1 while an issuer that keeps failing is not asked";
+        all.register("introspection_breaker_open", help, introspections.breaker_open.clone());
         let metrics = Metrics {
+            introspections,
             connections: register(all, "connections", "Open connections"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),

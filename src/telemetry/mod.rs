@@ -4,6 +4,7 @@
 //! decision in between. Nothing in here can fail, slow down or change a request.
 
 mod ids;
+mod introspections;
 mod logs;
 mod metrics;
 mod otlp;

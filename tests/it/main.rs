@@ -12,6 +12,7 @@ mod demo;
 mod end_to_end;
 mod framing;
 mod h2;
+mod introspection;
 mod layering;
 mod metadata;
 mod nonce;

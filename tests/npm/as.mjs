@@ -13,10 +13,13 @@ lines.once('close', () => process.exit(0));
 // The clients. Each name says how its tokens are bound and what else is unusual about it.
 const secret = { token_endpoint_auth_method: 'client_secret_basic', client_secret: 'a-secret-of-the-tests-and-of-nothing-else' };
 const machine = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [], scope: settings.scopes };
+// Those who may introspect. Their secret needs encoding (RFC 6749 section 2.3.1).
+const service = { ...machine, ...secret, client_secret: 'a secret: 100%+/= of the tests and of nothing else' };
 const clients = [
   { ...machine, ...secret, client_id: 'dpop', dpop_bound_access_tokens: true },
   { ...machine, ...secret, client_id: 'dpop-rs256', dpop_bound_access_tokens: true },
   { ...machine, ...secret, client_id: 'plain' },
+  { ...machine, ...secret, client_id: 'dpop-opaque', dpop_bound_access_tokens: true },
   {
     ...machine,
     client_id: 'mtls',
@@ -24,6 +27,9 @@ const clients = [
     tls_client_auth_san_dns: 'client.example',
     tls_client_certificate_bound_access_tokens: true,
   },
+  { ...service, client_id: 'resource server' },
+  { ...service, client_id: 'resource-server-es256', introspection_signed_response_alg: 'ES256' },
+  { ...service, client_id: 'resource-server-hs256', introspection_signed_response_alg: 'HS256' },
   { ...machine, ...secret, client_id: 'mtls-secret', tls_client_certificate_bound_access_tokens: true },
 ];
 
@@ -37,6 +43,9 @@ const features = {
   devInteractions: { enabled: false },
   clientCredentials: { enabled: true },
   dPoP: { enabled: true },
+  introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId.startsWith('resource') },
+  jwtIntrospection: { enabled: true },
+  revocation: { enabled: true },
   mTLS: {
     enabled: true,
     tlsClientAuth: true,
@@ -52,7 +61,7 @@ const features = {
     getResourceServerInfo: (ctx, resource, client) => ({
       audience: resource,
       scope: settings.scopes,
-      accessTokenFormat: 'jwt',
+      accessTokenFormat: client.clientId.endsWith('opaque') ? 'opaque' : 'jwt',
       accessTokenTTL: settings.lifetime,
       jwt: { sign: { alg: client.clientId.endsWith('rs256') ? 'RS256' : 'ES256' } },
     }),
@@ -73,6 +82,7 @@ server.listen(0, '127.0.0.1', () => {
     features,
     clientAuthMethods: ['client_secret_basic', 'tls_client_auth'],
     scopes: settings.scopes.split(' '),
+    enabledJWA: { introspectionSigningAlgValues: ['RS256', 'ES256', 'HS256'] },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     jwks: { keys: [signingKey('ec', { namedCurve: 'P-256' }, 'ES256'), signingKey('rsa', { modulusLength: 2048 }, 'RS256')] },
     ttl: { ClientCredentials: settings.lifetime },

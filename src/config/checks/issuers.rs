@@ -1,6 +1,6 @@
 //! `issuers`: whose tokens are believed, and what is expected of them (RFC 8414, RFC 9068).
 
-use super::{Checks, algorithms, pem};
+use super::{Checks, algorithms, introspection, pem};
 use crate::config::Issuer;
 use crate::config::file::Issuer as Written;
 use crate::config::tree::{item, member};
@@ -48,6 +48,10 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
     let cooldown = c.within(&at("jwks.cooldown"), written.jwks.cooldown, second, 3600 * second);
     let max_stale = c.within(&at("jwks.max_stale"), written.jwks.max_stale, 10 * second, 30 * day);
     let max_lifetime = c.within(&at("max_token_lifetime"), written.max_token_lifetime, second, 30 * day);
+    let introspection = match &written.introspection {
+        Some(one) => introspection::check(c, &at("introspection"), one).map(Some),
+        None => Some(None),
+    };
     if written.jwks.max_stale.0 < written.jwks.refresh.0 && !c.is_unsound(&at("jwks")) {
         c.fault(&at("jwks.max_stale"), "keys would go stale before they are fetched again")
             .found(quoted(&written.jwks.max_stale.to_string()))
@@ -66,6 +70,7 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
         jwks_refresh: refresh?,
         jwks_cooldown: cooldown?,
         jwks_max_stale: max_stale?,
+        introspection: introspection?,
     })
 }
 
@@ -80,7 +85,7 @@ fn identifier(c: &mut Checks<'_>, path: &str, name: &str) -> Option<Arc<str>> {
 }
 
 /// An absolute https URL without userinfo and fragment.
-fn https(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Uri> {
+pub(super) fn https(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Uri> {
     let uri = written.parse::<Uri>().ok().filter(|uri| {
         let authority = uri.authority().map_or("", |a| a.as_str());
         let host = uri.host().is_some_and(|h| !h.is_empty());

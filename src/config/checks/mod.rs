@@ -6,6 +6,7 @@
 pub(super) mod algorithms;
 mod dpop;
 mod identity;
+mod introspection;
 mod issuers;
 mod listen;
 mod pem;

@@ -32,9 +32,7 @@ pub(in crate::config) struct Issuer {
     /// The longest time from `iat` to `exp` that is accepted.
     #[serde(default = "max_token_lifetime")]
     pub(in crate::config) max_token_lifetime: Span,
-    /// Token introspection (RFC 7662). Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
+    /// Token introspection (RFC 7662): asking the issuer whether a token is active. Null asks nobody.
     pub(in crate::config) introspection: Option<Introspection>,
 }
 fn algorithms() -> Vec<String> {
@@ -67,26 +65,37 @@ impl Default for Jwks {
 /// `issuers[].introspection`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "does not work yet")]
 pub(in crate::config) struct Introspection {
-    /// The introspection endpoint.
-    #[schemars(required)]
+    /// The introspection endpoint; null discovers it (RFC 8414, then OpenID Connect).
     pub(in crate::config) endpoint: Option<String>,
-    /// The client id clinch uses there.
+    /// The client id clinch uses there, with `client_secret_basic`.
     #[schemars(required)]
     pub(in crate::config) client_id: Option<String>,
-    /// The file that holds its secret.
+    /// The file that holds its secret; a line end after it is not part of it.
     #[schemars(required)]
     pub(in crate::config) client_secret_file: Option<String>,
     /// Which tokens are introspected.
     #[serde(default)]
     pub(in crate::config) when: IntrospectWhen,
-    /// How long an answer is kept.
+    /// How long an answer is kept, at most 5m and never beyond the token's end: so long may a token that the issuer
+    /// revoked still pass. 0s keeps none.
     #[serde(default = "introspection_cache")]
     pub(in crate::config) cache: Span,
+    /// How long an answer may take.
+    #[serde(default = "introspection_timeout")]
+    pub(in crate::config) timeout: Span,
+    /// Whether answers must be signed (RFC 9701), with the issuer's keys and `algorithms`. Plain ones are refused then.
+    #[serde(default)]
+    pub(in crate::config) signed_answers: bool,
+    /// What an answer without `aud` means.
+    #[serde(default)]
+    pub(in crate::config) missing_audience: MissingAudience,
 }
 fn introspection_cache() -> Span {
     Span::secs(10)
+}
+fn introspection_timeout() -> Span {
+    Span::secs(2)
 }
 
 /// `issuers[].introspection.when`
@@ -96,6 +105,17 @@ pub(in crate::config) enum IntrospectWhen {
     /// Only tokens that are not JWTs.
     #[default]
     Opaque,
-    /// Every token.
+    /// Every token; a JWT is verified first, and both must agree.
     Always,
+}
+
+/// `issuers[].introspection.missing_audience`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum MissingAudience {
+    /// The token is not for us (RFC 9700 section 2.3).
+    #[default]
+    Refuse,
+    /// The server says active of nothing that is not for this client id, and is believed.
+    Accept,
 }

@@ -13,7 +13,7 @@ mod routes;
 mod units;
 
 pub(super) use dpop::{Dpop, Nonce, NonceMode};
-pub(super) use issuers::Issuer;
+pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
 pub(super) use routes::{Proof, ProofName, Route};

@@ -1,13 +1,27 @@
-//! Where an issuer publishes its metadata, and what we take from it: `jwks_uri`, nothing else.
+//! Where an issuer publishes its metadata, and what we take from it: `jwks_uri` and `introspection_endpoint`.
 //!
-//! Sources: RFC 8414 sections 3.1 and 3.3; OpenID Connect Discovery 1.0 sections 4 and 4.3. Pure.
+//! Sources: RFC 8414 sections 2, 3.1 and 3.3; OpenID Connect Discovery 1.0 sections 4 and 4.3.
 
-use super::fetch::Fault;
 use crate::pop::jose::Json;
+use crate::state::https::{Fault, Https};
 use http::Uri;
 
+/// An address that the issuer's metadata has. The first place that has the metadata wins; a place that has somebody
+/// else's ends the search (DISC-01, DISC-02, SBCP-08).
+pub(in crate::state) async fn discover(https: &Https, issuer: &str, member: &str) -> Result<Uri, Fault> {
+    let [oauth, openid] = places(issuer)?;
+    match discover_at(https, oauth, issuer, member).await {
+        Err(Fault::Status(_) | Fault::Malformed) => discover_at(https, openid, issuer, member).await,
+        found => found,
+    }
+}
+
+async fn discover_at(https: &Https, place: Uri, issuer: &str, member: &str) -> Result<Uri, Fault> {
+    address(&https.get(place).await?, issuer, member)
+}
+
 /// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it (DISC-01).
-pub(super) fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
+fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     let uri: Uri = issuer.parse().map_err(|_| Fault::Address)?;
     let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(Fault::Address);
@@ -23,14 +37,14 @@ pub(super) fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     ])
 }
 
-/// The `jwks_uri` of a metadata document that is this very issuer's (DISC-02), over TLS (JWKS-09).
-pub(super) fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, Fault> {
+/// An address in a metadata document that is this very issuer's (DISC-02), over TLS (JWKS-09).
+fn address(document: &[u8], issuer: &str, name: &str) -> Result<Uri, Fault> {
     let document = Json::parse_object(document).ok_or(Fault::Malformed)?;
     let member = |name: &str| document.get(name).and_then(|value| value.as_str());
     if member("issuer").ok_or(Fault::Malformed)? != issuer {
         return Err(Fault::IssuerMismatch);
     }
-    let uri: Uri = member("jwks_uri").and_then(|uri| uri.parse().ok()).ok_or(Fault::Malformed)?;
+    let uri: Uri = member(name).and_then(|uri| uri.parse().ok()).ok_or(Fault::Malformed)?;
     if uri.scheme_str() == Some("https") { Ok(uri) } else { Err(Fault::NotHttps) }
 }
 
@@ -63,7 +77,7 @@ mod tests {
     #[test]
     fn only_this_issuers_document_counts() {
         let issuer = "https://as.example.com/a";
-        let read = |text: &str| jwks_uri(text.as_bytes(), issuer).map(|uri| uri.to_string());
+        let read = |text: &str| address(text.as_bytes(), issuer, "jwks_uri").map(|uri| uri.to_string());
         let good = r#"{"issuer":"https://as.example.com/a","jwks_uri":"https://keys.example.net/jwks?v=1"}"#;
         assert_eq!(read(good).as_deref(), Ok("https://keys.example.net/jwks?v=1"));
         for other in

@@ -4,7 +4,7 @@
 //! good keys until `max_stale`. Looking keys up never waits. Nobody but a configured issuer causes a
 //! fetch, a metric or a line of log. Not decided here: whether a token is genuine.
 
-mod discovery;
+pub(super) mod discovery;
 mod fetch;
 #[cfg(test)]
 pub(super) mod published;
@@ -16,8 +16,9 @@ use crate::config::Issuer;
 use crate::pop::Denial;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
+use crate::state::https::system_roots;
 use crate::telemetry::Metrics;
-use fetch::{Fetcher, system_roots};
+use fetch::Fetcher;
 use refresh::Keys;
 use std::collections::HashMap;
 use std::sync::Arc;

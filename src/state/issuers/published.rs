@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pop::forge;
+use crate::state::introspection::scripted::Script;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use http::Response;
@@ -36,6 +37,7 @@ pub(in crate::state) struct Published {
     pub(super) metadata_issuer: Mutex<Option<String>>,
     pub(super) oauth_metadata: Mutex<bool>,
     fetches: AtomicUsize,
+    pub(in crate::state) introspection: Script,
     pub(super) ca: CertificateDer<'static>,
 }
 
@@ -65,6 +67,7 @@ impl Published {
             metadata_issuer: Mutex::default(),
             oauth_metadata: Mutex::new(true),
             fetches: AtomicUsize::new(0),
+            introspection: Script::default(),
             ca: ca_certificate.der().clone(),
         });
         tokio::spawn(serve(listener, tokio_rustls::TlsAcceptor::from(Arc::new(tls)), Arc::clone(&published)));
@@ -90,6 +93,7 @@ impl Published {
             jwks_refresh: Duration::from_secs(3600),
             jwks_cooldown: Duration::from_secs(3600),
             jwks_max_stale: Duration::from_secs(3600),
+            introspection: None,
         }
     }
 
@@ -99,7 +103,11 @@ impl Published {
             Response::builder().status(status).body(body).unwrap()
         };
         let issuer = self.metadata_issuer.lock().clone().unwrap_or_else(|| self.name.clone());
-        let metadata = json!({ "issuer": issuer, "jwks_uri": format!("{}/jwks", self.name) }).to_string();
+        let metadata = json!({
+            "issuer": issuer, "jwks_uri": format!("{}/jwks", self.name),
+            "introspection_endpoint": format!("{}/introspect", self.name),
+        })
+        .to_string();
         match path {
             "/.well-known/oauth-authorization-server/tenant" if *self.oauth_metadata.lock() => {
                 full(200, metadata)
@@ -126,7 +134,7 @@ impl Published {
 }
 
 /// A body of one frame that never ends.
-struct Hanging(Option<Bytes>);
+pub(in crate::state) struct Hanging(pub(in crate::state) Option<Bytes>);
 impl hyper::body::Body for Hanging {
     type Data = Bytes;
     type Error = Infallible;
@@ -155,8 +163,14 @@ async fn serve(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, publi
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let response = published.answer(request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
+                let published = Arc::clone(&published);
+                async move {
+                    let path = request.uri().path().to_owned();
+                    Ok::<_, Infallible>(match path.as_str() {
+                        "/tenant/introspect" => published.introspection.answer(request).await,
+                        path => published.answer(path),
+                    })
+                }
             });
             let http = hyper::server::conn::http1::Builder::new();
             let _ = http.serve_connection(TokioIo::new(stream), service).await;

@@ -5,10 +5,11 @@
 //! fetches, so fetches of one issuer never overlap.
 
 use super::Refetched;
-use super::fetch::{Fault, Fetcher};
+use super::fetch::Fetcher;
 use crate::config::Issuer;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
+use crate::state::https::Fault;
 use crate::telemetry::Metrics;
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;

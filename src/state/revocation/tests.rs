@@ -70,6 +70,7 @@ pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocatio
         jwks_refresh: Duration::from_secs(300),
         jwks_cooldown: Duration::from_secs(10),
         jwks_max_stale: Duration::from_secs(3600),
+        introspection: None,
     };
     Revocations::start(Some(config), &[issuer])
 }

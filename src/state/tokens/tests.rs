@@ -23,7 +23,7 @@ impl Setup {
         change(&mut config);
         let (issuers, telemetry) = start(&config);
         eventually("ready", || issuers.unready().is_empty()).await;
-        Setup { published, tokens: Tokens::new(issuers, telemetry.metrics.clone()) }
+        Setup { published, tokens: Tokens::new(issuers, Introspection::default(), telemetry.metrics.clone()) }
     }
     async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
         self.tokens.establish(token, NOW).await

@@ -98,6 +98,23 @@ fn whom_certificates_are_believed_from_is_pointed_out() {
     assert_eq!(warnings("terminator.yaml", &[]), Vec::<String>::new());
 }
 
+#[test]
+fn the_introspection_example_shows_the_defaults_and_nothing_shows_the_secret() {
+    let fixture = Fixture::new("introspection");
+    let config = load(&fixture, "introspection.yaml");
+    let asked = config.issuers[0].introspection.as_ref().unwrap();
+    assert_eq!((asked.client_id.as_str(), asked.client_secret.expose()), ("clinch", "a-client-secret"));
+    assert_eq!((asked.cache, asked.timeout), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert!(asked.endpoint.is_none() && !asked.always && !asked.signed_answers);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(!format!("{config:?}").contains("a-client-secret"));
+    let text = std::fs::read_to_string(directory().join("introspection.yaml")).unwrap();
+    let accept = text.replace("missing_audience: refuse", "missing_audience: accept");
+    let config = Config::parse(&accept, &fixture.path("introspection.yaml")).unwrap();
+    assert_eq!(config.warnings.len(), 1);
+    assert!(config.warnings[0].starts_with("issuers[0].introspection.missing_audience: "));
+}
+
 /// The first configuration of the README, and each further piece added to it.
 #[test]
 fn the_readme_shows_configurations_that_load() {

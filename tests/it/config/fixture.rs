@@ -24,6 +24,11 @@ impl Fixture {
         fs::write(tls.join("garbage.crt"), garbage).unwrap();
         fs::write(tls.join("half.crt"), format!("{server}{garbage}")).unwrap();
         fs::create_dir_all(tls.join("directory.crt")).unwrap();
+        let secrets = directory.join("secrets");
+        fs::create_dir_all(&secrets).unwrap();
+        private(&secrets.join("introspection"), "a-client-secret\n");
+        private(&secrets.join("empty"), "\n");
+        private(&secrets.join("lines"), "one-secret\ntwo-secrets\n");
         Fixture(directory)
     }
 

@@ -3,6 +3,9 @@
 use super::pki::Pki;
 use super::program::Program;
 use super::tool;
+use super::wire::Caller;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use std::process::Command;
 
@@ -33,6 +36,20 @@ impl AuthorizationServer {
         AuthorizationServer { issuer: issuer.await, program }
     }
 
+    /// Revokes a token in the name of the client that it was issued to (RFC 7009).
+    pub async fn revoke(&self, pki: &Pki, client: &str, token: &str) {
+        let port = self.issuer.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let (user, body) = (BASE64.encode(format!("{client}:{CLIENT_SECRET}")), format!("token={token}"));
+        let request = format!(
+            "POST /token/revocation HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\
+             Authorization: Basic {user}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = Caller::new(([127, 0, 0, 1], port).into(), pki, None).send(&request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// Ends it, as an outage would.
     pub fn kill(&mut self) {
         self.program.kill();
@@ -43,6 +60,9 @@ impl AuthorizationServer {
 pub const SCOPES: &str = "accounts.read accounts.write";
 /// The password of those clients that have one.
 pub const CLIENT_SECRET: &str = "a-secret-of-the-tests-and-of-nothing-else";
+
+/// The password of those clients that may introspect.
+pub const INTROSPECTION_SECRET: &str = "a secret: 100%+/= of the tests and of nothing else";
 
 /// Node with one of the scripts of `tests/npm`.
 pub fn node(script: &str) -> Command {

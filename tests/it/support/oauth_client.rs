@@ -35,6 +35,8 @@ pub struct Answer {
 pub enum Bind {
     /// To a DPoP key (client `dpop`).
     Dpop,
+    /// To a DPoP key, and not a JWT (client `dpop-opaque`).
+    DpopOpaque,
     /// To its certificate (client `mtls`).
     Mtls,
     /// Not at all (client `plain`).
@@ -55,6 +57,7 @@ pub async fn run(
 ) -> Outcome {
     let (client, bind, secret, identity) = match bind {
         Bind::Dpop => ("dpop", "dpop", Some(CLIENT_SECRET), None),
+        Bind::DpopOpaque => ("dpop-opaque", "dpop", Some(CLIENT_SECRET), None),
         Bind::Mtls => ("mtls", "mtls", None, Some(&pki.client)),
         Bind::None => ("plain", "none", Some(CLIENT_SECRET), None),
     };

@@ -1,6 +1,6 @@
 //! Everything at once: authorization server, service, certificates, perhaps NATS, and clinch in front.
 
-use super::authorization_server::AuthorizationServer;
+use super::authorization_server::{AuthorizationServer, INTROSPECTION_SECRET};
 use super::clinch::Clinch;
 use super::echo::Echo;
 use super::nats::{Nats, STREAM, SUBJECT};
@@ -37,6 +37,16 @@ impl World {
     /// Starts everything, with these lines in the section `dpop` of the config.
     pub async fn with_dpop(lines: &str) -> World {
         World::assemble(None, |text| text.replace("\ndpop:\n", &format!("\ndpop:\n{lines}"))).await
+    }
+
+    /// Starts everything, with these lines more about the issuer, indented by four spaces.
+    pub async fn with_issuer(more: &str) -> World {
+        World::assemble(None, of_issuer(more)).await
+    }
+
+    /// The same, with revocations over NATS.
+    pub async fn with_nats_and_issuer(more: &str) -> World {
+        World::assemble(Some(Nats::start().await), of_issuer(more)).await
     }
 
     /// Starts everything, with revocations over NATS.
@@ -93,6 +103,12 @@ impl World {
         oauth_client::run(&self.server, &self.pki, bind, scope, self.clinch.address, calls).await
     }
 
+    /// A DPoP-bound token that is no JWT, and its key.
+    pub async fn opaque_token(&self, scope: &str) -> (String, ProofKey) {
+        let outcome = self.client_with_scope(Bind::DpopOpaque, scope, json!([])).await;
+        (outcome.token, outcome.key.expect("a DPoP-bound token has a key"))
+    }
+
     /// A DPoP-bound token and its key, as a thief would like to have both.
     pub async fn dpop_token(&self, scope: &str) -> (String, ProofKey) {
         let outcome = self.client_with_scope(Bind::Dpop, scope, json!([])).await;
@@ -123,6 +139,10 @@ impl World {
     }
 }
 
+fn of_issuer(more: &str) -> impl Fn(String) -> String {
+    move |text| text.replacen("    ca: ca.crt\n", &format!("    ca: ca.crt\n{more}"), 1)
+}
+
 /// What clients call.
 pub fn url(path: &str) -> String {
     format!("https://{HOST}{path}")
@@ -133,6 +153,7 @@ pub fn write(folder: &Folder, pki: &Pki, config: &str) -> PathBuf {
     folder.write("server.crt", &pki.server.certificate);
     folder.write("server.key", &pki.server.key);
     folder.write("ca.crt", &pki.ca_pem);
+    folder.write("introspection.secret", &format!("{INTROSPECTION_SECRET}\n"));
     folder.write("clinch.yaml", config)
 }
 

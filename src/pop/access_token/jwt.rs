@@ -1,0 +1,134 @@
+//! The access token as a JWT (RFC 9068), read strictly and judged against `now`.
+//!
+//! Signature, header and claims are all checked here, by us: the library verifies the signature
+//! and nothing else.
+
+use super::{AccessToken, Expected, Said, TokenHash, claims};
+use crate::pop::algorithm::Algorithm;
+use crate::pop::confirmation::Confirmation;
+use crate::pop::jose::{Compact, Json, Object};
+use crate::pop::key_set::KeySet;
+use crate::pop::{Denial, Timestamp};
+use std::sync::Arc;
+
+/// A token whose parts have been read and nothing more: good for finding its issuer.
+#[derive(Debug)]
+pub struct Unverified<'a> {
+    compact: Compact<'a>,
+    header: Object<'static>,
+    claims: Object<'static>,
+}
+
+impl<'a> Unverified<'a> {
+    /// Splits the token and reads header and claims.
+    pub fn parse(jwt: &'a str) -> Result<Unverified<'a>, Denial> {
+        let compact = Compact::split(jwt).ok_or(Denial::TokenMalformed)?;
+        let read = |part: Option<Vec<u8>>| {
+            let text = part?;
+            Json::parse_object(&text).map(Object::into_owned)
+        };
+        let header = read(compact.header()).ok_or(Denial::TokenMalformed)?;
+        let claims = read(compact.payload()).ok_or(Denial::TokenMalformed)?;
+        Ok(Unverified { compact, header, claims })
+    }
+
+    /// Whether a token that can't be parsed is no JWT at all. What has the header of one is one, however broken
+    /// the rest; dots are nothing to go by, for opaque tokens have them too (RFC 9449 section 7.1 shows one). (TK-025)
+    pub fn is_opaque(token: &str) -> bool {
+        let header = Compact::split(token).and_then(|compact| compact.header());
+        header.is_none_or(|header| Json::parse_object(&header).is_none())
+    }
+
+    /// The `iss` claim: a string, and not yet to be believed.
+    pub fn issuer(&self) -> Result<&str, Denial> {
+        string(&self.claims, "iss").ok_or(Denial::TokenIssuer)
+    }
+
+    /// Verifies the token. `TokenKeyUnknown` means that fresher keys may help.
+    pub fn verify(
+        self,
+        hash: TokenHash,
+        expected: &Arc<Expected>,
+        keys: &KeySet,
+        now: Timestamp,
+    ) -> Result<AccessToken, Denial> {
+        if self.issuer()? != &*expected.issuer {
+            return Err(Denial::TokenIssuer);
+        }
+        let algorithm = self.check_header(expected)?;
+        let token = self.check_claims(hash, expected, now)?;
+        check_signature(&self.compact, &self.header, algorithm, keys)?;
+        Ok(token)
+    }
+
+    fn check_header(&self, expected: &Expected) -> Result<Algorithm, Denial> {
+        let typ = string(&self.header, "typ").ok_or(Denial::TokenType)?.to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        if !expected.token_types.iter().any(|accepted| accepted == typ) {
+            return Err(Denial::TokenType);
+        }
+        // We understand no extension, and no JWT is unencoded (RFC 7797 section 7).
+        if self.header.has("crit") || self.header.has("b64") {
+            return Err(Denial::TokenCritical);
+        }
+        let claims_of_an_id_token = ["nonce", "at_hash", "c_hash"].iter().any(|name| self.claims.has(name));
+        if typ == "jwt" && claims_of_an_id_token {
+            return Err(Denial::TokenType); // RFC 8725 section 3.12
+        }
+        string(&self.header, "alg")
+            .and_then(Algorithm::from_name)
+            .filter(|algorithm| expected.algorithms.contains(algorithm))
+            .ok_or(Denial::TokenAlgorithm)
+    }
+
+    fn check_claims(
+        &self,
+        hash: TokenHash,
+        expected: &Arc<Expected>,
+        now: Timestamp,
+    ) -> Result<AccessToken, Denial> {
+        let claims = &self.claims;
+        let text = |name| claims::text(claims, name)?.ok_or(Denial::TokenClaims);
+        claims::check_audience(claims.get("aud").ok_or(Denial::TokenAudience)?, expected)?;
+        let expires_at = claims::date(claims, "exp")?.ok_or(Denial::TokenClaims)?;
+        let issued_at = claims::date(claims, "iat")?.ok_or(Denial::TokenClaims)?;
+        claims::check_times(issued_at, claims::date(claims, "nbf")?, expires_at, expected, now)?;
+        let said = Said {
+            scope: claims::scope(claims)?,
+            client: claims::client(claims)?.ok_or(Denial::TokenClaims)?,
+            subject: text("sub")?,
+            token_id: text("jti")?,
+            issued_at,
+            expires_at,
+            confirmation: Confirmation::of(claims)?,
+        };
+        Ok(AccessToken::of(hash, expected, said, claims.clone()))
+    }
+}
+
+/// Whether one of the keys that the header asks for made the signature. `TokenKeyUnknown` means that there is none.
+pub(in crate::pop) fn check_signature(
+    compact: &Compact<'_>,
+    header: &Object<'_>,
+    algorithm: Algorithm,
+    keys: &KeySet,
+) -> Result<(), Denial> {
+    let kid = match header.get("kid") {
+        None => None,
+        Some(kid) => Some(kid.as_str().ok_or(Denial::TokenMalformed)?),
+    };
+    let mut candidates = keys.candidates(kid, algorithm).peekable();
+    if candidates.peek().is_none() {
+        return Err(Denial::TokenKeyUnknown);
+    }
+    let message = compact.signing_input.as_bytes();
+    if candidates.any(|key| key.verifies(algorithm, message, compact.signature)) {
+        Ok(())
+    } else {
+        Err(Denial::TokenSignature)
+    }
+}
+
+fn string<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
+    object.get(name)?.as_str()
+}
