@@ -119,6 +119,7 @@ impl Listener {
         builder
     }
 
+    /// Within bounds that no client needs to pass (H2-08).
     fn http2(&self) -> http2::Builder<TokioExecutor> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder

@@ -227,3 +227,30 @@ async fn what_is_no_http_2_is_recorded_once() {
     eventually("the connection to be counted", counted).await;
     assert!(stage.clinch.program.output().contains("http2_protocol"));
 }
+
+/// H2-08: what costs a client nothing and us something ends the connection (RFC 9113 section 10.5).
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_their_connection() {
+    const ENHANCE_YOUR_CALM: u32 = 11;
+    let stage = stage().await;
+    let block: Vec<u8> =
+        [METHOD, SCHEME, AUTHORITY, PATH].iter().flat_map(|(name, value)| literal(name, value)).collect();
+    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
+    };
+    // Streams that are opened and reset at once (CVE-2023-44487).
+    let reset = |id| [frame(1, 4, id, &block), frame(3, 0, id, &[0, 0, 0, 8])].concat();
+    let resets: Vec<u8> = (0..200).flat_map(|at| reset(2 * at + 1)).collect();
+    // A field section that has no end (CVE-2024-27316).
+    let endless = (0..2000).flat_map(|_| frame(9, 0, 1, &literal("x", "y")));
+    let endless: Vec<u8> = frame(1, 1, 1, &block).into_iter().chain(endless).collect();
+    for (what, flood) in [("resets", resets), ("continuations", endless)] {
+        let mut wire = Wire::to(&stage).await;
+        let _ = wire.stream.write_all(&flood).await;
+        let outcome = tokio::time::timeout(PATIENCE, wire.outcome(0)).await.expect("an outcome");
+        assert_eq!(outcome, Outcome::GoAway(ENHANCE_YOUR_CALM), "{what}");
+    }
+    let good = [METHOD, SCHEME, AUTHORITY, PATH];
+    assert_eq!(once(&stage, &good).await, Outcome::Status(200), "others are served");
+}
