@@ -190,7 +190,7 @@ denials! {
     ProofReplayed, UNAUTHORIZED, InvalidDpopProof, "proof_replayed", "the DPoP proof has been used before";
 
     // Authorization
-    /// A scope of the route is missing (RFC 6750 section 3.1).
+    /// A scope of the route is missing (RFC 6750 section 3.1; HTTP-34).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).
     AuthenticationInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_insufficient", "a stronger or more recent authentication is required";

@@ -184,7 +184,7 @@ fn check_target(claims: &Claims<'_>, request: &Request<'_>) -> Result<(), Denial
 
 /// Check 11: `iat` lies within the window, both edges included, counted in whole seconds as clients
 /// write it. `exp` and `nbf` are honoured where a client sets them (RFC 7519 section 4.1). A nonce does
-/// not make up for an old `iat` (DPOP-14, DPOP-15).
+/// not make up for an old `iat` (DPOP-14, DPOP-15, DPOP-16).
 fn check_time(claims: &Claims<'_>, policy: &DpopPolicy, now: Timestamp) -> Result<(), Denial> {
     let latest = now.plus(policy.max_future);
     if claims.iat.as_secs() > latest.as_secs()

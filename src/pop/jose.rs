@@ -22,7 +22,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A JWS in compact form, split but not yet decoded.
+/// A JWS in compact form, split but not yet decoded. It is a token or a proof, and prints nothing of itself (SBCP-06).
 #[derive(Clone, Copy)]
 pub struct Compact<'a> {
     /// What is signed: header and payload with the dot between them.

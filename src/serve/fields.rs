@@ -85,6 +85,7 @@ enum Fate {
     Credential,
 }
 
+/// What is not named here passes, whatever it means (HTTP-29).
 fn classify(name: &HeaderName) -> Fate {
     let name = name.as_str();
     let mut buffer = [0; LONGEST];

@@ -115,6 +115,7 @@ fn take_a_hop(parts: &mut Parts) -> bool {
 fn nothing_to_say() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::own(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -110,6 +110,7 @@ impl Listener {
         }
     }
 
+    /// Header sections within bounds (HTTP-25).
     fn http1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder

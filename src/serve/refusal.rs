@@ -42,6 +42,7 @@ pub(super) fn refuse(
     if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
+    // What is not read must not be the next request: HTTP-14.
     let doubtful = denial == Denial::RequestMalformed;
     if doubtful || !body.is_end_stream() {
         peer.close_after(parts.version, &mut response);
