@@ -68,11 +68,13 @@ mod tests {
         assert_eq!(Confirmation::of(&Object::default()), Ok(Confirmation::default()));
     }
 
-    /// CNF-03, CNF-06, DG-014
+    /// CNF-02, CNF-03, CNF-06, DG-014
     #[test]
     fn unknown_members_beside_a_known_one_are_ignored() {
         let keycloak = of(&format!(r#"{{"jkt":"{JKT}","kc-jkt-type":"DPoP"}}"#)).unwrap();
         assert_eq!(keycloak.jkt.unwrap().as_str(), JKT);
+        let more = of(&format!(r#"{{"jkt":"{JKT}","jwk":{{}},"jku":"https://x"}}"#)).unwrap();
+        assert!(more.jkt.is_some() && more.x5t.is_none());
         let both = of(&format!(r#"{{"jkt":"{JKT}","x5t#S256":"{JKT}"}}"#)).unwrap();
         assert!(both.jkt.is_some() && both.x5t.is_some());
     }
