@@ -74,6 +74,18 @@ async fn an_unread_body_is_never_the_next_request() {
     assert_eq!(service.requests(), 0);
 }
 
+/// BEAR-03: nobody looks into a body before the decision.
+#[tokio::test]
+async fn a_token_in_a_form_is_no_credential() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let fields =
+        "Host: api.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14";
+    let answer = raw(&sidecar, &format!("POST /orders/7 HTTP/1.1\r\n{fields}\r\n\r\naccess_token=x")).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("credentials_missing"), "{answer}");
+    assert_eq!(service.requests(), 0);
+}
+
 /// HTTP-14, HD-031
 #[tokio::test]
 async fn who_expects_100_continue_gets_the_final_status_only() {
