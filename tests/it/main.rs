@@ -5,6 +5,7 @@
 // In a test an unwrap is an assertion, also in the support code that clippy does not know to be one.
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod config;
 mod conformance;
 mod cors;

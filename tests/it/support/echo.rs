@@ -1,4 +1,5 @@
-//! The service behind clinch: it remembers what it received and says so in its answer.
+//! The service behind clinch: it remembers what it received and says so in its answer, with the header fields that
+//! the request asks for by `X-Answer: name=value`.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -37,9 +38,25 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
+    /// The fields behind the body.
+    pub trailers: Vec<(String, String)>,
 }
 
 impl Received {
+    /// Reads a request to its end.
+    pub async fn read(request: Request<Incoming>) -> Received {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.ok();
+        let trailers = body.as_ref().and_then(|body| body.trailers()).map(fields).unwrap_or_default();
+        Received {
+            method: head.method.to_string(),
+            target: head.uri.to_string(),
+            headers: fields(&head.headers),
+            body: body.map(|body| body.to_bytes()).unwrap_or_default(),
+            trailers,
+        }
+    }
+
     /// The one value of a header; `None` if it is not there, a panic if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
@@ -80,6 +97,11 @@ impl Echo {
     }
 }
 
+fn fields(map: &hyper::HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    map.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
@@ -94,28 +116,24 @@ async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
-    let headers =
-        head.headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()));
-    let received = Received {
-        method: head.method.to_string(),
-        target: head.uri.to_string(),
-        headers: headers.collect(),
-        body,
-    };
+    let held = request.uri().path().ends_with("/held");
+    let received = Received::read(request).await;
     let told = json!({ "method": received.method, "target": received.target, "headers": received.headers });
+    let asked = received.headers.iter().filter(|(name, _)| name == "x-answer");
+    let answer: Vec<(String, String)> = asked
+        .filter_map(|(_, field)| field.split_once('='))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect();
     shared.received.lock().unwrap().push(received);
-    if head.uri.path().ends_with("/held") {
+    if held {
         shared.arrived.add_permits(1);
         shared.released.acquire().await.expect("never closed").forget();
     }
-    Ok(json_response(&told))
+    Ok(json_response(&told, &answer))
 }
 
-fn json_response(told: &Value) -> Response<Full<Bytes>> {
-    Response::builder()
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(told.to_string())))
-        .expect("a valid response")
+fn json_response(told: &Value, answer: &[(String, String)]) -> Response<Full<Bytes>> {
+    let response = Response::builder().header("content-type", "application/json");
+    let response = answer.iter().fold(response, |response, (name, value)| response.header(name, value));
+    response.body(Full::new(Bytes::from(told.to_string()))).expect("a valid response")
 }

@@ -7,6 +7,8 @@ pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
 pub mod front;
+pub mod issuer;
+pub mod keys;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;

@@ -1,85 +1,109 @@
-//! DPoP proofs with every liberty: any header, any claim, any key, anything missing.
+//! JWTs with every liberty, DPoP proofs before all: any header, any claim, any key, anything missing, twice or raw.
 
+pub use super::keys::ProofKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{Signature, SigningKey};
-use p256::elliptic_curve::Generate;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A P-256 key that proofs are signed with.
+/// A JWT before it is signed.
 #[derive(Clone)]
-pub struct ProofKey(SigningKey);
-
-impl ProofKey {
-    /// A new one.
-    pub fn new() -> ProofKey {
-        ProofKey(SigningKey::generate())
-    }
-
-    /// From a private JWK.
-    pub fn from_jwk(jwk: &Value) -> ProofKey {
-        let secret = BASE64.decode(jwk["d"].as_str().unwrap()).unwrap();
-        ProofKey(SigningKey::from_slice(&secret).unwrap())
-    }
-
-    /// The public JWK.
-    pub fn jwk(&self) -> Value {
-        let point = self.0.verifying_key().to_sec1_point(false);
-        let coordinate = |at: usize| BASE64.encode(&point.as_bytes()[at..at + 32]);
-        json!({ "kty": "EC", "crv": "P-256", "x": coordinate(1), "y": coordinate(33) })
-    }
-
-    /// Its RFC 7638 thumbprint.
-    pub fn thumbprint(&self) -> String {
-        let jwk = self.jwk();
-        let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
-        sha256(&text)
-    }
+pub struct Jwt {
+    header: Part,
+    claims: Part,
 }
 
-/// A proof before it is signed.
+/// A DPoP proof before it is signed.
+pub type Proof = Jwt;
+
+/// A JSON object, and members that are written into its text as they are.
 #[derive(Clone)]
-pub struct Proof {
-    header: Map<String, Value>,
-    claims: Map<String, Value>,
+struct Part {
+    members: Map<String, Value>,
+    raw: Vec<String>,
 }
 
-impl Proof {
-    /// A good one for a request with `token`, by `key`, issued now.
+impl Jwt {
+    /// A good proof for a request with `token`, by `key`, issued now.
     pub fn new(key: &ProofKey, method: &str, url: &str, token: &str) -> Proof {
-        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk() });
+        let header = json!({ "typ": "dpop+jwt", "alg": key.alg(), "jwk": key.jwk() });
         let claims = json!({
             "jti": unique(), "htm": method, "htu": url, "iat": now(), "ath": sha256(token),
         });
-        Proof { header: members(header), claims: members(claims) }
+        Jwt::of(header, claims)
+    }
+
+    /// Any JWT.
+    pub fn of(header: Value, claims: Value) -> Jwt {
+        Jwt { header: Part::of(&header), claims: Part::of(&claims) }
     }
 
     /// With this header member; `null` removes it.
-    pub fn header(mut self, name: &str, value: Value) -> Proof {
-        set(&mut self.header, name, value);
+    pub fn header(mut self, name: &str, value: impl Into<Value>) -> Jwt {
+        set(&mut self.header.members, name, value.into());
         self
     }
 
     /// With this claim; `null` removes it.
-    pub fn claim(mut self, name: &str, value: Value) -> Proof {
-        set(&mut self.claims, name, value);
+    pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Jwt {
+        set(&mut self.claims.members, name, value.into());
         self
     }
 
-    /// Signed with a key, which need not be the one in its header.
+    /// With more text at the end of the header, such as `"alg":"none"`: a second `alg`, then.
+    pub fn raw_header(mut self, text: &str) -> Jwt {
+        self.header.raw.push(text.to_owned());
+        self
+    }
+
+    /// With more text at the end of the claims, such as `"exp":null`.
+    pub fn raw_claim(mut self, text: &str) -> Jwt {
+        self.claims.raw.push(text.to_owned());
+        self
+    }
+
+    /// The two parts that are signed, with the dot between them.
+    pub fn signing_input(&self) -> String {
+        format!("{}.{}", BASE64.encode(self.header.text()), BASE64.encode(self.claims.text()))
+    }
+
+    /// Signed with a key, which need not be the one in its header; whatever `alg` says, by the key's own.
     pub fn sign(&self, key: &ProofKey) -> String {
-        jwt(&Value::Object(self.header.clone()), &Value::Object(self.claims.clone()), key)
+        sign_text(&self.signing_input(), key)
+    }
+
+    /// With these bytes for a signature.
+    pub fn with_signature(&self, signature: impl AsRef<[u8]>) -> String {
+        format!("{}.{}", self.signing_input(), BASE64.encode(signature))
     }
 }
 
-/// Any JWT at all, signed with ES256 whatever its header says.
+impl Part {
+    fn of(value: &Value) -> Part {
+        Part { members: value.as_object().expect("an object").clone(), raw: Vec::new() }
+    }
+
+    fn text(&self) -> String {
+        let member = |(name, value): (&String, &Value)| format!("{}:{value}", json!(name));
+        let members: Vec<String> = self.members.iter().map(member).chain(self.raw.iter().cloned()).collect();
+        format!("{{{}}}", members.join(","))
+    }
+}
+
+/// Any JWT at all, signed whatever its header says.
 pub fn jwt(header: &Value, claims: &Value, key: &ProofKey) -> String {
-    let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
-    let signature: Signature = key.0.sign(message.as_bytes());
-    format!("{message}.{}", BASE64.encode(signature.to_bytes()))
+    jws(header.to_string(), claims.to_string(), key)
+}
+
+/// Any text at all as header and payload, signed.
+pub fn jws(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>, key: &ProofKey) -> String {
+    sign_text(&format!("{}.{}", BASE64.encode(header), BASE64.encode(payload)), key)
+}
+
+/// Any text at all with its signature behind it.
+pub fn sign_text(message: &str, key: &ProofKey) -> String {
+    format!("{message}.{}", BASE64.encode(key.sign(message.as_bytes())))
 }
 
 /// base64url of the SHA-256.
@@ -98,13 +122,10 @@ pub fn claims(jwt: &str) -> Value {
     serde_json::from_slice(&BASE64.decode(part).unwrap()).unwrap()
 }
 
-fn unique() -> String {
+/// A name that nothing else in this run has.
+pub fn unique() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn members(value: Value) -> Map<String, Value> {
-    value.as_object().expect("an object").clone()
 }
 
 fn set(members: &mut Map<String, Value>, name: &str, value: Value) {

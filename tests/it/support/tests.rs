@@ -2,11 +2,12 @@
 
 use super::authorization_server::AuthorizationServer;
 use super::echo::Echo;
+use super::issuer::{Issuer, JWKS, METADATA, Reply};
 use super::nats::Nats;
 use super::oauth_client::{self, Bind};
 use super::pki::Pki;
-use super::proof;
-use super::wire::plain_get;
+use super::proof::{self, ProofKey};
+use super::wire::{Caller, get, plain_get};
 use super::world::url;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -54,4 +55,30 @@ async fn nats_comes_back_with_what_it_knew() {
     assert_eq!(publish().await, None);
     nats.restart().await;
     assert_eq!(publish().await, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_issuer_does_as_it_is_told() {
+    let pki = Pki::new();
+    let issuer = Issuer::start(&pki).await;
+    let address = issuer.name.trim_start_matches("https://localhost:").parse().unwrap();
+    let caller = Caller::new(SocketAddr::from(([127, 0, 0, 1], address)), &pki, None);
+    let metadata = caller.send(&get(METADATA, &[])).await;
+    assert!(metadata.status == 200 && metadata.body.contains(&issuer.at(JWKS)), "{metadata:?}");
+    for alg in ["ES256", "ES384", "EdDSA", "RS256", "PS256", "PS384", "PS512"] {
+        let key = ProofKey::of(alg);
+        issuer.publish(&[("k2", &key)]);
+        let keys = caller.send(&get(JWKS, &[])).await.body;
+        assert!(keys.contains(key.jwk()["kty"].as_str().unwrap()) && keys.contains("k2"), "{keys}");
+        let token = issuer.token_for(&key).header("alg", alg).sign(&key);
+        let json = clinch::pop::jose::Json::parse(keys.as_bytes()).unwrap();
+        let set = clinch::pop::key_set::KeySet::parse(&json).unwrap();
+        let algorithm = clinch::pop::algorithm::Algorithm::from_name(alg).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let key = set.candidates(Some("k2"), algorithm).next().expect("a key that fits");
+        assert!(key.verifies(algorithm, message.as_bytes(), signature), "{alg}");
+    }
+    issuer.answer(JWKS, Reply::redirect("http://evil.example/"));
+    assert_eq!(caller.send(&get(JWKS, &[])).await.one("location"), "http://evil.example/");
+    assert_eq!((issuer.fetches(), caller.send(&get("/other", &[])).await.status), (8, 404));
 }

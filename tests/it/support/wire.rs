@@ -2,6 +2,10 @@
 
 use super::oauth_client::HOST;
 use super::pki::{Identity, Pki};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
@@ -52,6 +56,23 @@ impl Caller {
         TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.unwrap()
     }
 
+    /// The same caller, who sends early data wherever it is offered (RFC 8446 section 2.3).
+    pub fn with_early_data(mut self) -> Caller {
+        Arc::make_mut(&mut self.tls).enable_early_data = true;
+        self
+    }
+
+    /// An HTTP/2 connection.
+    pub async fn connect_h2(&self) -> H2 {
+        let mut caller = self.clone();
+        Arc::make_mut(&mut caller.tls).alpn_protocols = vec![b"h2".to_vec()];
+        let io = TokioIo::new(caller.connect().await);
+        let (client, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     /// One request on a connection of its own.
     pub async fn send(&self, request: &str) -> Answer {
         exchange(self.connect().await, request).await
@@ -79,6 +100,17 @@ pub fn get(path: &str, headers: &[(&str, &str)]) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{fields}\r\n")
 }
 
+/// A client of one HTTP/2 connection.
+pub type H2 = hyper::client::conn::http2::SendRequest<Empty<Bytes>>;
+
+/// A GET over HTTP/2; the status of its answer.
+pub async fn h2_get(mut client: H2, url: String, fields: [(&'static str, String); 2]) -> u16 {
+    let request =
+        fields.iter().fold(Request::get(url), |request, (name, value)| request.header(*name, value));
+    client.ready().await.unwrap();
+    client.send_request(request.body(Empty::new()).unwrap()).await.unwrap().status().as_u16()
+}
+
 /// A GET without TLS: what a probe sends to the admin port.
 pub async fn plain_get(address: SocketAddr, path: &str) -> Option<Answer> {
     let stream = TcpStream::connect(address).await.ok()?;
@@ -94,6 +126,60 @@ pub async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: 
     // A peer that closes without close_notify is an error to rustls; what came before it still counts.
     let _ = read.expect("no end of the answer in time");
     parse(&String::from_utf8_lossy(&bytes))
+}
+
+/// Writes whatever bytes and reads one whole final answer: `None` if the peer ends before it. `head`: it has no body.
+pub async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    bytes: &[u8],
+    head: bool,
+) -> Option<Answer> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let write = async {
+        // Whoever is refused in the middle of a long request can't write it to its end.
+        let _ = writer.write_all(bytes).await;
+        let _ = writer.flush().await;
+        std::future::pending::<()>().await;
+    };
+    let read = async {
+        let mut seen = Vec::new();
+        loop {
+            if let Some(answer) = first_answer(&seen, head) {
+                return Some(answer);
+            }
+            if !matches!(reader.read_buf(&mut seen).await, Ok(1..)) {
+                return None;
+            }
+        }
+    };
+    let answered = tokio::time::timeout(super::PATIENCE, async {
+        tokio::select! { answer = read => answer, () = write => None }
+    });
+    answered.await.expect("no answer in time")
+}
+
+/// What is left on a connection until the peer closes it; `None` if it does not.
+pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = tokio::time::timeout(super::PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.is_ok().then_some(bytes)
+}
+
+/// The first final answer in these bytes, if it is there to its end.
+fn first_answer(bytes: &[u8], head_only: bool) -> Option<Answer> {
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let answer = parse(&String::from_utf8_lossy(&bytes[..head]));
+    if answer.status < 200 && answer.status != 101 {
+        return first_answer(&bytes[head..], head_only);
+    }
+    let length = answer.all("content-length").first().and_then(|length| length.parse().ok());
+    let end = match length {
+        _ if head_only => head,
+        Some(length) => head + usize::min(length, usize::MAX / 2),
+        None if answer.all("transfer-encoding").is_empty() => head,
+        None => head + bytes[head..].windows(5).position(|five| five == b"0\r\n\r\n")? + 5,
+    };
+    (bytes.len() >= end).then(|| parse(&String::from_utf8_lossy(&bytes[..end])))
 }
 
 fn parse(text: &str) -> Answer {

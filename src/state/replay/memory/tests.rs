@@ -139,6 +139,7 @@ fn racing_threads_never_pass_the_bound() {
     assert_eq!(world.memory.len(), 1000);
 }
 
+/// RP-013: the clock an hour ahead and back again, with the purge that an hour would bring.
 #[test]
 fn stepping_forward_and_back_gives_no_second_chance() {
     let mut world = World::new(100);
@@ -152,6 +153,7 @@ fn stepping_forward_and_back_gives_no_second_chance() {
     assert_eq!(world.show("after", world.wall + LIFE), Ok(()), "a clock put right serves at once");
 }
 
+/// RP-012: what NTP does to a clock that runs ahead.
 #[test]
 fn a_small_step_back_costs_nothing_while_there_is_room() {
     let mut world = World::new(10_000);
@@ -179,6 +181,24 @@ fn after_a_long_step_back_what_was_forgotten_is_refused_not_guessed() {
     assert_eq!(world.show("a", until), Err(Denial::ReplayFull));
     assert_eq!(world.memory.refused_blindly(), 1);
     assert_eq!(world.show("b", until + 60_000), Ok(()), "its stretch was never lived through");
+}
+
+/// RP-015: a leap second is a second that comes twice, and 2038 is when 32 bits end.
+#[test]
+fn odd_seconds_are_seconds() {
+    let mut world = World::new(1000);
+    world.wall = (1 << 31) * 1000 - 30_000;
+    let until = world.wall + LIFE;
+    assert_eq!(world.show("a", until), Ok(()));
+    for n in 0..60 {
+        world.pass(1000);
+        if n == 40 {
+            world.wall -= 1000;
+        }
+        assert_eq!(world.show("a", until), Err(Denial::ProofReplayed), "{n}");
+        assert_eq!(world.show(&format!("at {n}"), world.wall + LIFE), Ok(()), "{n}");
+    }
+    assert_eq!(world.memory.refused_blindly(), 0);
 }
 
 #[derive(Clone, Debug)]
