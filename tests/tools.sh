@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
-#   bin/node, bin/nats-server   the programs the tests start, always under these names
+#   bin/node, bin/nats-server, bin/redis-server   the programs the tests start, always under these names
 #   npm/                        oidc-provider, oauth4webapi and dpop, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
 set -euo pipefail
@@ -69,6 +69,28 @@ nats_server() {
   echo "$nats_version" >"$tools/nats.installed"
 }
 
+# Debian's package, unpacked with the libraries it needs where it can't be installed. RUNLEVEL=1: it must not
+# start a service.
+redis_server() {
+  "$tools/bin/redis-server" --version >/dev/null 2>&1 && return
+  echo "test-tools: installing redis-server"
+  if ! has redis-server && has apt-get && [ "$(id -u)" -eq 0 ]; then
+    apt-get update -qq
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends redis-server >/dev/null
+  fi
+  if has redis-server; then
+    ln -sfn "$(command -v redis-server)" "$tools/bin/redis-server"
+  else
+    mkdir -p "$tools/deb"
+    (cd "$tools/deb" && apt-get download -qq redis-server redis-tools liblzf1 libjemalloc2 liblua5.1-0 &&
+      for package in redis-*.deb lib*.deb; do dpkg -x "$package" .; done)
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' \
+      "$(echo "$tools"/deb/usr/lib/*-linux-gnu)" "$tools/deb/usr/bin/redis-server" >"$tools/bin/redis-server"
+    chmod +x "$tools/bin/redis-server"
+  fi
+  "$tools/bin/redis-server" --version
+}
+
 mkdir -p "$tools/bin"
 debian_packages
 node_program
@@ -76,3 +98,4 @@ npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
 ln -sfn "$PWD"/tests/npm/{as,client}.mjs "$tools/npm/"
 nats_server
+redis_server

@@ -3,7 +3,7 @@
 //! Looks at the file and at the files it names, never at the network.
 
 use super::EX_USAGE;
-use crate::config::{Config, Feed, Problems};
+use crate::config::{Config, Feed, Problems, Store};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -80,6 +80,13 @@ fn summary(config: &Config) -> String {
             Feed::Nats { stream, .. } => format!("from the NATS stream {stream}"),
         },
     };
+    let replay = match &config.replay.shared {
+        None => "used proofs are remembered in this process",
+        Some(shared) => match &shared.store {
+            Store::Redis { .. } => "used proofs are remembered in Redis, by all replicas",
+            Store::Nats { .. } => "used proofs are remembered in NATS, by all replicas",
+        },
+    };
     let routes = config.routes.iter().count();
     let (address, upstream) = (config.listen.address, &config.upstream.authority);
     [
@@ -89,6 +96,7 @@ fn summary(config: &Config) -> String {
         format!("  trusts       {issuers}"),
         format!("  routes       {routes}"),
         format!("  revocation   {revocation}"),
+        format!("  replay       {replay}"),
         format!("  admin        http://{}", config.admin),
         String::new(),
     ]

@@ -9,6 +9,7 @@ mod file;
 mod introspection;
 mod load;
 mod problems;
+mod replay;
 mod scalar;
 mod shape;
 mod tree;
@@ -16,6 +17,7 @@ mod words;
 
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
+pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;
@@ -41,8 +43,8 @@ pub struct Config {
     pub dpop: DpopPolicy,
     /// The rules for nonces.
     pub nonces: Nonces,
-    /// The replay memory's bound, in entries.
-    pub replay_max_entries: usize,
+    /// Where used proofs are remembered.
+    pub replay: Replay,
     /// Where revocations come from; `None` when the section is absent.
     pub revocation: Option<Revocation>,
     /// The routes.

@@ -22,6 +22,7 @@ pub struct Proof {
     jti: String,
     issued_at: Timestamp,
     nonce: Option<Nonce>,
+    acceptable_from: Timestamp,
     acceptable_until: Timestamp,
 }
 
@@ -41,6 +42,11 @@ impl Proof {
     /// The nonce of ours that it carries: it was made after that was issued.
     pub fn nonce(&self) -> Option<&Nonce> {
         self.nonce.as_ref()
+    }
+    /// The first moment at which it could pass these checks: `iat - max_future`. A memory that is older than
+    /// this knows whether it was used.
+    pub fn acceptable_from(&self) -> Timestamp {
+        self.acceptable_from
     }
     /// Until when the same proof could pass these checks again, whatever the clock does within the
     /// tolerated skew: `iat + max_age + max_future`.
@@ -89,6 +95,7 @@ pub fn verify(
         jti: claims.jti.to_owned(),
         issued_at: claims.iat,
         nonce,
+        acceptable_from: Timestamp::from_secs(claims.iat.as_secs()).minus(policy.max_future),
         acceptable_until: claims.iat.plus(policy.max_age).plus(policy.max_future),
     })
 }

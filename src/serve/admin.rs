@@ -1,12 +1,14 @@
 //! The admin port: `/live`, `/ready`, `/metrics`, in plain HTTP for the kubelet and Prometheus.
 //!
-//! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale,
-//! and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so.
+//! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
+//! shared replay store is in reach if requests depend on it, and we are not stopping. A feed that reconnects
+//! within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
 
 use super::connection::Phase;
 use super::proxy::Proxy;
 use crate::pop::Timestamp;
 use crate::state::issuers::Issuers;
+use crate::state::replay::shared::StoreStatus;
 use crate::state::revocation::{FeedStatus, Revocations};
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
@@ -40,6 +42,8 @@ struct Readiness {
     draining: bool,
     unready_issuers: Vec<String>,
     revocations: FeedStatus,
+    replay: StoreStatus,
+    remembers: bool,
 }
 
 impl Admin {
@@ -86,6 +90,8 @@ impl Admin {
             draining: *self.phase.borrow() != Phase::Running,
             unready_issuers: self.issuers.unready(),
             revocations: self.revocations.status(),
+            replay: self.proxy.gate.replay.status(),
+            remembers: self.proxy.gate.replay.is_ready(),
         }
     }
 
@@ -95,6 +101,8 @@ impl Admin {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocation_entries.set(gauge(self.revocations.entries()));
         metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
+        metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
+        metrics.replay.set_state(self.proxy.gate.replay.status().name());
         metrics.set_feed_state(self.revocations.status().name());
         metrics.set_revocations(self.revocations.applied(), self.revocations.refused());
         self.telemetry.render()
@@ -118,7 +126,7 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.is_fed() && !self.draining && self.unready_issuers.is_empty()
+        self.is_fed() && self.remembers && !self.draining && self.unready_issuers.is_empty()
     }
 
     fn is_fed(&self) -> bool {
@@ -134,6 +142,9 @@ impl Readiness {
         if !self.is_fed() {
             missing.push(format!("the revocation feed ({})", self.revocations.name()));
         }
+        if !self.remembers {
+            missing.push(format!("the replay store ({})", self.replay.name()));
+        }
         missing
     }
 
@@ -144,6 +155,7 @@ impl Readiness {
             "keys": if self.unready_issuers.is_empty() { "current" } else { "unavailable" },
             "issuers_without_keys": self.unready_issuers,
             "revocations": self.revocations.name(),
+            "replay": self.replay.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         text(status, JSON, format!("{document}\n"))

@@ -37,7 +37,6 @@ use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
-use crate::state::replay::memory::Memory;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
@@ -94,12 +93,13 @@ impl Server {
         let revocations = Revocations::start(config.revocation.as_ref(), &config.issuers)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
+        let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
         let gate = Gate {
             policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             nonces: Nonces::start(config.nonces)?,
-            replay: ReplayStore::Memory(Memory::new(config.replay_max_entries), era),
+            replay,
             telemetry: Arc::clone(&telemetry),
         };
         let proxy = Arc::new(Proxy {

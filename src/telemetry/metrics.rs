@@ -6,6 +6,7 @@
 use super::Passed;
 use super::introspections::Introspections;
 use super::logs;
+use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use crate::pop::Denial;
 use http::StatusCode;
@@ -35,6 +36,8 @@ pub struct Metrics {
     pub token_cache_misses: Counter,
     /// Proofs in the replay memory.
     pub replay_entries: Gauge,
+    /// The replay store.
+    pub replay: ReplayMetrics,
     /// Entries of the revocation index.
     pub revocation_entries: Gauge,
     /// Questions to introspection endpoints.
@@ -80,6 +83,7 @@ impl Metrics {
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
+            replay: ReplayMetrics::register(all),
             revocation_entries: register(all, "revocation_entries", "Revocations remembered"),
             revocation_events: family(all, "revocation_events", "Revocation events by what became of them"),
             revocation_rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
@@ -180,7 +184,7 @@ impl Metrics {
 }
 
 /// One label of a closed set.
-type Label = [(&'static str, &'static str); 1];
+pub(super) type Label = [(&'static str, &'static str); 1];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IssuerLabel {
@@ -235,7 +239,7 @@ impl EncodeMetric for DroppedLines {
     }
 }
 
-fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
+pub(super) fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
 where
     M: prometheus_client::registry::Metric + Clone + Default,
 {
@@ -244,7 +248,7 @@ where
     metric
 }
 
-fn family<S, M>(registry: &mut Registry, name: &str, help: &str) -> Family<S, M>
+pub(super) fn family<S, M>(registry: &mut Registry, name: &str, help: &str) -> Family<S, M>
 where
     S: Clone + std::fmt::Debug + std::hash::Hash + Eq + EncodeLabelSet + Send + Sync + 'static,
     M: prometheus_client::registry::Metric + TypedMetric + Default,
@@ -254,7 +258,7 @@ where
     family
 }
 
-fn histogram(registry: &mut Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+pub(super) fn histogram(registry: &mut Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
     let histogram = Histogram::new(buckets.iter().copied());
     registry.register(name, help, histogram.clone());
     histogram

@@ -8,12 +8,14 @@ mod introspections;
 mod logs;
 mod metrics;
 mod otlp;
+mod replay;
 mod requests;
 mod span;
 mod trace_context;
 
 pub use logs::install_logging;
 pub use metrics::Metrics;
+pub use replay::ReplayMetrics;
 
 use crate::pop::Denial;
 use crate::pop::policy::ProofKind;

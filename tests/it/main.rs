@@ -19,6 +19,7 @@ mod metadata;
 mod nonce;
 mod operator;
 mod proof;
+mod replay;
 mod revocation;
 mod step_up;
 mod support;

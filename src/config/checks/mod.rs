@@ -10,6 +10,7 @@ mod introspection;
 mod issuers;
 mod listen;
 mod pem;
+mod replay;
 mod revocation;
 mod routes;
 mod telemetry;
@@ -53,6 +54,7 @@ pub(super) fn all(
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
     let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
+    let replay = replay::check(&mut c, &file.dpop.replay);
     let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
@@ -72,7 +74,7 @@ pub(super) fn all(
         issuers: issuers??,
         dpop: dpop?,
         nonces: nonces?,
-        replay_max_entries: usize::try_from(file.dpop.replay.max_entries).ok()?,
+        replay: replay?,
         revocation: match revocation {
             Some(revocation) => Some(revocation?),
             None => None,

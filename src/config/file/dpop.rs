@@ -3,6 +3,7 @@
 use super::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// `dpop`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -64,37 +65,58 @@ pub(in crate::config) enum NonceMode {
 /// `dpop.replay`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[allow(dead_code, reason = "only the memory store works so far")]
 pub(in crate::config) struct Replay {
     /// The kind of store.
     pub(in crate::config) store: ReplayStore,
-    /// The bound, in proofs. When it is reached, further proofs are refused.
+    /// The bound of this process's own memory, in proofs. When it is reached, further proofs are refused.
     #[schemars(range(min = 1, max = 1000000000))]
     pub(in crate::config) max_entries: u64,
-    /// The URL of a shared store. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// For `store: redis`: `redis://` or `rediss://[USER:PASSWORD@]HOST[:PORT][/DB]`. For `store: nats`: `nats://` or
+    /// `tls://[USER:PASSWORD@]HOST[:PORT]`.
     pub(in crate::config) url: Option<String>,
-    /// The NATS key-value bucket. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// For `store: nats`: the key-value bucket; it is made when it does not exist.
     pub(in crate::config) bucket: Option<String>,
+    /// A PEM file of trust anchors for a shared store's TLS, in place of the system's.
+    pub(in crate::config) ca: Option<String>,
+    /// How long a request may wait for a shared store, from 10ms to 5s.
+    pub(in crate::config) timeout: Span,
+    /// What happens to a proof when a shared store gives no answer.
+    pub(in crate::config) on_unavailable: OnUnavailable,
 }
 impl Default for Replay {
     fn default() -> Self {
-        Replay { store: ReplayStore::Memory, max_entries: 2_000_000, url: None, bucket: None }
+        Replay {
+            store: ReplayStore::Memory,
+            max_entries: 2_000_000,
+            url: None,
+            bucket: None,
+            ca: None,
+            timeout: Span(Duration::from_millis(250)),
+            on_unavailable: OnUnavailable::Deny,
+        }
     }
 }
 
 /// `dpop.replay.store`
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum ReplayStore {
     /// In this process.
     #[default]
     Memory,
-    /// Redis, shared by replicas. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Redis 6.2 or later, or Valkey, shared by replicas.
     Redis,
-    /// NATS, shared by replicas. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// A NATS JetStream key-value bucket, shared by replicas; nats-server 2.10 or later.
     Nats,
+}
+
+/// `dpop.replay.on_unavailable`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum OnUnavailable {
+    /// It is refused with 503.
+    #[default]
+    Deny,
+    /// This process's own memory alone decides: a proof used at another replica passes.
+    Allow,
 }

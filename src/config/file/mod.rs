@@ -12,7 +12,7 @@ mod revocation;
 mod routes;
 mod units;
 
-pub(super) use dpop::{Dpop, Nonce, NonceMode};
+pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};

@@ -143,7 +143,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             max_future: Duration::from_secs(5),
         },
         nonces: config::Nonces { required: false, lifetime: Duration::from_secs(300), secret: None },
-        replay_max_entries: 1000,
+        replay: crate::config::Replay::in_memory(1000),
         revocation: None,
         routes,
         identity: config::Identity::default(),

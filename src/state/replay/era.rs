@@ -66,7 +66,7 @@ impl Era {
 }
 
 /// How far the clocks of two replicas may lie apart.
-const REPLICAS_CLOCKS: Duration = Duration::from_secs(5);
+pub(super) const REPLICAS_CLOCKS: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -5,11 +5,19 @@
 
 pub mod era;
 pub mod memory;
+mod nats;
+mod redis;
+pub mod shared;
 
+use crate::config;
+use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::state::revocation::Unrevoked;
+use crate::telemetry::ReplayMetrics;
 use era::Era;
 use http::{HeaderMap, HeaderName};
+use memory::Memory;
+use shared::{Shared, StoreStatus};
 
 /// The whole verdict: only this can produce identity headers.
 #[derive(Debug)]
@@ -30,15 +38,37 @@ impl Grant {
 #[derive(Debug)]
 pub enum ReplayStore {
     /// In this process, since it started.
-    Memory(memory::Memory, Era),
+    Memory(Memory, Era),
+    /// In this process, and in a store that replicas share.
+    Shared(Shared),
 }
 
 impl ReplayStore {
-    /// The one constructor of [`Grant`]: remembers the proof, or refuses it as seen before. A request
-    /// whose possession was proved by its certificate alone has no proof to remember.
+    /// Starts what the configuration asks for. A shared store needs a tokio runtime.
     ///
     /// # Errors
-    /// [`Denial::ProofReplayed`]; [`Denial::ProofBeforeStart`] if it may have been used before the memory began; [`Denial::ReplayFull`] if the store can't tell or can't remember.
+    /// What no waiting would heal, such as an address that is none. A store that can't be reached is not among
+    /// it: it is tried for ever.
+    pub fn start(
+        config: &config::Replay,
+        dpop: &DpopPolicy,
+        era: Era,
+        metrics: &ReplayMetrics,
+    ) -> anyhow::Result<ReplayStore> {
+        let memory = Memory::new(config.max_entries);
+        Ok(match &config.shared {
+            None => ReplayStore::Memory(memory, era),
+            Some(config) => ReplayStore::Shared(Shared::start(config, (memory, era), dpop, metrics.clone())?),
+        })
+    }
+
+    /// The one constructor of [`Grant`]: remembers the proof, or refuses it as seen before. A request
+    /// whose possession was proved by its certificate alone has no proof to remember. What is remembered is never
+    /// taken out again (DPOP-47, RP-018).
+    ///
+    /// # Errors
+    /// [`Denial::ProofReplayed`]; [`Denial::ProofBeforeStart`] if it may have been used before the memory began;
+    /// [`Denial::ReplayFull`] if the memory can't tell or can't remember; and what [`Shared::claim`] adds to these.
     pub async fn claim(&self, unrevoked: Unrevoked, now: Timestamp) -> Result<Grant, Denial> {
         if let Some(proof) = unrevoked.verified().proof() {
             match self {
@@ -49,28 +79,58 @@ impl ReplayStore {
                     memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?;
                     era.admitted(proof);
                 }
+                // On the heap, so that requests that never wait for a store do not carry the room for it.
+                ReplayStore::Shared(shared) => Box::pin(shared.claim(proof, now)).await?,
             }
         }
         Ok(Grant(unrevoked))
     }
 
-    /// How many proofs are remembered.
+    /// How many proofs are remembered in this process.
     pub fn len(&self) -> usize {
-        match self {
-            ReplayStore::Memory(memory, _) => memory.len(),
-        }
+        self.memory().len()
     }
 
     /// From when on a successor with an empty memory can take no proof that was used here for a new one.
     pub fn settled_at(&self) -> Timestamp {
         match self {
             ReplayStore::Memory(_, era) => era.settled_at(),
+            ReplayStore::Shared(shared) => shared.settled_at(),
         }
     }
 
     /// Whether none are.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many proofs were refused because the wall clock was stepped back.
+    pub fn refused_blindly(&self) -> u64 {
+        self.memory().refused_blindly()
+    }
+
+    /// How the shared store is, for `/ready` and metrics.
+    pub fn status(&self) -> StoreStatus {
+        match self {
+            ReplayStore::Memory(..) => StoreStatus::Off,
+            ReplayStore::Shared(shared) => shared.status(),
+        }
+    }
+
+    /// Whether proofs can be decided on: a store that is out of reach is no obstacle where `on_unavailable`
+    /// lets this process decide alone.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            ReplayStore::Memory(..) => true,
+            ReplayStore::Shared(shared) => shared.is_ready(),
+        }
+    }
+
+    fn memory(&self) -> &Memory {
+        match self {
+            ReplayStore::Memory(memory, _) => memory,
+            ReplayStore::Shared(shared) => shared.memory(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The files in `config/` load, and say what their comments say.
 
 use super::fixture::Fixture;
-use clinch::config::{ClientCertificates, Config, Feed, LogFormat, OnStale};
+use clinch::config::{ClientCertificates, Config, Feed, LogFormat, OnStale, OnUnavailable, Store};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ fn what_is_left_out_is_as_in_the_contract() {
     assert!(issuer.jwks_uri.is_none() && issuer.ca.is_empty());
     assert_eq!(config.dpop.max_age, Duration::from_secs(60));
     assert_eq!(config.dpop.max_future, Duration::from_secs(5));
-    assert_eq!(config.replay_max_entries, 2_000_000);
+    assert_eq!(config.replay.max_entries, 2_000_000);
     assert!(config.revocation.is_none());
     assert_eq!(config.telemetry.format, LogFormat::Json);
     assert_eq!(config.admin.to_string(), "127.0.0.1:9901");
@@ -181,6 +181,21 @@ fn a_password_in_a_url_is_never_shown() {
     for shown in [problems.to_string(), format!("{problems:?}"), problems.to_json().to_string()] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
+}
+
+#[test]
+fn a_shared_replay_store_is_read_and_its_dangers_are_named() {
+    let fixture = Fixture::new("redis");
+    let text = std::fs::read_to_string(directory().join("redis.yaml")).unwrap();
+    let shared = Config::parse(&text, &fixture.path("redis.yaml")).unwrap().replay.shared.unwrap();
+    assert!(matches!(&shared.store, Store::Redis { url } if url == "redis://127.0.0.1:6379/0"));
+    assert_eq!((shared.timeout, shared.on_unavailable), (Duration::from_millis(250), OnUnavailable::Deny));
+    let text =
+        text.replace("redis://127.0.0.1", "redis://user:hunter2@redis.example").replace("deny", "allow");
+    let config = Config::parse(&text, &fixture.path("redis.yaml")).unwrap();
+    let about: Vec<_> = config.warnings.iter().map(|w| w.split(':').next().unwrap()).collect();
+    assert_eq!(about, ["dpop.replay.url", "dpop.replay.on_unavailable"]);
+    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 /// The budget for the whole start is 100 ms; this is a debug build on a shared machine.

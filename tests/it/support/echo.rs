@@ -85,6 +85,11 @@ impl Echo {
         self.shared.received.lock().unwrap().clone()
     }
 
+    /// How many that were.
+    pub fn count(&self) -> usize {
+        self.shared.received.lock().unwrap().len()
+    }
+
     /// Waits until a request to a path that ends in `/held` is here; it is answered after [`Echo::release`].
     pub async fn held(&self) {
         let arrived = tokio::time::timeout(super::PATIENCE, self.shared.arrived.acquire()).await;

@@ -14,6 +14,7 @@ pub mod oauth_client;
 pub mod pki;
 pub mod program;
 pub mod proof;
+pub mod redis;
 pub mod stage;
 pub mod temporary;
 pub mod wire;

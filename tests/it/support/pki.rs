@@ -7,6 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 /// One authority, one server certificate, two clients.
+#[derive(Clone)]
 pub struct Pki {
     /// The authority's certificate.
     pub ca_pem: String,
