@@ -37,7 +37,7 @@ impl TokenHash {
         base64url(self.0)
     }
 
-    /// The `ath` text is base64url of the hash; other spellings are other texts.
+    /// The `ath` text is base64url of the hash; other spellings are other texts (DPOP-17).
     pub fn is_ath(&self, ath: &str) -> bool {
         sha256::text(&self.0) == *ath.as_bytes()
     }

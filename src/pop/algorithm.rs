@@ -46,7 +46,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a JOSE `alg` value. `Ed25519` is RFC 9864's name for what we call EdDSA.
+    /// The algorithm of a JOSE `alg` value, spelt exactly: no `none`, no HMAC (BCP-03). `Ed25519` is RFC 9864's name
+    /// for what we call EdDSA.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         if name == "Ed25519" {
             return Some(Algorithm::EdDsa);
@@ -71,6 +72,7 @@ impl Algorithm {
 mod tests {
     use super::*;
 
+    /// BCP-03, PF-002, PF-061
     #[test]
     fn names_read_back_and_both_names_of_ed25519_mean_the_same() {
         for algorithm in Algorithm::ALL {

@@ -30,7 +30,9 @@ pub fn is_about_credentials(denial: Denial) -> bool {
     denial.error() != OAuthError::None || denial.status() == StatusCode::UNAUTHORIZED
 }
 
-/// The challenges for a refusal; none for one that is not about credentials.
+/// The challenges for a refusal; none for one that is not about credentials. Without credentials there is no error
+/// (DPOP-25, DPOP-26, BEAR-05, BEAR-09, HTTP-33), and whoever has sent a bound token as Bearer reads of the DPoP scheme
+/// as well (DPOP-31).
 pub fn challenges(denial: Denial, asked: &Asked<'_>) -> Vec<HeaderValue> {
     if !is_about_credentials(denial) {
         return Vec::new();
@@ -48,6 +50,8 @@ pub fn challenges(denial: Denial, asked: &Asked<'_>) -> Vec<HeaderValue> {
     lines.filter_map(|s| challenge(s, denial, blamed(s), asked)).collect()
 }
 
+/// `algs` is the list that the verifier goes by (DPOP-06, DPOP-27, PRM-12), and the metadata is named where there is some
+/// (PRM-07, DPOP-28).
 fn challenge(scheme: Scheme, denial: Denial, blamed: bool, asked: &Asked<'_>) -> Option<HeaderValue> {
     let mut parameters = Parameters(scheme.name().to_owned());
     if let Some(error) = denial.error().as_str().filter(|_| blamed) {
@@ -84,7 +88,7 @@ fn add_what_is_lacking(denial: Denial, demands: &Requirements, parameters: &mut 
 }
 
 /// A challenge under construction. Values are fixed texts, algorithm names, configured scopes and contexts,
-/// and URLs: none has a quote or a backslash (RFC 6750 section 3).
+/// and URLs: none has a quote or a backslash (RFC 6750 section 3; BEAR-07). Each name is added once (BEAR-06).
 struct Parameters(String);
 
 impl Parameters {
@@ -124,6 +128,7 @@ mod tests {
     const EITHER: ProofRule = ProofRule { dpop: true, mtls: true, all: false, bearer: false };
     const BOTH: ProofRule = ProofRule { dpop: true, mtls: true, all: true, bearer: false };
 
+    /// DPOP-25, DPOP-26, DPOP-27, BEAR-05, BEAR-09, DG-004
     #[test]
     fn without_credentials_there_is_no_error() {
         assert_eq!(of(Denial::CredentialsMissing, None, DPOP), [r#"DPoP algs="ES256 EdDSA""#]);
@@ -131,6 +136,7 @@ mod tests {
         assert_eq!(of(Denial::CredentialsMissing, None, BOTH), [r#"DPoP algs="ES256 EdDSA""#]);
     }
 
+    /// DPOP-26, DPOP-31, DPOP-32, DG-001
     #[test]
     fn the_error_goes_to_the_scheme_that_was_used() {
         let description = r#"error_description="a DPoP-bound token must be sent with the DPoP scheme""#;
@@ -150,12 +156,14 @@ mod tests {
         );
     }
 
+    /// DPOP-33, BEAR-02, AU-001
     #[test]
     fn two_schemes_at_once_blame_both() {
         let lines = of(Denial::CredentialsAmbiguous, None, EITHER);
         assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(r#"error="invalid_request""#)));
     }
 
+    /// BEAR-08, FAPI-04, HTTP-34
     #[test]
     fn a_missing_scope_is_named() {
         let lines = of(Denial::ScopeInsufficient, Some(Scheme::Dpop), DPOP);
@@ -193,7 +201,7 @@ mod tests {
         assert!(!of(Denial::AuthenticationInsufficient, &demands)[0].contains("acr_values"));
     }
 
-    /// PRM-07
+    /// PRM-07, PRM-07
     #[test]
     fn every_challenge_names_the_metadata() {
         let demands = Requirements { proof: EITHER, ..Requirements::default() };
@@ -214,6 +222,7 @@ mod tests {
         }
     }
 
+    /// HTTP-33, BEAR-05, BEAR-06, BEAR-07
     #[test]
     fn every_denial_with_401_has_a_challenge_and_no_text_breaks_one() {
         for denial in Denial::ALL {
@@ -222,6 +231,12 @@ mod tests {
             }
             let allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
             assert!(denial.description().bytes().all(allowed), "{denial:?}");
+            for line in of(*denial, None, EITHER) {
+                let mut names: Vec<&str> =
+                    line.split(' ').filter_map(|p| Some(p.split_once("=\"")?.0)).collect();
+                names.sort_unstable();
+                assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{line}");
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::jose::{Json, Object};
 use super::jwk::Thumbprint;
 use super::mtls::CertificateThumbprint;
 
-/// What a token is bound to. If both are set, both must hold; if none is, the token is unbound.
+/// What a token is bound to. If both are set, both must hold (CNF-05); if none is, the token is unbound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confirmation {
     /// `jkt`: the thumbprint of a DPoP key (RFC 9449 section 6.1).
@@ -18,8 +18,8 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// Reads the claim. Other members are ignored (RFC 7800 section 3.1), but at least one of ours
-    /// must be there, and a malformed one is never the same as none.
+    /// Reads the claim: an object (CNF-01). Other members are ignored (RFC 7800 section 3.1; CNF-03, CNF-06), but at
+    /// least one of ours must be there, and a malformed one is never the same as none (CNF-04, DPOP-20).
     pub fn of(claims: &Object<'_>) -> Result<Confirmation, Denial> {
         let Some(claim) = claims.get("cnf") else { return Ok(Confirmation::default()) };
         let cnf = claim.as_object().ok_or(Denial::ConfirmationUnknown)?;
@@ -46,6 +46,7 @@ mod tests {
         Confirmation::of(&Json::parse_object(format!(r#"{{"cnf":{cnf}}}"#).as_bytes()).unwrap())
     }
 
+    /// CNF-01, CNF-04, DPOP-20, DG-011, DG-012, DG-013, DG-017
     #[test]
     fn what_cannot_be_verified_is_never_unbound() {
         for wrong in
@@ -67,10 +68,13 @@ mod tests {
         assert_eq!(Confirmation::of(&Object::default()), Ok(Confirmation::default()));
     }
 
+    /// CNF-02, CNF-03, CNF-06, DG-014
     #[test]
     fn unknown_members_beside_a_known_one_are_ignored() {
         let keycloak = of(&format!(r#"{{"jkt":"{JKT}","kc-jkt-type":"DPoP"}}"#)).unwrap();
         assert_eq!(keycloak.jkt.unwrap().as_str(), JKT);
+        let more = of(&format!(r#"{{"jkt":"{JKT}","jwk":{{}},"jku":"https://x"}}"#)).unwrap();
+        assert!(more.jkt.is_some() && more.x5t.is_none());
         let both = of(&format!(r#"{{"jkt":"{JKT}","x5t#S256":"{JKT}"}}"#)).unwrap();
         assert!(both.jkt.is_some() && both.x5t.is_some());
     }

@@ -39,8 +39,9 @@ impl fmt::Debug for Credentials<'_> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads them. More than one set is ambiguous (RFC 9449 section 7.2), a token in the query is
-    /// refused (RFC 9700 section 4.3.2), a scheme that is not ours is no credentials for us.
+    /// Reads them, of the `Authorization` header (BEAR-01, FAPI-01). More than one set is ambiguous (RFC 9449 section
+    /// 7.2; DPOP-33, BEAR-02), a token in the query is refused (RFC 9700 section 4.3.2; BEAR-04, FAPI-02, SBCP-07), a
+    /// scheme that is not ours is no credentials for us, and a name of ours is read in any case (DPOP-24).
     pub fn of(request: &Request<'a>) -> Result<Self, Denial> {
         if request.query.is_some_and(has_access_token) {
             return Err(Denial::CredentialsInQuery);
@@ -121,6 +122,7 @@ mod tests {
         Credentials::of(&request).map(|c| (c.scheme, c.token().to_owned()))
     }
 
+    /// DPOP-24, BEAR-01, FAPI-01, DG-005
     #[test]
     fn the_scheme_is_case_insensitive_and_may_be_followed_by_spaces() {
         for field in ["DPoP a.b.c", "dpop a.b.c", "DPOP  a.b.c"] {
@@ -129,6 +131,7 @@ mod tests {
         assert_eq!(of("/", &[b"bearer a~+/-_.=="]), Ok((Scheme::Bearer, "a~+/-_.==".to_owned())));
     }
 
+    /// DPOP-24, DG-006, TK-027, AU-003, AU-008
     #[test]
     fn anything_else_is_malformed() {
         for field in [
@@ -151,6 +154,7 @@ mod tests {
         }
     }
 
+    /// DPOP-33, BEAR-02, AU-001
     #[test]
     fn missing_foreign_and_ambiguous_are_told_apart() {
         assert_eq!(of("/", &[]), Err(Denial::CredentialsMissing));
@@ -159,6 +163,7 @@ mod tests {
         assert_eq!(of("/", &[b"DPoP a", b"DPoP a"]), Err(Denial::CredentialsAmbiguous));
     }
 
+    /// BEAR-04, FAPI-02, SBCP-07, AU-005
     #[test]
     fn a_token_in_the_query_is_refused_however_it_is_spelled() {
         for uri in [
@@ -174,6 +179,7 @@ mod tests {
         assert!(of("/?access_tokens=x&b=access_token&x%", &[b"Bearer a"]).is_ok());
     }
 
+    /// SBCP-06
     #[test]
     fn debug_shows_no_token() {
         let credentials = Credentials { scheme: Scheme::Dpop, token: "secret" };

@@ -55,7 +55,7 @@ macro_rules! denials {
             pub fn status(self) -> StatusCode {
                 match self { $(Denial::$variant => StatusCode::$status,)+ }
             }
-            /// The OAuth error of the challenge.
+            /// The OAuth error of the challenge (BEAR-08).
             pub fn error(self) -> OAuthError {
                 match self { $(Denial::$variant => OAuthError::$error,)+ }
             }
@@ -138,7 +138,7 @@ denials! {
     TokenBoundAsBearer, UNAUTHORIZED, InvalidToken, "token_bound_as_bearer", "a DPoP-bound token must be sent with the DPoP scheme";
     /// A token without `cnf.jkt` came under the DPoP scheme (RFC 9449 section 7.1).
     TokenNotDpopBound, UNAUTHORIZED, InvalidToken, "token_not_dpop_bound", "the token is not bound to a DPoP key";
-    /// The proof's key is not the key of `cnf.jkt` (RFC 9449 section 4.3, check 12b).
+    /// The proof's key is not the key of `cnf.jkt` (RFC 9449 section 4.3, check 12b; DPOP-18).
     KeyMismatch, UNAUTHORIZED, InvalidToken, "key_mismatch", "the token is bound to another key";
     /// The token is bound to a certificate and none came (RFC 8705 section 3).
     CertificateMissing, UNAUTHORIZED, InvalidToken, "certificate_missing", "the token is bound to a client certificate";
@@ -190,7 +190,7 @@ denials! {
     ProofReplayed, UNAUTHORIZED, InvalidDpopProof, "proof_replayed", "the DPoP proof has been used before";
 
     // Authorization
-    /// A scope of the route is missing (RFC 6750 section 3.1).
+    /// A scope of the route is missing (RFC 6750 section 3.1; HTTP-34).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).
     AuthenticationInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_insufficient", "a stronger or more recent authentication is required";
@@ -215,4 +215,34 @@ denials! {
     Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
     /// A panic or another fault of ours: it costs this request and lets nothing through.
     Internal, INTERNAL_SERVER_ERROR, None, "internal", "internal error";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// BEAR-08, AT-07, DPOP-30, DPOP-39, STEP-01, HTTP-34
+    #[test]
+    fn each_error_has_its_status() {
+        for denial in Denial::ALL {
+            let status = denial.status().as_u16();
+            match denial.error() {
+                OAuthError::None => assert!([400, 401, 403, 404, 405, 421, 500, 501, 503].contains(&status)),
+                OAuthError::InvalidRequest => assert_eq!(status, 400),
+                OAuthError::InvalidToken
+                | OAuthError::InvalidDpopProof
+                | OAuthError::UseDpopNonce
+                | OAuthError::InsufficientUserAuthentication => assert_eq!(status, 401),
+                OAuthError::InsufficientScope => assert_eq!(status, 403),
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_are_labels_and_differ() {
+        let reasons: BTreeSet<&str> = Denial::ALL.iter().map(|denial| denial.reason()).collect();
+        assert_eq!(reasons.len(), Denial::ALL.len());
+        assert!(reasons.iter().all(|reason| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
 }

@@ -61,7 +61,8 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// Checks the proof of a request against the token it came with, which is bound to `jkt`.
+/// Checks the proof of a request against the token it came with, which is bound to `jkt`: a JWT in compact
+/// form (DPOP-03), of which every check must hold, in whatever order (DPOP-19, DPOP-23).
 pub fn verify(
     request: &Request<'_>,
     token: &AccessToken,
@@ -99,7 +100,8 @@ pub fn verify(
     })
 }
 
-/// Check 1: "There is not more than one DPoP HTTP request header field."
+/// Check 1: "There is not more than one DPoP HTTP request header field." Two in one line have too many dots
+/// (DPOP-01, DPOP-02).
 fn the_one_proof(headers: &HeaderMap) -> Result<&str, Denial> {
     let mut fields = headers.get_all(super::DPOP).iter();
     let field = fields.next().ok_or(Denial::ProofMissing)?;
@@ -109,7 +111,7 @@ fn the_one_proof(headers: &HeaderMap) -> Result<&str, Denial> {
     field.to_str().ok().filter(|jws| jws.len() <= MAX_PROOF_BYTES).ok_or(Denial::ProofMalformed)
 }
 
-/// The claims of section 4.2 that a resource server needs; others are ignored.
+/// The claims of section 4.2 that a resource server needs; others are ignored (DPOP-48).
 struct Claims<'a> {
     jti: &'a str,
     htm: &'a str,
@@ -122,7 +124,7 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Check 3: all required claims are there, and of their type.
+    /// Check 3: all required claims are there, and of their type (DPOP-04).
     fn of(payload: &'a Object<'_>) -> Result<Self, Denial> {
         let text = |name| payload.get(name).and_then(|value| value.as_str()).ok_or(Denial::ProofClaims);
         let date = |name| {
@@ -132,7 +134,7 @@ impl<'a> Claims<'a> {
         let nonce = payload.has("nonce").then(|| text("nonce")).transpose()?;
         let jti = text("jti")?;
         if jti.is_empty() || jti.len() > MAX_JTI_BYTES {
-            return Err(Denial::ProofClaims); // RFC 9449 section 11.1
+            return Err(Denial::ProofClaims); // RFC 9449 section 11.1: DPOP-42
         }
         let iat = date("iat")?.ok_or(Denial::ProofClaims)?;
         let (htm, htu, ath) = (text("htm")?, text("htu")?, text("ath")?);
@@ -140,7 +142,8 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Check 4: `typ` is `dpop+jwt`, in this spelling, so that no other JWT of the key is a proof.
+/// Check 4: `typ` is `dpop+jwt`, in this spelling, so that no other JWT of the key is a proof (DPOP-05,
+/// BCP-11).
 fn check_type(header: &Object<'_>) -> Result<(), Denial> {
     match header.get("typ").and_then(|typ| typ.as_str()) {
         Some("dpop+jwt") => Ok(()),
@@ -148,7 +151,8 @@ fn check_type(header: &Object<'_>) -> Result<(), Denial> {
     }
 }
 
-/// Check 5: `alg` is on the list, which holds asymmetric signatures only. Nothing is critical to us.
+/// Check 5: `alg` is on the list, which holds asymmetric signatures only. Nothing is
+/// critical to us (DPOP-06, BCP-01, BCP-03, JWS-03, JWS-05).
 fn check_algorithm(header: &Object<'_>, policy: &DpopPolicy) -> Result<Algorithm, Denial> {
     if header.has("crit") || header.has("b64") {
         return Err(Denial::ProofCritical);
@@ -157,7 +161,8 @@ fn check_algorithm(header: &Object<'_>, policy: &DpopPolicy) -> Result<Algorithm
     algorithm.filter(|a| policy.algorithms.contains(a)).ok_or(Denial::ProofAlgorithm)
 }
 
-/// Check 7: `jwk` has no private part. And it is a valid key for `alg`.
+/// Check 7: `jwk` has no private part. And it is a valid key for `alg`. There is no other place to get a key
+/// from: `kid`, `jku`, `x5u` and `x5c` are not read (DPOP-07, DPOP-08, BCP-10).
 fn check_key(header: &Object<'_>, algorithm: Algorithm) -> Result<PublicJwk, Denial> {
     let jwk = header.get("jwk").and_then(|jwk| jwk.as_object()).ok_or(Denial::ProofKey)?;
     let key = PublicJwk::parse(jwk).map_err(|fault| match fault {
@@ -174,18 +179,19 @@ fn check_key(header: &Object<'_>, algorithm: Algorithm) -> Result<PublicJwk, Den
     if consistent && key.fits(algorithm) { Ok(key) } else { Err(Denial::ProofKey) }
 }
 
-/// Check 8: `htm` is the method, case-sensitive (RFC 9110 section 9.1).
+/// Check 8: `htm` is the method, case-sensitive (RFC 9110 section 9.1; DPOP-09).
 fn check_method(claims: &Claims<'_>, request: &Request<'_>) -> Result<(), Denial> {
     if claims.htm == request.method.as_str() { Ok(()) } else { Err(Denial::ProofMethod) }
 }
 
-/// Check 9: `htu` is the target URI without query and fragment.
+/// Check 9: `htu` is the target URI without query and fragment (DPOP-10).
 fn check_target(claims: &Claims<'_>, request: &Request<'_>) -> Result<(), Denial> {
     if request.target.is_named_by(claims.htu) { Ok(()) } else { Err(Denial::ProofTarget) }
 }
 
 /// Check 11: `iat` lies within the window, both edges included, counted in whole seconds as clients
-/// write it. `exp` and `nbf` are honoured where a client sets them (RFC 7519 section 4.1).
+/// write it. `exp` and `nbf` are honoured where a client sets them (RFC 7519 section 4.1). A nonce does
+/// not make up for an old `iat` (DPOP-14, DPOP-15, DPOP-16).
 fn check_time(claims: &Claims<'_>, policy: &DpopPolicy, now: Timestamp) -> Result<(), Denial> {
     let latest = now.plus(policy.max_future);
     if claims.iat.as_secs() > latest.as_secs()
@@ -200,18 +206,19 @@ fn check_time(claims: &Claims<'_>, policy: &DpopPolicy, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Check 12, first half: `ath` is the hash of the access token exactly as received.
+/// Check 12, first half: `ath` is the hash of the access token exactly as received (DPOP-17).
 fn check_token(claims: &Claims<'_>, token: &AccessToken) -> Result<(), Denial> {
     if token.hash().is_ath(claims.ath) { Ok(()) } else { Err(Denial::ProofTokenHash) }
 }
 
-/// Check 12, second half: the token is bound to the key of the proof.
+/// Check 12, second half: the token is bound to the key of the proof. If not, the token is blamed, not the proof
+/// (DPOP-18).
 fn check_binding(key: &PublicJwk, jkt: &Thumbprint) -> Result<Thumbprint, Denial> {
     let thumbprint = key.thumbprint();
     if thumbprint == *jkt { Ok(thumbprint) } else { Err(Denial::KeyMismatch) }
 }
 
-/// Check 6: the signature verifies with the key in `jwk`.
+/// Check 6: the signature verifies with the key in `jwk` (DPOP-07).
 fn check_signature(compact: &Compact<'_>, algorithm: Algorithm, key: &PublicJwk) -> Result<(), Denial> {
     if key.verifies(algorithm, compact.signing_input.as_bytes(), compact.signature) {
         Ok(())

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write;
 
 /// Removes every field whose name is ours once `_` and `.` are read as `-` (some servers fold them),
-/// and those in `extra`, the operator's own identity headers.
+/// and those in `extra`, the operator's own identity headers (SBCP-04).
 pub fn strip(headers: &mut HeaderMap, extra: &[(HeaderName, String)]) {
     let ours = |name: &HeaderName| {
         folded_starts_with(name.as_str(), PREFIX)
@@ -24,7 +24,8 @@ pub fn strip(headers: &mut HeaderMap, extra: &[(HeaderName, String)]) {
     }
 }
 
-/// Writes the identity of a verified request. Only a `Grant` calls this.
+/// Writes the identity of a verified request. Only a `Grant` calls this. Subject, client and issuer each have a
+/// header: what is true of one is not true of the other (AT-11, BCP-08).
 pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers: &mut HeaderMap) {
     let token = verified.token.headers();
     for (name, value) in [
@@ -149,6 +150,7 @@ const CERTIFICATE_SUBJECT: HeaderName = HeaderName::from_static("clinch-certific
 mod tests {
     use super::*;
 
+    /// SBCP-04, HD-001, HD-003, HD-006
     #[test]
     fn our_names_never_come_from_outside() {
         let mut headers = HeaderMap::new();
@@ -170,6 +172,7 @@ mod tests {
         assert_eq!(left, ["clinch", "x-teams"]);
     }
 
+    /// SBCP-04, HD-046, HD-047, TK-035
     #[test]
     fn no_claim_breaks_a_header() {
         assert_eq!(encoded("auth0|5f@a.example/x=1"), "auth0|5f@a.example/x=1");
@@ -178,6 +181,7 @@ mod tests {
         assert_eq!(encoded(""), "");
     }
 
+    /// HD-047, HD-048, HD-050
     #[test]
     fn claims_of_every_kind_have_one_form() {
         let value = |json: &str| {

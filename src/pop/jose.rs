@@ -12,7 +12,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use std::borrow::Cow;
 use std::fmt;
 
-/// Decodes base64url without padding; `None` for anything that is not its canonical form.
+/// Decodes base64url without padding; `None` for anything that is not its canonical form (JWS-04).
 pub fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
@@ -22,7 +22,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A JWS in compact form, split but not yet decoded.
+/// A JWS in compact form, split but not yet decoded. It is a token or a proof, and prints nothing of itself (SBCP-06).
 #[derive(Clone, Copy)]
 pub struct Compact<'a> {
     /// What is signed: header and payload with the dot between them.
@@ -40,7 +40,8 @@ impl fmt::Debug for Compact<'_> {
 }
 
 impl<'a> Compact<'a> {
-    /// Splits into exactly three non-empty parts, in one pass however many dots there are.
+    /// Splits into exactly three non-empty parts, in one pass however many dots there are. What has five is
+    /// encrypted, and nothing of ours (DPOP-03).
     pub fn split(jws: &'a str) -> Option<Self> {
         let (header, rest) = jws.split_once('.')?;
         let (payload, signature) = rest.split_once('.')?;
@@ -85,7 +86,7 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Json<'a> {
     /// Reads exactly one value. `None` for invalid UTF-8, a duplicate name at any depth, more than
-    /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value.
+    /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value (JWS-01, JWS-02, BCP-06).
     pub fn parse(text: &'a [u8]) -> Option<Json<'a>> {
         let mut reader = serde_json::Deserializer::from_slice(text);
         let value = Level(0).deserialize(&mut reader).ok()?;
@@ -117,7 +118,7 @@ impl<'a> Json<'a> {
     }
 
     /// A NumericDate (RFC 7519 section 2): a finite number of seconds, whole or not, in the years
-    /// 1970 to 9999; no strings.
+    /// 1970 to 9999; no strings (AT-12).
     pub fn as_numeric_date(&self) -> Option<Timestamp> {
         let Json::Number(number) = self else { return None };
         if let Some(seconds) = number.as_i64() {

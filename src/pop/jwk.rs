@@ -42,7 +42,9 @@ pub enum JwkFault {
 }
 
 impl PublicJwk {
-    /// Reads a JWK. Members that do not belong to the key (`kid`, `use`, …) are the caller's matter.
+    /// Reads a JWK. Members that do not belong to the key (`kid`, `use`, …) are the caller's matter. A private part
+    /// is an answer in itself (DPOP-08); points and lengths are checked before anything is computed with them
+    /// (BCP-05).
     pub fn parse(jwk: &Object<'_>) -> Result<PublicJwk, JwkFault> {
         // By presence, not by value: `"d": null` was a private key in somebody's hands.
         if PRIVATE_MEMBERS.iter().any(|name| jwk.has(name)) {
@@ -59,7 +61,7 @@ impl PublicJwk {
         key.ok_or(JwkFault::Invalid)
     }
 
-    /// Whether the key is made for this algorithm (RFC 7518 section 3.1).
+    /// Whether the key is made for this algorithm (RFC 7518 section 3.1): the curve too (JWS-07).
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Es256 => matches!(self, PublicJwk::P256(_)),
@@ -71,7 +73,8 @@ impl PublicJwk {
         }
     }
 
-    /// The SHA-256 thumbprint (RFC 7638 section 3, RFC 8037 section 2).
+    /// The SHA-256 thumbprint (RFC 7638 section 3, RFC 8037 section 2): of the required members alone, in the
+    /// order of their names, without whitespace (THUMB-01, THUMB-02, THUMB-03, THUMB-04).
     pub fn thumbprint(&self) -> Thumbprint {
         let mut canonical = String::with_capacity(128);
         let mut member = |before: &str, value: &[u8]| {
@@ -98,7 +101,7 @@ impl PublicJwk {
     }
 
     /// Whether this key made the signature (base64url) of the message. False if it can't have, for
-    /// want of fit or length; nothing is tried then.
+    /// want of fit or length; nothing is tried then. A high S is as good as a low one (JWS-10).
     pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
         if !self.fits(algorithm) || signature.len() != self.signature_characters() {
             return false;
@@ -112,7 +115,8 @@ impl PublicJwk {
         jsonwebtoken::crypto::verify(signature, message, &key, algorithm.in_library()).unwrap_or(false)
     }
 
-    /// The one length a signature of this key has (RFC 7518 sections 3.3 and 3.4), in base64url.
+    /// The one length a signature of this key has (RFC 7518 sections 3.3 and 3.4), in base64url: R and S, never
+    /// DER (JWS-06).
     fn signature_characters(&self) -> usize {
         let bytes = match self {
             PublicJwk::P256(_) | PublicJwk::Ed25519(_) => 64,
@@ -129,12 +133,12 @@ impl fmt::Debug for PublicJwk {
     }
 }
 
-/// A JWK thumbprint (RFC 7638) with SHA-256: 43 characters of base64url.
+/// A JWK thumbprint (RFC 7638) with SHA-256: 43 characters of base64url, compared as they are (THUMB-06).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Thumbprint([u8; 43]);
 
 impl Thumbprint {
-    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
+    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint (DPOP-21).
     pub fn parse(text: &str) -> Option<Thumbprint> {
         sha256::canonical(text).map(Thumbprint)
     }
@@ -151,12 +155,14 @@ impl fmt::Debug for Thumbprint {
     }
 }
 
+/// JWS-09
 fn p256_point(x: &str, y: &str) -> Option<PublicJwk> {
     let point = uncompressed::<32, 65>(x, y)?;
     p256::PublicKey::from_sec1_bytes(&point).ok()?; // on the curve (RFC 8725 section 3.4)
     Some(PublicJwk::P256(point))
 }
 
+/// JWS-09
 fn p384_point(x: &str, y: &str) -> Option<PublicJwk> {
     let point = uncompressed::<48, 97>(x, y)?;
     ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point).ok()?; // on the curve, as above
@@ -164,7 +170,7 @@ fn p384_point(x: &str, y: &str) -> Option<PublicJwk> {
 }
 
 /// `04 ‖ x ‖ y`. Coordinates have a fixed length, leading zeros kept (RFC 7518 section 6.2.1.2): other
-/// spellings would be other names for the same key.
+/// spellings would be other names for the same key (THUMB-05).
 fn uncompressed<const HALF: usize, const WHOLE: usize>(x: &str, y: &str) -> Option<[u8; WHOLE]> {
     let (x, y) = (exactly::<HALF>(x)?, exactly::<HALF>(y)?);
     let mut point = [4; WHOLE];
@@ -182,6 +188,7 @@ fn ed25519_point(x: &str) -> Option<PublicJwk> {
     (canonical && !ED25519_SMALL_ORDER.contains(&y)).then_some(PublicJwk::Ed25519(bytes))
 }
 
+/// Not too small (JWS-08, FAPI-07), nor too large, and minimal in length (THUMB-05).
 fn rsa_key(n: &str, e: &str) -> Option<PublicJwk> {
     if n.len() > MAX_RSA_BYTES * 4 / 3 + 1 || e.len() > 4 {
         return None; // before decoding: a huge modulus is a cheap attack on an expensive check

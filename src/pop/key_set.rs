@@ -40,7 +40,9 @@ impl KeySet {
     }
 
     /// The keys that may have made a signature, at most four: those of the token's
-    /// `kid`, and where either side names none, those that fit the algorithm (FAPI 2.0 section 5.4.3).
+    /// `kid`, compared exactly (JWKS-02), and where either side names none, those that fit the algorithm (FAPI 2.0
+    /// section 5.4.3; JWKS-03). Any key that the issuer publishes may have signed (AT-10), and no key in the token's
+    /// header (BCP-10, JWKS-09).
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
         let named = move |key: &&IssuerKey| match (kid, &key.kid) {
             (Some(wanted), Some(has)) => wanted == has,
@@ -53,6 +55,8 @@ impl KeySet {
     }
 }
 
+/// `None` where `use`, `key_ops` or `alg` say that it is for something else, or it can't be read (JWKS-01, JWKS-04,
+/// BCP-02).
 fn issuer_key(jwk: &Object<'_>) -> Option<IssuerKey> {
     let for_signatures = match jwk.get("use") {
         None => true,
@@ -93,6 +97,7 @@ mod tests {
             .unwrap()
     }
 
+    /// JWKS-01, JWKS-04, JW-010
     #[test]
     fn keys_that_cannot_serve_are_left_out() {
         let unusable = [
@@ -110,6 +115,7 @@ mod tests {
         }
     }
 
+    /// JWKS-02, JWKS-03, AT-10, BCP-02, JW-008, JW-009
     #[test]
     fn a_kid_selects_and_its_absence_leaves_those_that_fit() {
         let keys = set(&[r#","kid":"1""#, r#","kid":"2","alg":"ES256""#, ""]);

@@ -86,7 +86,7 @@ impl Verified {
 /// Verifies that the caller holds the key of an established token, and that this is enough here.
 ///
 /// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
-/// must be shown, and only then is the route asked whether it admits that. Last come scopes and
+/// must be shown (CNF-05, DPOP-20), and only then is the route asked whether it admits that (FAPI-05). Last come scopes and
 /// authentication, so that nobody learns by guessing what they must be (STEP-05).
 pub fn verify(
     request: &Request<'_>,
@@ -113,7 +113,7 @@ pub fn verify(
     if !demands.proof.admits(kind) {
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
-    // Scopes are compared as they are written (RFC 6749 section 3.3).
+    // Scopes are compared as they are written (RFC 6749 section 3.3): AT-09, SBCP-03, FAPI-04.
     let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
     match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
         (true, true) => {}
@@ -124,7 +124,7 @@ pub fn verify(
     Ok(Verified { token, kind, proof, certificate: shown.cloned() })
 }
 
-/// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1). An unbound token
+/// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1; DPOP-23). An unbound token
 /// has no business here: any key would do.
 fn prove_dpop(
     request: &Request<'_>,
@@ -140,7 +140,7 @@ fn prove_dpop(
     dpop::verify(request, token, jkt, policy, nonces, now)
 }
 
-/// The Bearer scheme: never for a DPoP-bound token (RFC 9449 section 7.2), and never with a proof,
+/// The Bearer scheme: never for a DPoP-bound token (RFC 9449 section 7.2; DPOP-31), and never with a proof,
 /// which would be a promise that nobody checks.
 fn no_proof_expected(request: &Request<'_>, token: &AccessToken) -> Result<(), Denial> {
     if token.confirmation().jkt.is_some() {
@@ -149,8 +149,8 @@ fn no_proof_expected(request: &Request<'_>, token: &AccessToken) -> Result<(), D
     if request.headers.contains_key(DPOP) { Err(Denial::BearerWithProof) } else { Ok(()) }
 }
 
-/// A certificate-bound token: the connection's certificate and no other (RFC 8705 section 3). False
-/// if the token is not bound to one.
+/// A certificate-bound token: the connection's certificate and no other (RFC 8705 section 3; MTLS-01, MTLS-03,
+/// MTLS-08, MTLS-12). False if the token is not bound to one.
 fn prove_certificate(shown: Option<&Arc<ClientCertificate>>, token: &AccessToken) -> Result<bool, Denial> {
     let Some(bound_to) = token.confirmation().x5t else { return Ok(false) };
     let certificate = shown.ok_or(Denial::CertificateMissing)?;

@@ -13,12 +13,12 @@ use std::fmt;
 pub struct CertificateThumbprint([u8; 43]);
 
 impl CertificateThumbprint {
-    /// Of a certificate in DER.
+    /// Of a certificate in DER, all of it (MTLS-04).
     pub fn of_der(der: &[u8]) -> Self {
         CertificateThumbprint(sha256::text(&sha256::of(der)))
     }
 
-    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint.
+    /// Reads the canonical base64url text of 32 bytes; anything else is no thumbprint (MTLS-04).
     pub fn parse(text: &str) -> Option<Self> {
         sha256::canonical(text).map(CertificateThumbprint)
     }

@@ -28,7 +28,7 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Judges method, authority and path. CONNECT would make a tunnel and TRACE an echo of
-    /// credentials: neither is served.
+    /// credentials: neither is served (HTTP-03, HTTP-32).
     pub fn of(
         parts: &'a Parts,
         certificate: Option<&'a Arc<ClientCertificate>>,

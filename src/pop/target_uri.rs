@@ -27,7 +27,7 @@ pub struct TargetUri {
 
 impl TargetUri {
     /// Of a request. The authority is that of the request target, else of the one Host header
-    /// (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+    /// (RFC 9112 section 3.2, RFC 9113 section 8.3.1). One that is not served here is misdirected (HTTP-06, H2-10).
     ///
     /// # Errors
     /// [`Denial::RequestMalformed`], [`Denial::HostUnknown`], [`Denial::PathAmbiguous`].
@@ -64,7 +64,7 @@ impl TargetUri {
     }
 
     /// Whether an `htu` names this URI. Its query and fragment are ignored (RFC 9449 section 4.3,
-    /// check 9); whatever is not an absolute https URI is another URI. Where prefixes are configured, one of
+    /// check 9; DPOP-10, DPOP-11); whatever is not an absolute https URI is another URI. Where prefixes are configured, one of
     /// them is in it, and nothing but the configuration says which these are (CL-032).
     pub fn is_named_by(&self, htu: &str) -> bool {
         htu == self.text
@@ -81,6 +81,7 @@ impl TargetUri {
     }
 }
 
+/// Who is asked: beyond doubt, or nobody (HTTP-01, HTTP-02, HTTP-03, HTTP-05, HTTP-31, H2-01, H2-02, H2-03).
 fn authority_of(parts: &Parts) -> Result<&str, Denial> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match hosts.next() {
@@ -94,14 +95,20 @@ fn authority_of(parts: &Parts) -> Result<&str, Denial> {
     if parts.uri.scheme().is_some_and(|scheme| *scheme != http::uri::Scheme::HTTPS) {
         return Err(Denial::RequestMalformed);
     }
+    // A host without a scheme is the form of CONNECT alone (RFC 9112 section 3.2.3).
+    if parts.uri.authority().is_some() && parts.uri.scheme().is_none() {
+        return Err(Denial::RequestMalformed);
+    }
     match (parts.uri.authority(), host) {
         (Some(target), Some(host)) if parts.version == Version::HTTP_2 => {
             // Two names for one target are malformed (RFC 9113 section 8.3.1).
             let same = normalise_authority(target.as_str()) == normalise_authority(host);
             if same { Ok(target.as_str()) } else { Err(Denial::RequestMalformed) }
         }
-        // In HTTP/1.1 the absolute form wins and Host is ignored (RFC 9112 section 3.2.2), but it must be there.
-        (Some(target), _) if parts.version == Version::HTTP_2 || host.is_some() => Ok(target.as_str()),
+        // In HTTP/1.1 the absolute form wins and says more than Host (RFC 9112 section 3.2.2), which must be there all
+        // the same, and be one.
+        (Some(target), Some(host)) if normalise_authority(host).is_some() => Ok(target.as_str()),
+        (Some(target), None) if parts.version == Version::HTTP_2 => Ok(target.as_str()),
         (None, Some(host)) => Ok(host),
         (_, None) | (Some(_), Some(_)) => Err(Denial::RequestMalformed),
     }

@@ -50,6 +50,7 @@ fn bound_to_both() -> Value {
 }
 const UNBOUND: Value = Value::Bool(false);
 
+/// DPOP-20, DPOP-23, DPOP-31, DG-001, DG-002, DG-003
 #[test]
 fn a_dpop_bound_token_needs_its_proof_whatever_the_route_says() {
     for rule in [DPOP_ONLY, EITHER, BEARER_TOO] {
@@ -60,6 +61,7 @@ fn a_dpop_bound_token_needs_its_proof_whatever_the_route_says() {
     }
 }
 
+/// MTLS-01, MTLS-03, MTLS-08, MTLS-12, DG-007, DG-008, TL-003
 #[test]
 fn a_certificate_bound_token_needs_its_certificate() {
     let of = |scheme, proof, der| outcome(EITHER, scheme, bound_to_certificate(), proof, der);
@@ -91,6 +93,7 @@ fn a_connection_that_outlives_its_certificate_has_none() {
     assert!(!unreadable.still_valid(NOW));
 }
 
+/// CNF-05, DG-009, TL-029
 #[test]
 fn a_token_bound_to_both_needs_both() {
     let of = |rule, scheme, proof, der| outcome(rule, scheme, bound_to_both(), proof, der);
@@ -103,6 +106,7 @@ fn a_token_bound_to_both_needs_both() {
     assert_eq!(outcome(BOTH, "DPoP", jkt(), true, Some(b"a")), Err(Denial::ProofKindRefused));
 }
 
+/// FAPI-05, SBCP-01, DG-019, DG-020
 #[test]
 fn an_unbound_token_passes_only_as_bearer_where_the_route_admits_it() {
     assert_eq!(outcome(BEARER_TOO, "Bearer", UNBOUND, false, None), Ok(ProofKind::Bearer));
@@ -111,6 +115,7 @@ fn an_unbound_token_passes_only_as_bearer_where_the_route_admits_it() {
     assert_eq!(outcome(BEARER_TOO, "DPoP", UNBOUND, true, None), Err(Denial::TokenNotDpopBound));
 }
 
+/// CNF-01, CNF-04, DG-011, DG-013
 #[test]
 fn a_binding_we_cannot_verify_is_refused_everywhere() {
     for cnf in
@@ -121,6 +126,7 @@ fn a_binding_we_cannot_verify_is_refused_everywhere() {
     }
 }
 
+/// AT-09, SBCP-03, FAPI-04
 #[test]
 fn scopes_are_whole_words() {
     for (scope, expected) in [

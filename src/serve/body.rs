@@ -17,7 +17,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// The body of a request on its way to the service.
+/// The body of a request on its way to the service. Its trailers stay behind (HTTP-13).
 #[derive(Debug)]
 pub(super) struct RequestBody {
     client: Incoming,

@@ -9,7 +9,7 @@ use crate::pop::DPOP_NONCE;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// `listen.browser_origins`
+/// `listen.browser_origins` (SBCP-09)
 #[derive(Debug)]
 pub(super) struct BrowserOrigins(Vec<HeaderValue>);
 

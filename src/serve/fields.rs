@@ -10,7 +10,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Removes from a request everything that concerns the connection only, and everything that a service
-/// would believe to come from us. `keep_credentials`: Authorization and DPoP stay.
+/// would believe to come from us, in whatever spelling (HTTP-07, HTTP-08, HTTP-38, SBCP-04, CC-03, CC-04).
+/// `keep_credentials`: Authorization and DPoP stay.
 pub(super) fn clean_request(headers: &mut HeaderMap, keep_credentials: bool) {
     let trailers = headers.get_all(header::TE).iter().any(accepts_trailers);
     remove_connection_options(headers);
@@ -31,7 +32,8 @@ fn accepts_trailers(te: &HeaderValue) -> bool {
     te.as_bytes().split(|b| *b == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Removes from a response (or its trailers) what concerns the connection only and what is not for clients.
+/// Removes from a response (or its trailers) what concerns the connection only and what is not for clients: a nonce
+/// that is not ours (DPOP-35), certificates (CC-05). A challenge of the service stays as it is (HTTP-33).
 pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_connection_options(headers);
     remove_where(headers, |name| {
@@ -41,7 +43,7 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     });
 }
 
-/// The fields that `Connection` names, and `Connection` itself.
+/// The fields that `Connection` names, and `Connection` itself (HTTP-07).
 fn remove_connection_options(headers: &mut HeaderMap) {
     if !headers.contains_key(header::CONNECTION) {
         return;
@@ -83,6 +85,7 @@ enum Fate {
     Credential,
 }
 
+/// What is not named here passes, whatever it means (HTTP-29).
 fn classify(name: &HeaderName) -> Fate {
     let name = name.as_str();
     let mut buffer = [0; LONGEST];
@@ -110,7 +113,7 @@ fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
 /// Longer than any name below, so a name that is cut can't be equal to one of them.
 const LONGEST: usize = 32;
 
-/// Hop by hop (RFC 9110 section 7.6.1), in both directions.
+/// Hop by hop (RFC 9110 section 7.6.1), in both directions (HTTP-08). An upgrade is never passed on (HTTP-15).
 const HOP_BY_HOP: &[&[u8]] = &[
     b"connection",
     b"keep-alive",
@@ -122,7 +125,7 @@ const HOP_BY_HOP: &[&[u8]] = &[
 ];
 
 const REQUEST_DROPPED: &[&[u8]] = &[
-    // What only concerns the client and us
+    // What only concerns the client and us (DPOP-30)
     b"trailer",
     b"expect",
     b"proxy-authenticate",

@@ -12,9 +12,10 @@ use super::upstream::Upstream;
 use crate::gate::Admission;
 use crate::pop::{DPOP_NONCE, identity};
 use crate::telemetry::RequestSpan;
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Response, Version};
+use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::time::Instant;
 
@@ -32,7 +33,7 @@ pub(super) struct Admitted<'a> {
 pub(super) fn forward<'a>(
     peer: &'a Peer,
     admitted: Admitted<'a>,
-    parts: Parts,
+    mut parts: Parts,
     body: Incoming,
     in_flight: InFlight,
     mut span: RequestSpan,
@@ -46,20 +47,30 @@ pub(super) fn forward<'a>(
         Admission::Unprotected | Admission::Preflight => None,
     };
     let asked = Instant::now();
-    let answer = if proxy.pseudonym.is_in(&parts.headers) {
-        Err(Fault::Loop)
+    let answer = if take_a_hop(&mut parts) {
+        Way::EndsHere
+    } else if proxy.pseudonym.is_in(&parts.headers) {
+        Way::Circle
     } else {
         let parts = prepare(peer, admission, origin, parts, &span);
         let (body, progress) = RequestBody::new(body);
-        Ok(proxy.upstream.send(http::Request::from_parts(parts, body), progress))
+        Way::Service(proxy.upstream.send(http::Request::from_parts(parts, body), progress))
     };
     async move {
         let answered = match answer {
-            Ok(answer) => answer.await,
-            Err(fault) => Err(fault),
+            Way::Service(answer) => answer.await.map(Some),
+            Way::EndsHere => Ok(None),
+            Way::Circle => Err(Fault::Loop),
         };
         let response = match answered {
-            Ok((response, lease)) => {
+            Ok(None) => {
+                let mut response = nothing_to_say();
+                if unread {
+                    peer.close_after(received, &mut response);
+                }
+                response
+            }
+            Ok(Some((response, lease))) => {
                 let mut response = passed_on(peer, response, received, in_flight, lease);
                 offer(renewal, response.headers_mut());
                 response
@@ -79,7 +90,37 @@ pub(super) fn forward<'a>(
     }
 }
 
-/// A nonce is for one client: an answer that brings one is not kept by anybody (RFC 9449 section 8.2).
+/// Where a request goes from here.
+enum Way<A> {
+    Service(A),
+    EndsHere,
+    Circle,
+}
+
+/// Whether the sender of an OPTIONS wants it to go no further than here; if not, one hop less remains (RFC 9110
+/// section 7.6.2; HTTP-32). What is no number of hops is not passed on.
+fn take_a_hop(parts: &mut Parts) -> bool {
+    if parts.method != Method::OPTIONS || !parts.headers.contains_key(header::MAX_FORWARDS) {
+        return false;
+    }
+    let hops = parts.headers.remove(header::MAX_FORWARDS);
+    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
+    if let Some(left) = hops.and_then(|hops| hops.checked_sub(1)) {
+        parts.headers.insert(header::MAX_FORWARDS, left.into());
+    }
+    hops == Some(0)
+}
+
+/// The answer to an OPTIONS that ends here.
+fn nothing_to_say() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A nonce is for one client: an answer that brings one is not kept by anybody (RFC 9449 section 8.2; DPOP-35,
+/// DPOP-37, DPOP-38).
 fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
     if let Some(nonce) = nonce {
         headers.insert(DPOP_NONCE, nonce);
@@ -87,7 +128,7 @@ fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
     }
 }
 
-/// The service's response as the client gets it.
+/// The service's response as the client gets it, in the order in which it came (HTTP-28).
 fn passed_on(
     peer: &Peer,
     response: Response<Incoming>,
@@ -106,7 +147,8 @@ fn passed_on(
     Response::from_parts(parts, body)
 }
 
-/// Turns the client's request into ours: first everything of the client's that must not pass, then what we say.
+/// Turns the client's request into ours: first everything of the client's that must not pass, then what we say
+/// (HTTP-09), in our own version of HTTP (HTTP-30).
 fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, span: &RequestSpan) -> Parts {
     let proxy = &*peer.proxy;
     let received = parts.version;

@@ -45,7 +45,8 @@ impl Hop {
         }
     }
 
-    /// Writes `Host`, `Forwarded` and its relatives, for the public origin of this index.
+    /// Writes `Host`, `Forwarded` and its relatives, for the public origin of this index: none of it is what the
+    /// client said (HTTP-02, HTTP-38, H2-01).
     pub(super) fn write(&self, hosts: &[PublicHost], origin: usize, headers: &mut HeaderMap) {
         headers.insert(header::HOST, hosts[origin].host.clone());
         headers.insert(header::FORWARDED, self.forwarded[origin].clone());
@@ -66,7 +67,7 @@ impl Pseudonym {
             name,
         }
     }
-    /// Whether the message has been here before.
+    /// Whether the message has been here before (HTTP-11).
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         headers.get_all(header::VIA).iter().any(|via| {
             via.as_bytes().split(|b| *b == b',').any(|hop| {
@@ -75,7 +76,7 @@ impl Pseudonym {
             })
         })
     }
-    /// Adds ourselves to the hops before us.
+    /// Adds ourselves to the hops before us (HTTP-10).
     pub(super) fn write(&self, received: Version, headers: &mut HeaderMap) {
         let via = match received {
             Version::HTTP_10 => &self.http10,
@@ -121,6 +122,7 @@ mod tests {
         headers
     }
 
+    /// HTTP-02, HTTP-38
     #[test]
     fn ipv4_and_a_plain_host_need_no_quotes() {
         let headers = written("192.0.2.7:5555", "api.example.com");
@@ -144,6 +146,7 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
     }
 
+    /// HTTP-10, HTTP-11
     #[test]
     fn via_keeps_the_hops_before_and_knows_itself() {
         let us = Pseudonym::new(7);
@@ -157,6 +160,7 @@ mod tests {
         assert_eq!(hops.len(), 2);
     }
 
+    /// HTTP-11
     #[test]
     fn a_loop_is_seen_in_a_joined_line() {
         let mut headers = HeaderMap::new();

@@ -110,6 +110,7 @@ impl Listener {
         }
     }
 
+    /// Header sections within bounds (HTTP-25).
     fn http1(&self) -> http1::Builder {
         let mut builder = http1::Builder::new();
         builder
@@ -119,6 +120,7 @@ impl Listener {
         builder
     }
 
+    /// Within bounds that no client needs to pass (H2-08).
     fn http2(&self) -> http2::Builder<TokioExecutor> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder

@@ -76,13 +76,13 @@ impl Terms {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let clients = client_chain::verifier(tls, &provider)?;
         let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12]) // FAPI-09
             .context("TLS 1.3 and 1.2 are not available")?
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_single_cert(tls.certificate.clone(), tls.private_key.clone_key())
             .context("listen.tls: certificate and private key do not fit")?;
         server.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
-        server.max_early_data_size = 0;
+        server.max_early_data_size = 0; // HTTP-37
         server.require_ems = true;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.ticketer = aws_lc_rs::Ticketer::new().context("no ticket keys")?;

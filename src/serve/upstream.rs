@@ -43,7 +43,7 @@ impl Upstream {
         }
     }
 
-    /// The request's URI towards the service: its path and query byte for byte.
+    /// The request's URI towards the service: its path and query byte for byte (HTTP-12).
     pub(super) fn uri(target: &Uri) -> Uri {
         target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
     }
@@ -63,7 +63,7 @@ impl Upstream {
                 Err(_) => return Err(Fault::UpstreamTimeout),
             }
         };
-        // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes.
+        // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes: HTTP-15.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_framing_clear(response.headers()) {
             lease.close();
             return Err(Fault::UpstreamBroken);
@@ -103,7 +103,7 @@ impl Upstream {
 }
 
 /// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a
-/// coding, and codings besides chunked, and would pass them on (HD-055).
+/// coding, and codings besides chunked, and would pass them on (HD-055, HTTP-35).
 fn is_framing_clear(headers: &HeaderMap) -> bool {
     let only = |name| {
         let mut lines = headers.get_all(name).iter();

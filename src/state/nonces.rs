@@ -52,7 +52,7 @@ impl Nonces {
         self.current.load()
     }
 
-    /// The value of `DPoP-Nonce` for a refusal: there is one if the refusal asks for it (RFC 9449 section 9).
+    /// The value of `DPoP-Nonce` for a refusal: there is one if the refusal asks for it (RFC 9449 section 9; DPOP-39).
     pub fn demanded_by(&self, denial: Denial, now: Timestamp) -> Option<HeaderValue> {
         let asks = denial.error() == OAuthError::UseDpopNonce;
         let nonce = asks.then(|| self.current().issue(now)).flatten()?;
@@ -60,7 +60,7 @@ impl Nonces {
     }
 
     /// The value of `DPoP-Nonce` for the answer to an admitted request, when its nonce has seen its best days
-    /// (RFC 9449 section 8.2).
+    /// (RFC 9449 section 8.2; DPOP-37).
     pub fn renewal_for(&self, verified: &Verified, now: Timestamp) -> Option<HeaderValue> {
         let nonce = verified.proof()?.nonce()?;
         HeaderValue::try_from(self.current().renewal(nonce, now)?).ok()

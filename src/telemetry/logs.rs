@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(line.as_object().unwrap().len(), 7, "{text}");
     }
 
+    /// HD-059
     #[test]
     fn no_value_breaks_a_line_of_json() {
         let text = logged(LogFormat::Json, LevelFilter::INFO, || {
@@ -239,6 +240,7 @@ mod tests {
         }
     }
 
+    /// HD-059
     #[test]
     fn no_value_breaks_a_line_for_people() {
         let text =

@@ -145,6 +145,7 @@ async fn a_request_that_goes_away_ends_its_span() {
     assert!(contains(&body, b"cancelled"));
 }
 
+/// HD-054
 #[tokio::test]
 async fn sampling_is_the_callers_no_or_our_share() {
     let (endpoint, _received) = collector(StatusCode::OK).await;

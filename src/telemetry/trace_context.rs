@@ -196,6 +196,7 @@ mod tests {
         assert_eq!(parent(&GOOD.replace("-01", "-ff")), Some(GOOD.replace("-01", "-03")));
     }
 
+    /// HD-053
     #[test]
     fn what_breaks_the_grammar_is_ignored() {
         for bad in [
@@ -232,12 +233,14 @@ mod tests {
         }
     }
 
+    /// HD-053
     #[test]
     fn two_traceparents_are_none() {
         assert_eq!(written(&[("traceparent", GOOD), ("traceparent", GOOD)]), None);
         assert_eq!(written(&[("traceparent", GOOD), ("Traceparent".to_lowercase().leak(), GOOD)]), None);
     }
 
+    /// HD-053
     #[test]
     fn a_lone_tracestate_is_dropped() {
         assert_eq!(written(&[("tracestate", "foo=1")]), None);
@@ -269,6 +272,7 @@ mod tests {
         assert_eq!(state(&[&format!("foo={value}")]), None);
     }
 
+    /// HD-053
     #[test]
     fn at_most_32_members_of_bounded_length() {
         let list = |n: usize| (0..n).map(|i| format!("k{i}=v")).collect::<Vec<_>>().join(",");

@@ -16,7 +16,7 @@ const ROUTES: &str = "  - { path: '/orders/{id}', methods: [GET, PUT], proof: [d
 const PREFLIGHT: &[(&str, &str)] =
     &[("Origin", APP), ("Access-Control-Request-Method", "PUT"), ("Access-Control-Request-Headers", "dpop")];
 
-/// DG-027, STANDARDS 19.6
+/// DG-027, SBCP-09, STANDARDS 19.6
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_passes_where_the_route_says_so_and_carries_no_identity() {
     let front = Front::start(LISTEN, ROUTES).await;

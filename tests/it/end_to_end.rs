@@ -62,6 +62,7 @@ async fn a_client_with_a_certificate_bound_token_gets_through() {
     assert_eq!(world.service.received().len(), 2);
 }
 
+/// FAPI-05, SBCP-01
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unbound_token_does_not_get_through() {
     let world = World::start().await;

@@ -34,7 +34,7 @@ async fn recorded(stage: &Stage, reason: &str) -> (u64, usize) {
     (counted, lines.filter(ours).count())
 }
 
-/// HD-016, HD-017, HD-021, HD-022, HD-027: hyper refuses these before there is a request; each is recorded once.
+/// HD-016, HD-017, HD-021, HD-022, HD-027, HTTP-04, HTTP-17, HTTP-18, HTTP-19, HTTP-21, HTTP-22, HTTP-23, HTTP-24, HTTP-25: hyper refuses these before there is a request; each is recorded once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_none_is_refused_and_recorded_once() {
     let stage = stage().await;
@@ -80,7 +80,7 @@ async fn a_head_that_is_none_is_refused_and_recorded_once() {
     assert!(stage.service.received().is_empty());
 }
 
-/// A head that does not come to its end gets no answer, and is recorded as late or as broken off.
+/// A head that does not come to its end gets no answer, and is recorded as late or as broken off (HTTP-27).
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_head_is_recorded_once() {
     let stage = stage().await;
@@ -105,7 +105,7 @@ async fn half_a_head_is_recorded_once() {
     assert_eq!(recorded(&stage, "broken_off").await, (1, 0));
 }
 
-/// HD-031, HD-034: a refusal comes before the body, which is never read: not as a body, not as a request.
+/// HD-031, HD-034, HTTP-14: a refusal comes before the body, which is never read: not as a body, not as a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_body_is_not_waited_for_and_never_executed() {
     let stage = stage().await;
@@ -129,7 +129,7 @@ async fn a_refused_body_is_not_waited_for_and_never_executed() {
     assert!(stage.service.received().is_empty(), "{:?}", stage.service.received());
 }
 
-/// HD-033: what is expected besides 100-continue, or in HTTP/1.0, is not, and the service never hears of it.
+/// HD-033, HTTP-14: what is expected besides 100-continue, or in HTTP/1.0, is not, and the service never hears of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_expectations_are_ignored_and_removed() {
     let stage = stage().await;
@@ -156,7 +156,7 @@ async fn other_expectations_are_ignored_and_removed() {
     assert!(received.iter().all(|r| r.header("expect").is_none() && &r.body[..] == b"hello"), "{received:?}");
 }
 
-/// HD-028: there are no upgrades, so what comes behind the wish for one is the next request, or nothing.
+/// HD-028, HTTP-15: there are no upgrades, so what comes behind the wish for one is the next request, or nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_behind_an_upgrade_never_reach_the_service() {
     let stage = stage().await;
@@ -191,7 +191,7 @@ async fn bytes_behind_an_upgrade_never_reach_the_service() {
     }
 }
 
-/// HD-013: hyper takes a length beside chunked away before anybody sees it, so it can't be refused. The service gets one
+/// HD-013, HTTP-16: hyper takes a length beside chunked away before anybody sees it, so it can't be refused. The service gets one
 /// request with one framing, and the connection ends with its answer: there is no next request to disagree on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_length_beside_chunked_is_one_clean_request_and_the_end_of_the_connection() {
@@ -214,7 +214,7 @@ async fn a_length_beside_chunked_is_one_clean_request_and_the_end_of_the_connect
     }
 }
 
-/// HD-018: a chunk that is none comes after the decision: the request is broken off on both sides.
+/// HD-018, HTTP-20: a chunk that is none comes after the decision: the request is broken off on both sides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_that_is_none_breaks_the_request_off() {
     let stage = stage().await;

@@ -113,7 +113,7 @@ async fn once(stage: &Stage, fields: &[(&str, &str)]) -> Outcome {
     Wire::to(stage).await.ask(fields).await
 }
 
-/// HD-040, HD-022: malformed by RFC 9113 section 8, and over before there is a request.
+/// HD-040, HD-022, H2-04, H2-05, H2-06, H2-07: malformed by RFC 9113 section 8, and over before there is a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_fields_are_no_request() {
     let stage = stage().await;
@@ -158,7 +158,7 @@ async fn malformed_fields_are_no_request() {
     assert_eq!(stage.service.received().len(), 2);
 }
 
-/// HD-035, HD-036, HD-041: well-formed to hyper, and doubtful all the same.
+/// HD-035, HD-036, HD-041, H2-01, H2-02, H2-03, H2-05, HTTP-31: well-formed to hyper, and doubtful all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubtful_fields_are_refused() {
     let stage = stage().await;
@@ -192,7 +192,7 @@ async fn doubtful_fields_are_refused() {
     assert_eq!(stage.service.received().len(), 1);
 }
 
-/// TL-022: a connection for one name asks for another (RFC 9113 section 9.1.1): only what is served here is, and by
+/// TL-022, H2-10, HTTP-06: a connection for one name asks for another (RFC 9113 section 9.1.1): only what is served here is, and by
 /// the same rules, for there are no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_good_for_the_names_that_are_served_here() {
@@ -226,4 +226,31 @@ async fn what_is_no_http_2_is_recorded_once() {
     let counted = async || (stage.metric(line).await == 1).then_some(());
     eventually("the connection to be counted", counted).await;
     assert!(stage.clinch.program.output().contains("http2_protocol"));
+}
+
+/// H2-08: what costs a client nothing and us something ends the connection (RFC 9113 section 10.5).
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_their_connection() {
+    const ENHANCE_YOUR_CALM: u32 = 11;
+    let stage = stage().await;
+    let block: Vec<u8> =
+        [METHOD, SCHEME, AUTHORITY, PATH].iter().flat_map(|(name, value)| literal(name, value)).collect();
+    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
+    };
+    // Streams that are opened and reset at once (CVE-2023-44487).
+    let reset = |id| [frame(1, 4, id, &block), frame(3, 0, id, &[0, 0, 0, 8])].concat();
+    let resets: Vec<u8> = (0..200).flat_map(|at| reset(2 * at + 1)).collect();
+    // A field section that has no end (CVE-2024-27316).
+    let endless = (0..2000).flat_map(|_| frame(9, 0, 1, &literal("x", "y")));
+    let endless: Vec<u8> = frame(1, 1, 1, &block).into_iter().chain(endless).collect();
+    for (what, flood) in [("resets", resets), ("continuations", endless)] {
+        let mut wire = Wire::to(&stage).await;
+        let _ = wire.stream.write_all(&flood).await;
+        let outcome = tokio::time::timeout(PATIENCE, wire.outcome(0)).await.expect("an outcome");
+        assert_eq!(outcome, Outcome::GoAway(ENHANCE_YOUR_CALM), "{what}");
+    }
+    let good = [METHOD, SCHEME, AUTHORITY, PATH];
+    assert_eq!(once(&stage, &good).await, Outcome::Status(200), "others are served");
 }

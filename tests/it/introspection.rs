@@ -40,6 +40,7 @@ async fn logged(world: &mut World, text: &str) {
     world.clinch.program.hear("the reason in the log", line).await;
 }
 
+/// INTR-01, DPOP-20, MTLS-05
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opaque_token_gets_its_holder_through_and_nobody_else() {
     let world = world("").await;
@@ -111,6 +112,7 @@ async fn what_the_server_revokes_is_refused_when_its_answer_has_run_out() {
     assert_refused(&refused.await, "token_inactive");
 }
 
+/// INTR-05
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_cache_a_revocation_counts_at_once() {
     let world = world(", cache: 0s").await;
@@ -120,6 +122,7 @@ async fn without_a_cache_a_revocation_counts_at_once() {
     assert_refused(&world.get_as_owner(PATH, &token, &key).await, "token_inactive");
 }
 
+/// JINT-01, JINT-02
 #[tokio::test(flavor = "multi_thread")]
 async fn signed_answers_are_believed() {
     let world = World::with_issuer(&section("resource-server-es256", ", signed_answers: true")).await;
@@ -152,7 +155,7 @@ async fn in_an_outage_known_tokens_pass_and_others_are_our_failure() {
     world.clinch.becomes_ready().await;
 }
 
-/// RV-040: a kept answer admits no token that the feed revokes; a token without a `jti` goes by its hash.
+/// RV-040, INTR-07: a kept answer admits no token that the feed revokes; a token without a `jti` goes by its hash.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_event_counts_whatever_answer_is_kept() {
     let world = World::with_nats_and_issuer(&section("resource server", ", cache: 5m")).await;

@@ -7,6 +7,7 @@
 
 mod attacks;
 mod config;
+mod conformance;
 mod cors;
 mod demo;
 mod end_to_end;

@@ -29,7 +29,7 @@ fn proof(key: &ProofKey, token: &str, nonce: Value) -> String {
     Proof::new(key, "GET", &url(PATH), token).claim("nonce", nonce).sign(key)
 }
 
-/// DPOP-13, DPOP-37, DPOP-39
+/// DPOP-13, DPOP-37, DPOP-39, DPOP-04, DPOP-35
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_client_finds_its_way_with_one_challenge() {
     let world = World::with_dpop(REQUIRED).await;
@@ -39,7 +39,7 @@ async fn a_real_client_finds_its_way_with_one_challenge() {
     assert_eq!(outcome.challenges, 1);
 }
 
-/// CL-050, CL-051, DPOP-35, DPOP-38, DPOP-44
+/// CL-050, CL-051, DPOP-35, DPOP-38, DPOP-44, DPOP-13, DPOP-39, DPOP-40, DPOP-44
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_nonce_of_ours_will_do() {
     let world = World::with_dpop(REQUIRED).await;
@@ -63,7 +63,7 @@ async fn only_a_nonce_of_ours_will_do() {
     assert!(world.service.received().iter().all(|r| r.header("dpop-nonce").is_none()));
 }
 
-/// CL-052: a nonce says when a proof was made, and still a proof is no older and no newer than the window.
+/// CL-052, CL-052, DPOP-14, DPOP-16: a nonce says when a proof was made, and still a proof is no older and no newer than the window.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_nonce_does_not_excuse_a_wrong_time() {
     let world = World::with_dpop(REQUIRED).await;

@@ -16,6 +16,7 @@ fn assert_refused(answer: &Answer, status: u16, scheme: &str, error: &str) {
     assert_eq!(answer.one("cache-control"), "no-store");
 }
 
+/// DPOP-10, DPOP-14, DPOP-17, DPOP-18, DPOP-23, DPOP-31, BEAR-08
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_dpop_token_is_worthless() {
     let world = World::start().await;
@@ -54,6 +55,7 @@ async fn a_stolen_dpop_token_is_worthless() {
     assert_eq!(world.get_as_owner(PATH, &token, &key).await.status, 200);
 }
 
+/// DPOP-41, DPOP-47, FAPI-10, RP-001, RP-003
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_works_once() {
     let world = World::start().await;
@@ -81,6 +83,7 @@ async fn a_proof_works_once() {
     assert_eq!(world.service.received().len(), 2);
 }
 
+/// MTLS-01, MTLS-02, MTLS-03, MTLS-12, TL-014
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stolen_certificate_bound_token_is_worthless() {
     let world = World::start().await;
@@ -97,6 +100,7 @@ async fn a_stolen_certificate_bound_token_is_worthless() {
     assert_eq!(world.caller(Some(&world.pki.client)).send(&request).await.status, 200);
 }
 
+/// SBCP-04, AT-11, HD-001, HD-003
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_clinch_says_who_called() {
     let world = World::start().await;
@@ -122,6 +126,7 @@ async fn nobody_but_clinch_says_who_called() {
     assert!(open.headers.iter().all(|(name, _)| !name.starts_with("clinch")), "{:?}", open.headers);
 }
 
+/// DPOP-25, DPOP-26, DPOP-27, BEAR-04, BEAR-05, BEAR-08, BEAR-09, AT-09, HTTP-06, HTTP-34
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_what_is_missing_and_no_more() {
     let world = World::start().await;

@@ -74,6 +74,7 @@ async fn converse(mut stream: TcpStream, number: usize, shared: Arc<Mutex<Shared
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 
+/// HD-055, HTTP-15, HTTP-35
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_no_http_is_a_fault_and_the_end_of_its_connection() {
     let raw = Raw::start().await;

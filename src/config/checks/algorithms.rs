@@ -5,7 +5,7 @@ use crate::config::tree::item;
 use crate::config::words::{a_list, quoted};
 use crate::pop::algorithm::Algorithm;
 
-/// The algorithms of a list; `None` if one of them can't be used.
+/// The algorithms of a list; `None` if one of them can't be used, above all `none` (BCP-01, BCP-03).
 pub(super) fn check(c: &mut Checks<'_>, path: &str, written: &[String]) -> Option<Vec<Algorithm>> {
     let mut algorithms = Vec::new();
     for (at, name) in written.iter().enumerate() {

@@ -74,7 +74,7 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
     })
 }
 
-/// RFC 8414 section 2: https, no query, no fragment.
+/// RFC 8414 section 2: https, no query, no fragment (DISC-03).
 fn identifier(c: &mut Checks<'_>, path: &str, name: &str) -> Option<Arc<str>> {
     https(c, path, name)?;
     if name.contains('?') {
@@ -100,6 +100,7 @@ pub(super) fn https(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Uri
     None
 }
 
+/// What `typ` may be: of access tokens, never of another kind of JWT (BCP-11, JINT-04).
 fn token_types(c: &mut Checks<'_>, path: &str, written: &[String]) -> Option<Vec<String>> {
     let mut types = Vec::new();
     for (at, name) in written.iter().enumerate() {

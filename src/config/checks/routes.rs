@@ -103,6 +103,8 @@ fn methods(c: &mut Checks<'_>, path: &str, written: &[String]) -> Vec<Method> {
     methods
 }
 
+/// No route is open by omission: unbound tokens and no tokens at all pass where the operator says so (FAPI-05,
+/// SBCP-01).
 fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
     let keys = ["proof", "danger_bearer", "danger_unprotected"];
     let unsound = keys.iter().any(|key| c.is_unsound(&member(path, key)));

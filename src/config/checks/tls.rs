@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-/// Loads and checks everything that TLS needs.
+/// Loads and checks everything that TLS needs: there is no listener without it (BEAR-10).
 pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
     let certificate = written.certificate.as_ref().and_then(|w| pem::certificates(c, CERTIFICATE, w));
     let private_key = written.private_key.as_ref().and_then(|w| pem::private_key(c, PRIVATE_KEY, w));

@@ -26,6 +26,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, listen: Option<&Liste
     Some(Upstream { authority: authority?, connect_timeout: connect?, response_timeout: response? })
 }
 
+/// The hop is in clear, so it stays on this machine (SBCP-05, CC-11).
 fn authority(c: &mut Checks<'_>, url: &str) -> Option<Authority> {
     for later in ["unix:", "https://"] {
         if url.starts_with(later) {

@@ -21,12 +21,12 @@ pub(in crate::pop) fn scope<'o>(claims: &'o Object<'_>) -> Result<&'o str, Denia
     claims.get("scope").map_or(Ok(""), |scope| scope.as_str().ok_or(Denial::TokenClaims))
 }
 
-/// A point in time; `None` if it is not there.
+/// A point in time (AT-12); `None` if it is not there.
 pub(in crate::pop) fn date(claims: &Object<'_>, name: &str) -> Result<Option<Timestamp>, Denial> {
     claims.get(name).map(|claim| claim.as_numeric_date().ok_or(Denial::TokenClaims)).transpose()
 }
 
-/// Whether `aud`, a text or a list of texts, names one of our audiences.
+/// Whether `aud`, a text or a list of texts, names one of our audiences (AT-04, BCP-09, SBCP-02).
 pub(in crate::pop) fn check_audience(aud: &Json<'_>, expected: &Expected) -> Result<(), Denial> {
     let ours =
         |value: &Json<'_>| value.as_str().is_some_and(|aud| expected.audiences.iter().any(|a| a == aud));
@@ -38,7 +38,7 @@ pub(in crate::pop) fn check_audience(aud: &Json<'_>, expected: &Expected) -> Res
     if accepted { Ok(()) } else { Err(Denial::TokenAudience) }
 }
 
-/// Whether the token is valid now, and not for longer than its issuer's tokens may be.
+/// Whether the token is valid now (AT-06), and not for longer than its issuer's tokens may be (DPOP-45).
 pub(in crate::pop) fn check_times(
     issued_at: Timestamp,
     not_before: Option<Timestamp>,
@@ -56,7 +56,7 @@ pub(in crate::pop) fn check_times(
     Ok(())
 }
 
-/// Whether neither `iat` nor `nbf` lies in the future.
+/// Whether neither `iat` nor `nbf` lies in the future, by more than clocks may differ (AT-13, FAPI-08).
 pub(in crate::pop) fn check_begun(
     issued_at: Option<Timestamp>,
     not_before: Option<Timestamp>,

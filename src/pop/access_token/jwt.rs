@@ -20,7 +20,7 @@ pub struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Splits the token and reads header and claims.
+    /// Splits the token and reads header and claims. An encrypted one has too many parts (AT-02).
     pub fn parse(jwt: &'a str) -> Result<Unverified<'a>, Denial> {
         let compact = Compact::split(jwt).ok_or(Denial::TokenMalformed)?;
         let read = |part: Option<Vec<u8>>| {
@@ -44,7 +44,8 @@ impl<'a> Unverified<'a> {
         string(&self.claims, "iss").ok_or(Denial::TokenIssuer)
     }
 
-    /// Verifies the token. `TokenKeyUnknown` means that fresher keys may help.
+    /// Verifies the token: header, claims, signature, each failure an `invalid_token` (AT-03, AT-05, AT-07, BCP-04,
+    /// BCP-07). `TokenKeyUnknown` means that fresher keys may help.
     pub fn verify(
         self,
         hash: TokenHash,
@@ -61,19 +62,19 @@ impl<'a> Unverified<'a> {
         Ok(token)
     }
 
+    /// The type is an access token's (AT-01, BCP-11), the algorithm on the issuer's list (BCP-01, BCP-03).
     fn check_header(&self, expected: &Expected) -> Result<Algorithm, Denial> {
         let typ = string(&self.header, "typ").ok_or(Denial::TokenType)?.to_ascii_lowercase();
         let typ = typ.strip_prefix("application/").unwrap_or(&typ);
         if !expected.token_types.iter().any(|accepted| accepted == typ) {
             return Err(Denial::TokenType);
         }
-        // We understand no extension, and no JWT is unencoded (RFC 7797 section 7).
+        // We understand no extension, and no JWT is unencoded (RFC 7797 section 7): JWS-03, JWS-05.
         if self.header.has("crit") || self.header.has("b64") {
             return Err(Denial::TokenCritical);
         }
-        let claims_of_an_id_token = ["nonce", "at_hash", "c_hash"].iter().any(|name| self.claims.has(name));
-        if typ == "jwt" && claims_of_an_id_token {
-            return Err(Denial::TokenType); // RFC 8725 section 3.12
+        if typ == "jwt" && is_of_another_kind(&self.claims) {
+            return Err(Denial::TokenType);
         }
         string(&self.header, "alg")
             .and_then(Algorithm::from_name)
@@ -81,6 +82,7 @@ impl<'a> Unverified<'a> {
             .ok_or(Denial::TokenAlgorithm)
     }
 
+    /// All that RFC 9068 section 2.2 requires is there and of its type (AT-08).
     fn check_claims(
         &self,
         hash: TokenHash,
@@ -106,6 +108,15 @@ impl<'a> Unverified<'a> {
     }
 }
 
+/// Whether the claims say what a `typ` of `JWT` does not: that this is an ID token, by what only those have, or anything
+/// else than an access token, by what some servers write, Keycloak and Cognito among them (AT-14, RFC 8725 section 3.12).
+fn is_of_another_kind(claims: &Object<'_>) -> bool {
+    let access = |kind: &str| ACCESS_TOKENS.iter().any(|name| name.eq_ignore_ascii_case(kind));
+    let says_else = |name: &str| claims.get(name).is_some_and(|kind| !kind.as_str().is_some_and(access));
+    ["nonce", "at_hash", "c_hash"].iter().any(|name| claims.has(name))
+        || ["typ", "token_use"].into_iter().any(says_else)
+}
+
 /// Whether one of the keys that the header asks for made the signature. `TokenKeyUnknown` means that there is none.
 pub(in crate::pop) fn check_signature(
     compact: &Compact<'_>,
@@ -128,6 +139,9 @@ pub(in crate::pop) fn check_signature(
         Err(Denial::TokenSignature)
     }
 }
+
+/// What servers call an access token in a claim.
+const ACCESS_TOKENS: &[&str] = &["Bearer", "DPoP", "access", "access_token", "at+jwt"];
 
 fn string<'o>(object: &'o Object<'_>, name: &str) -> Option<&'o str> {
     object.get(name)?.as_str()

@@ -25,6 +25,7 @@ fn a_token_in_order_is_established() {
     assert!(!format!("{token:?}").contains("eyJ"));
 }
 
+/// AT-01, BCP-11, JINT-04, TK-005, TK-006
 #[test]
 fn the_type_is_at_jwt_in_any_case() {
     for typ in ["at+jwt", "at+JWT", "AT+jwt", "application/at+jwt"] {
@@ -36,6 +37,7 @@ fn the_type_is_at_jwt_in_any_case() {
     assert_eq!(with_header("typ", json!(["at+jwt"])), Err(Denial::TokenType));
 }
 
+/// AT-05, BCP-01, BCP-03, BCP-10, JWS-03, JWS-05, JWKS-09, TK-001, TK-002
 #[test]
 fn the_header_is_judged_strictly() {
     for alg in ["none", "None", "HS256", "RS256", "es256", ""] {
@@ -54,6 +56,7 @@ fn the_header_is_judged_strictly() {
     assert_eq!(establish(&thief().jws(&header, &claims)).map(|_| ()), Err(Denial::TokenSignature));
 }
 
+/// AT-03, TK-010
 #[test]
 fn the_issuer_is_one_exact_string() {
     for iss in [
@@ -69,6 +72,7 @@ fn the_issuer_is_one_exact_string() {
     assert_eq!(without("iss"), Err(Denial::TokenIssuer));
 }
 
+/// AT-04, BCP-09, SBCP-02, TK-013
 #[test]
 fn the_audience_contains_ours() {
     assert_eq!(with_claim("aud", json!(["https://other", "https://api.example.com"])), Ok(()));
@@ -87,6 +91,7 @@ fn the_audience_contains_ours() {
     assert_eq!(without("aud"), Err(Denial::TokenAudience));
 }
 
+/// AT-06, AT-12, AT-13, DPOP-45, FAPI-08, TK-014, TK-015, TK-016, TK-017
 #[test]
 fn times_are_numbers_and_none_is_granted_after_exp() {
     let now = NOW.as_secs();
@@ -105,6 +110,7 @@ fn times_are_numbers_and_none_is_granted_after_exp() {
     assert_eq!(with_claim("exp", json!(now + 3590)), Ok(()));
 }
 
+/// AT-08
 #[test]
 fn required_claims_are_strings_that_say_something() {
     for name in ["sub", "client_id", "jti"] {
@@ -117,6 +123,7 @@ fn required_claims_are_strings_that_say_something() {
     assert_eq!(without("scope"), Ok(()));
 }
 
+/// AT-14, TK-007
 #[test]
 fn an_id_token_is_no_access_token_even_where_typ_jwt_is_admitted() {
     let mut lenient = (*expected()).clone();
@@ -127,15 +134,34 @@ fn an_id_token_is_no_access_token_even_where_typ_jwt_is_admitted() {
         unverified.verify(TokenHash::of(jwt), &lenient.clone().into(), &keys(), NOW).map(|_| ())
     };
     assert_eq!(establish(&token(|header, _| header["typ"] = json!("JWT"))), Ok(()));
-    for claim in ["nonce", "at_hash", "c_hash"] {
-        let id_token = token(|header, claims| {
+    let with = |claim: &str, value: Value| {
+        establish(&token(|header, claims| {
             header["typ"] = json!("JWT");
-            claims[claim] = json!("x");
-        });
-        assert_eq!(establish(&id_token), Err(Denial::TokenType));
+            claims[claim] = value;
+        }))
+    };
+    for claim in ["nonce", "at_hash", "c_hash"] {
+        assert_eq!(with(claim, json!("x")), Err(Denial::TokenType));
+    }
+    for claim in ["typ", "token_use"] {
+        for access in ["Bearer", "DPoP", "access", "access_token"] {
+            assert_eq!(with(claim, json!(access)), Ok(()), "{claim} {access}");
+        }
+        for other in [
+            json!("ID"),
+            json!("Refresh"),
+            json!("Logout"),
+            json!("id"),
+            json!(""),
+            json!(null),
+            json!(["DPoP"]),
+        ] {
+            assert_eq!(with(claim, other.clone()), Err(Denial::TokenType), "{claim} {other}");
+        }
     }
 }
 
+/// AT-02, AT-05, JWS-02, BCP-04, TK-023, TK-032
 #[test]
 fn a_broken_form_is_malformed() {
     let good = token(|_, _| ());
@@ -161,6 +187,7 @@ fn a_broken_form_is_malformed() {
     assert_eq!(establish(&jwt).map(|_| ()), Err(Denial::TokenMalformed));
 }
 
+/// DPOP-17, PF-057
 #[test]
 fn the_hash_is_the_ath_of_rfc_9449() {
     use crate::pop::access_token::TokenHash;

@@ -22,6 +22,7 @@ fn read_text(text: &str) -> Result<ClientCertificate, Denial> {
     read(&HeaderValue::from_str(text).unwrap())
 }
 
+/// CC-01, MTLS-11
 #[test]
 fn a_byte_sequence_of_one_certificate_is_read_and_its_names_are_not() {
     let der = certificate();
@@ -33,7 +34,7 @@ fn a_byte_sequence_of_one_certificate_is_read_and_its_names_are_not() {
     }
 }
 
-/// TL-017
+/// TL-017, CC-01
 #[test]
 fn anything_else_is_malformed() {
     let der = certificate();
@@ -66,6 +67,7 @@ fn anything_else_is_malformed() {
     }
 }
 
+/// CC-01, CC-02
 #[test]
 fn there_is_one_and_a_chain_only_with_it() {
     let fields = |fields: &[(&'static str, &str)]| {
@@ -97,6 +99,7 @@ fn there_is_one_and_a_chain_only_with_it() {
     }
 }
 
+/// CC-06, MTLS-09
 #[test]
 fn only_those_who_were_named_are_terminators() {
     let own = ClientCertificate::from_der(&certificate(), Names::Unvouched);

@@ -27,6 +27,7 @@ fn a_proof_in_order_passes() {
     assert_eq!(with(|_, _| ()), Ok(()));
 }
 
+/// DPOP-01, PF-046, PF-047, DG-003
 #[test]
 fn check_1_exactly_one_header() {
     let jwt = token(|_, _| ());
@@ -38,6 +39,7 @@ fn check_1_exactly_one_header() {
     assert_eq!(send(&jwt, &[&format!("{proof},{proof}")]), Err(Denial::ProofMalformed));
 }
 
+/// DPOP-02, DPOP-03, JWS-01, JWS-02, PF-035, PF-036, PF-041, PF-042
 #[test]
 fn check_2_one_well_formed_jwt() {
     let jwt = token(|_, _| ());
@@ -68,6 +70,7 @@ fn check_2_one_well_formed_jwt() {
     );
 }
 
+/// DPOP-04, DPOP-42, DPOP-48, PF-059, CL-037, CL-038, CL-046
 #[test]
 fn check_3_required_claims_of_their_type() {
     for name in ["jti", "htm", "htu", "iat", "ath"] {
@@ -89,6 +92,7 @@ fn check_3_required_claims_of_their_type() {
     }
 }
 
+/// DPOP-05, BCP-11, PF-044, PF-045
 #[test]
 fn check_4_the_type_in_one_spelling() {
     for typ in [
@@ -105,6 +109,7 @@ fn check_4_the_type_in_one_spelling() {
     assert_eq!(send(&jwt, &[&jwt]), Err(Denial::ProofClaims)); // an access token is no proof
 }
 
+/// DPOP-06, BCP-01, BCP-03, JWS-03, JWS-05, PF-001, PF-002, PF-038, PF-039
 #[test]
 fn check_5_an_accepted_algorithm() {
     for alg in ["none", "NONE", " none", "HS256", "PS256", "ES384", ""] {
@@ -116,6 +121,7 @@ fn check_5_an_accepted_algorithm() {
     assert_eq!(with_header("b64", json!(false)), Err(Denial::ProofCritical));
 }
 
+/// DPOP-07, BCP-04, BCP-10, PF-020, PF-021, PF-030, PF-031, PF-033
 #[test]
 fn check_6_the_signature_of_the_key_in_jwk_alone() {
     let jwt = token(|_, _| ());
@@ -141,6 +147,7 @@ fn check_6_the_signature_of_the_key_in_jwk_alone() {
     }
 }
 
+/// DPOP-08, PF-005, PF-007
 #[test]
 fn check_7_no_private_key() {
     for value in [json!("AA"), json!(null), json!("")] {
@@ -148,6 +155,7 @@ fn check_7_no_private_key() {
     }
 }
 
+/// DPOP-09, CL-034, CL-035, CL-036
 #[test]
 fn check_8_the_method_case_sensitive() {
     for htm in ["POST", "get", "GET ", "HEAD", ""] {
@@ -155,6 +163,7 @@ fn check_8_the_method_case_sensitive() {
     }
 }
 
+/// DPOP-10, DPOP-11
 #[test]
 fn check_9_the_target_without_query() {
     assert_eq!(with_claim("htu", json!("HTTPS://API.example.com:443/%6frders/7?x#y")), Ok(()));
@@ -163,6 +172,7 @@ fn check_9_the_target_without_query() {
     }
 }
 
+/// DPOP-14, DPOP-15, CL-039, CL-040, CL-041, CL-042, CL-043, CL-045
 #[test]
 fn check_11_the_window_has_inclusive_edges() {
     let now = NOW.as_secs();
@@ -183,6 +193,7 @@ fn check_11_the_window_has_inclusive_edges() {
     assert_eq!(with_claim("nbf", json!(now + 60)), Err(Denial::ProofNotYetValid));
 }
 
+/// DPOP-17, DPOP-18
 #[test]
 fn check_12_the_token_and_its_key() {
     let jwt = token(|_, _| ());
@@ -193,6 +204,7 @@ fn check_12_the_token_and_its_key() {
     assert_eq!(send(&jwt, &[&thief().jws(&header, &claims)]), Err(Denial::KeyMismatch));
 }
 
+/// DPOP-41, RP-009
 #[test]
 fn the_proof_stays_acceptable_as_long_as_its_iat() {
     let jwt = token(|_, _| ());

@@ -56,6 +56,7 @@ fn what_is_not_one_json_object_is_no_answer() {
     assert!(plain(b"\xff{}").is_none());
 }
 
+/// INTR-09
 #[test]
 fn what_is_missing_is_filled_where_that_is_safe_and_no_permission_elsewhere() {
     let token = of(&told()).unwrap();
@@ -93,7 +94,7 @@ fn a_token_is_never_its_own_name() {
     assert!(!format!("{token:?}").contains(OPAQUE));
 }
 
-/// INTR-03: active is not enough.
+/// INTR-03, INTR-09: active is not enough.
 #[test]
 fn an_active_token_is_judged_as_a_jwt_is() {
     let now = NOW.as_secs();

@@ -4,6 +4,7 @@ fn parses(text: &str) -> bool {
     Json::parse(text.as_bytes()).is_some()
 }
 
+/// JWS-01, JWS-02, PF-035, PF-037
 #[test]
 fn duplicates_are_refused_at_any_depth_and_in_any_spelling() {
     assert!(parses(r#"{"a":1,"b":1}"#));
@@ -13,6 +14,7 @@ fn duplicates_are_refused_at_any_depth_and_in_any_spelling() {
     assert!(!parses(r#"[{"x":{"y":[{"z":1,"z":2}]}}]"#));
 }
 
+/// BCP-06
 #[test]
 fn only_one_value_in_utf8_without_bom_and_of_bounded_size() {
     assert!(!parses("{} {}"));
@@ -28,6 +30,7 @@ fn only_one_value_in_utf8_without_bom_and_of_bounded_size() {
     assert!(!parses(&members(MAX_MEMBERS - 1).replacen('{', "{\"500\":0,", 1)));
 }
 
+/// AT-12, CL-039, CL-040
 #[test]
 fn numeric_dates_are_finite_numbers_of_seconds() {
     let date = |text: &str| Json::parse(text.as_bytes()).unwrap().as_numeric_date().map(Timestamp::as_millis);
@@ -51,6 +54,7 @@ fn null_and_arrays_keep_their_kind() {
     assert!(Json::parse_object(b"[]").is_none());
 }
 
+/// DPOP-03, PF-041, PF-043
 #[test]
 fn a_compact_jws_has_three_parts() {
     assert_eq!(Compact::split("aa.bb.cc").unwrap().signing_input, "aa.bb");
@@ -61,6 +65,7 @@ fn a_compact_jws_has_three_parts() {
     }
 }
 
+/// JWS-04, PF-017
 #[test]
 fn base64url_is_canonical() {
     assert_eq!(base64url_decode("AQ"), Some(vec![1]));

@@ -19,6 +19,7 @@ fn ec(x: &str, y: &str, more: &str) -> Result<PublicJwk, JwkFault> {
     parse(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"{more}}}"#))
 }
 
+/// DPOP-08, PF-005, PF-006, PF-007
 #[test]
 fn private_members_count_by_presence() {
     assert!(ec(X, Y, "").is_ok());
@@ -29,6 +30,7 @@ fn private_members_count_by_presence() {
     }
 }
 
+/// JWS-09, THUMB-05, BCP-05, PF-014, PF-015, PF-016, PF-017
 #[test]
 fn p256_points_have_one_spelling_and_lie_on_the_curve() {
     let invalid = |x: &str, y: &str| assert_eq!(ec(x, y, ""), Err(JwkFault::Invalid), "{x} {y}");
@@ -42,6 +44,7 @@ fn p256_points_have_one_spelling_and_lie_on_the_curve() {
     assert!(ec(X, "Cq7HcQAxbAbFHMkssajRy2lc4ZWFQCs8qUrL9iQ5u88", "").is_ok());
 }
 
+/// JWS-07, PF-008, PF-009, PF-010
 #[test]
 fn kinds_and_curves_must_belong_together() {
     for wrong in [
@@ -59,6 +62,7 @@ fn kinds_and_curves_must_belong_together() {
     assert_eq!(parse(r#"{"kty":"oct","k":"AA"}"#), Err(JwkFault::Private));
 }
 
+/// BCP-05, PF-062
 #[test]
 fn ed25519_keys_of_small_order_are_refused() {
     let okp =
@@ -78,6 +82,7 @@ fn ed25519_keys_of_small_order_are_refused() {
     );
 }
 
+/// JWS-08, FAPI-07, THUMB-05, PF-027, PF-028, PF-029
 #[test]
 fn rsa_keys_are_bounded_before_any_cryptography() {
     let rsa = |n: &[u8], e: &[u8]| {
@@ -103,6 +108,7 @@ fn rsa_keys_are_bounded_before_any_cryptography() {
     }
 }
 
+/// DPOP-21, THUMB-04, THUMB-06, DG-017
 #[test]
 fn thumbprints_are_read_in_canonical_form_only() {
     let text = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
@@ -156,6 +162,7 @@ fn rsa_signer(padding: &'static dyn RsaEncoding) -> (PublicJwk, Sign) {
     (parse(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#)).unwrap(), Box::new(sign))
 }
 
+/// JWS-06, JWS-07, BCP-04, PF-020
 #[test]
 fn each_algorithm_verifies_its_own_signatures_and_no_others() {
     for algorithm in Algorithm::ALL {
@@ -175,6 +182,7 @@ fn each_algorithm_verifies_its_own_signatures_and_no_others() {
     }
 }
 
+/// JWS-09, THUMB-05
 #[test]
 fn p384_points_lie_on_the_curve_and_have_one_spelling() {
     let (key, _) = signer(Algorithm::Es384);

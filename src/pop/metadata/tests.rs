@@ -66,7 +66,7 @@ fn shop() -> World {
     )
 }
 
-/// PRM-03, PRM-04, PRM-05, PRM-12
+/// PRM-03, PRM-04, PRM-05, PRM-12, MTLS-13
 #[test]
 fn the_members_are_those_of_all_methods_of_the_path() {
     let shop = shop();

@@ -15,6 +15,7 @@ fn later(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
+/// DPOP-13, DPOP-36, DPOP-44
 #[test]
 fn a_nonce_is_good_for_its_lifetime_and_wears_the_characters_it_may() {
     let ours = nonces(A, 1);
@@ -27,6 +28,7 @@ fn a_nonce_is_good_for_its_lifetime_and_wears_the_characters_it_may() {
     assert_eq!(ours.check(None, NOW), Err(Denial::NonceMissing));
 }
 
+/// DPOP-34
 #[test]
 fn it_tells_nothing_and_differs_from_moment_to_moment() {
     let ours = nonces(A, 1);
@@ -36,7 +38,7 @@ fn it_tells_nothing_and_differs_from_moment_to_moment() {
     assert!(alike < 12, "{one} {other}");
 }
 
-/// CL-050, CL-051
+/// CL-050, CL-051, DPOP-13, DPOP-40
 #[test]
 fn what_is_not_ours_is_unknown_however_it_is_changed() {
     let ours = nonces(A, 1);
@@ -72,6 +74,7 @@ fn secrets_are_exchanged_without_a_gap() {
     assert_eq!(after.check(Some(&old), NOW), Err(Denial::NonceUnknown));
 }
 
+/// DPOP-37
 #[test]
 fn a_new_one_is_offered_when_half_the_life_is_over() {
     let ours = nonces(A, 1);

@@ -4,7 +4,7 @@
 
 use super::super::{Denial, percent};
 
-/// Lower case, no userinfo, no default port; `None` if it is no `host[:port]`.
+/// Lower case, no userinfo, no default port; `None` if it is no `host[:port]` (HTTP-31, H2-03).
 pub(super) fn normalise_authority(authority: &str) -> Option<String> {
     let (host, port) = match authority.rfind(':') {
         Some(at) if !authority[at..].contains(']') => (&authority[..at], Some(&authority[at + 1..])),
@@ -35,7 +35,7 @@ pub(super) fn normalise_authority(authority: &str) -> Option<String> {
 }
 
 /// Appends the normalised path of a request, or refuses it: dot segments, empty segments, encoded
-/// slashes, backslashes and controls, and bytes that no URI has.
+/// slashes, backslashes and controls, and bytes that no URI has (HTTP-03, HTTP-04).
 pub(super) fn push_request_path(path: &str, text: &mut String) -> Result<(), Denial> {
     if path.is_empty() {
         text.push('/'); // RFC 9110 section 4.2.3
@@ -58,7 +58,7 @@ pub(super) fn push_request_path(path: &str, text: &mut String) -> Result<(), Den
     if hidden || dots || normalised.contains("//") { Err(Denial::PathAmbiguous) } else { Ok(()) }
 }
 
-/// An `htu` after RFC 3986 sections 6.2.2 and 6.2.3, without query and fragment.
+/// An `htu` after RFC 3986 sections 6.2.2 and 6.2.3, without query and fragment (DPOP-11, DPOP-12).
 pub(super) fn normalise_htu(htu: &str) -> Option<String> {
     let htu = &htu[..htu.find(['?', '#']).unwrap_or(htu.len())];
     let rest = strip_https(htu)?;

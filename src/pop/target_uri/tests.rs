@@ -27,6 +27,7 @@ fn path(path: &str) -> Result<String, Denial> {
     h1(path, &["api.example.com"]).map(|t| t.path().to_owned())
 }
 
+/// HTTP-05, BEAR-10
 #[test]
 fn origins_are_https_and_nothing_else() {
     assert_eq!(Origin::parse("HTTPS://API.Example.com:443").unwrap().as_str(), "https://api.example.com");
@@ -55,6 +56,7 @@ fn origins_are_https_and_nothing_else() {
     }
 }
 
+/// HTTP-01, HTTP-02, HTTP-05, HTTP-06, HTTP-31, HD-023, HD-024, HD-025
 #[test]
 fn the_authority_comes_from_the_target_or_the_one_host() {
     assert_eq!(h1("/a", &["API.EXAMPLE.COM:443"]).unwrap().as_str(), "https://api.example.com/a");
@@ -64,6 +66,10 @@ fn the_authority_comes_from_the_target_or_the_one_host() {
     assert!(h1("https://api.example.com/a", &["evil.example"]).is_ok());
     assert_eq!(h1("https://evil.example/a", &["api.example.com"]), Err(Denial::HostUnknown));
     assert_eq!(h1("http://api.example.com/a", &["api.example.com"]), Err(Denial::RequestMalformed));
+    assert_eq!(h1("https://api.example.com/a", &["a b"]), Err(Denial::RequestMalformed));
+    assert_eq!(h1("https://u@api.example.com/a", &["api.example.com"]), Err(Denial::RequestMalformed));
+    // A bare host is for CONNECT.
+    assert_eq!(h1("api.example.com:443", &["api.example.com"]), Err(Denial::RequestMalformed));
     for (hosts, denial) in [
         (&[][..], Denial::RequestMalformed),
         (&["api.example.com", "api.example.com"], Denial::RequestMalformed),
@@ -78,6 +84,7 @@ fn the_authority_comes_from_the_target_or_the_one_host() {
     }
 }
 
+/// H2-01, H2-02, H2-03, HTTP-05, HD-035, HD-036
 #[test]
 fn in_http2_authority_and_host_must_agree() {
     assert!(h2("https://api.example.com/a", None).is_ok());
@@ -88,6 +95,7 @@ fn in_http2_authority_and_host_must_agree() {
     assert_eq!(h2("/a", None), Err(Denial::RequestMalformed));
 }
 
+/// HTTP-03, HTTP-04, CL-017, CL-018, CL-019, CL-027
 #[test]
 fn ambiguous_paths_are_refused() {
     for ambiguous in [
@@ -126,6 +134,7 @@ fn routes_see_the_normalised_path() {
     assert_eq!(h1("https://api.example.com", &["api.example.com"]).unwrap().path(), "/");
 }
 
+/// DPOP-10, DPOP-11, DPOP-12, CL-001, CL-003, CL-004, CL-006, CL-007, CL-008, CL-009, CL-010, CL-012, CL-013, CL-014, CL-015, CL-021, CL-023, CL-033
 #[test]
 fn htu_is_compared_after_normalisation() {
     let target = h1("/orders/~7?q=1", &["api.example.com"]).unwrap();

@@ -4,6 +4,7 @@ use super::*;
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
+/// HTTP-02, HTTP-10, HTTP-12, HTTP-30, HTTP-38, H2-01, SBCP-04, HD-001, HD-003
 #[tokio::test]
 async fn the_service_sees_the_bytes_of_the_target_and_nothing_that_only_we_may_say() {
     let service = Service::start().await;
@@ -44,6 +45,7 @@ async fn the_service_sees_the_bytes_of_the_target_and_nothing_that_only_we_may_s
     }
 }
 
+/// HTTP-07, HTTP-09, HD-007, HD-009
 #[tokio::test]
 async fn connection_options_do_not_reach_our_own_headers() {
     let service = Service::start().await;
@@ -60,6 +62,7 @@ async fn connection_options_do_not_reach_our_own_headers() {
     assert!(!seen.contains("x-hop") && !seen.contains("connection"), "{seen}");
 }
 
+/// DPOP-35, HTTP-08, HD-056
 #[tokio::test]
 async fn the_client_sees_the_services_answer_without_what_is_not_for_it() {
     let service = Service::start().await;
@@ -92,6 +95,7 @@ async fn bodies_go_both_ways_in_pieces() {
     }
 }
 
+/// HTTP-13
 #[tokio::test]
 async fn trailers_of_the_service_pass_without_our_names() {
     let service = Service::start().await;
@@ -109,6 +113,7 @@ async fn trailers_of_the_service_pass_without_our_names() {
     }
 }
 
+/// HTTP-29
 #[tokio::test]
 async fn head_and_extension_methods_pass() {
     let service = Service::start().await;
@@ -121,6 +126,30 @@ async fn head_and_extension_methods_pass() {
         assert_eq!(text(response).await, "");
         let own = get(version, "/open/a").method("REPORT").body(empty()).unwrap();
         assert!(text(sidecar.ask(version, own).await).await.starts_with("REPORT /open/a HTTP/1.1\n"));
+    }
+}
+
+/// HTTP-32
+#[tokio::test]
+async fn options_goes_as_far_as_its_sender_wants() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    for version in BOTH {
+        let ask = async |method: Method, hops: &str| {
+            let request = get(version, "/open/a").method(method).header("max-forwards", hops);
+            let response = sidecar.ask(version, request.body(empty()).unwrap()).await;
+            (response.status().as_u16(), text(response).await)
+        };
+        assert_eq!(ask(Method::OPTIONS, "0").await, (204, String::new()));
+        for (method, hops, seen) in [
+            (Method::OPTIONS, "5", Some("\nmax-forwards: 4\n")),
+            (Method::OPTIONS, "-1", None),
+            (Method::GET, "0", Some("\nmax-forwards: 0\n")),
+        ] {
+            let (status, text) = ask(method, hops).await;
+            assert_eq!((status, text.contains("max-forwards")), (200, seen.is_some()), "{text}");
+            assert!(seen.is_none_or(|line| text.contains(line)), "{text}");
+        }
     }
 }
 
@@ -171,6 +200,7 @@ async fn a_response_that_nobody_reads_does_not_take_its_connection_back() {
     assert!(text(sidecar.ask(Version::HTTP_11, next).await).await.starts_with("GET /open/a"));
 }
 
+/// HTTP-11
 #[tokio::test]
 async fn a_request_that_comes_back_is_a_loop() {
     let service = Service::start().await;

@@ -13,6 +13,7 @@ async fn closed<S: tokio::io::AsyncRead + Unpin>(mut stream: S) -> Duration {
     began.elapsed()
 }
 
+/// BEAR-10, TL-031
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_closed() {
     let service = Service::start().await;
@@ -94,6 +95,7 @@ async fn a_long_answer_is_not_idleness() {
     }
 }
 
+/// HTTP-25, TK-026
 #[tokio::test]
 async fn header_sections_have_a_bound() {
     let service = Service::start().await;
@@ -104,6 +106,21 @@ async fn header_sections_have_a_bound() {
         assert_eq!(sidecar.ask(version, fits).await.status(), 200);
         let request = get(version, "/open/a").header("x-long", &long).body(empty()).unwrap();
         assert_eq!(sidecar.ask(version, request).await.status(), 431, "{version:?}");
+    }
+    assert_eq!(service.requests(), 2);
+}
+
+/// HTTP-26
+#[tokio::test]
+async fn request_lines_of_8000_bytes_are_served() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let of = |length| format!("/open/{}", "x".repeat(length));
+        let fits = get(version, &of(8000)).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, fits).await.status(), 200, "{version:?}");
+        let too_long = get(version, &of(20_000)).body(empty()).unwrap();
+        assert_eq!(sidecar.ask(version, too_long).await.status(), 431, "{version:?}");
     }
     assert_eq!(service.requests(), 2);
 }

@@ -3,6 +3,7 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// DPOP-25, DPOP-26, DPOP-27, HTTP-33
 #[tokio::test]
 async fn a_refusal_is_a_problem_document_with_a_challenge() {
     let service = Service::start().await;
@@ -20,6 +21,7 @@ async fn a_refusal_is_a_problem_document_with_a_challenge() {
     assert_eq!(service.requests(), 0);
 }
 
+/// HTTP-01, HTTP-03, HTTP-06, HTTP-18, HTTP-32, HTTP-04, HTTP-31, HD-023, HD-026
 #[tokio::test]
 async fn each_kind_of_request_that_is_not_served_has_its_status() {
     let service = Service::start().await;
@@ -32,6 +34,12 @@ async fn each_kind_of_request_that_is_not_served_has_its_status() {
         ("TRACE /open/a HTTP/1.1", "Host: api.example.com", "501"),
         ("CONNECT api.example.com:443 HTTP/1.1", "Host: api.example.com:443", "501"),
         ("POST /open/a HTTP/1.1", "Host: api.example.com\r\nTransfer-Encoding: gzip, chunked", "400"),
+        ("GET * HTTP/1.1", "Host: api.example.com", "400"),
+        ("OPTIONS * HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET api.example.com:443 HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET https://api.example.com/open/a HTTP/1.1", "Host: a b", "400"),
+        ("GET https://u@api.example.com/open/a HTTP/1.1", "Host: api.example.com", "400"),
+        ("GET /open/a b HTTP/1.1", "Host: api.example.com", "400"),
     ] {
         let answer = raw(&sidecar, &format!("{line}\r\n{fields}\r\nConnection: close\r\n\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
@@ -49,6 +57,7 @@ async fn a_405_names_the_methods_of_the_path() {
     assert_eq!(response.headers()["allow"], "GET, POST");
 }
 
+/// HTTP-14, HD-034
 #[tokio::test]
 async fn an_unread_body_is_never_the_next_request() {
     let service = Service::start().await;
@@ -65,6 +74,19 @@ async fn an_unread_body_is_never_the_next_request() {
     assert_eq!(service.requests(), 0);
 }
 
+/// BEAR-03: nobody looks into a body before the decision.
+#[tokio::test]
+async fn a_token_in_a_form_is_no_credential() {
+    let service = Service::start().await;
+    let sidecar = Sidecar::in_front_of(&service).await;
+    let fields =
+        "Host: api.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 14";
+    let answer = raw(&sidecar, &format!("POST /orders/7 HTTP/1.1\r\n{fields}\r\n\r\naccess_token=x")).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("credentials_missing"), "{answer}");
+    assert_eq!(service.requests(), 0);
+}
+
+/// HTTP-14, HD-031
 #[tokio::test]
 async fn who_expects_100_continue_gets_the_final_status_only() {
     let service = Service::start().await;

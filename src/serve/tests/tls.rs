@@ -21,6 +21,7 @@ async fn admitted(sidecar: &Sidecar, identity: Option<&Identity>) -> bool {
     answer.starts_with(b"HTTP/1.1 200 ")
 }
 
+/// FAPI-09
 #[tokio::test]
 async fn tls_13_is_post_quantum() {
     let service = Service::start().await;
@@ -33,6 +34,7 @@ async fn tls_13_is_post_quantum() {
     assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
 }
 
+/// MTLS-06, TL-005
 #[tokio::test]
 async fn required_means_required_and_optional_means_valid_or_none() {
     let service = Service::start().await;
@@ -52,6 +54,7 @@ async fn required_means_required_and_optional_means_valid_or_none() {
     }
 }
 
+/// TL-009, TL-010
 #[tokio::test]
 async fn revoked_and_unknown_certificates_are_refused() {
     let service = Service::start().await;
@@ -90,6 +93,7 @@ async fn handshake(sidecar: &Sidecar, client: &ClientConfig) -> Option<Handshake
     stream.get_ref().1.handshake_kind()
 }
 
+/// TL-018, TL-020
 #[tokio::test]
 async fn sessions_resume_but_not_across_configurations() {
     let service = Service::start().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 /// The sample token of RFC 9449 section 7.1: two dots, and no JWT.
 const OPAQUE: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
+/// INTR-01, INTR-08
 #[tokio::test]
 async fn an_opaque_token_is_asked_about_once() {
     let setup = Setup::new(|_| ()).await;
@@ -56,6 +57,7 @@ async fn what_the_server_says_decides_between_a_refusal_and_our_failure() {
     }
 }
 
+/// INTR-06
 #[tokio::test]
 async fn nobody_there_is_our_failure_and_kept_answers_go_on() {
     let setup = Setup::new(|c| c.endpoint = Some("https://localhost:1/introspect".parse().unwrap())).await;
@@ -68,6 +70,7 @@ async fn nobody_there_is_our_failure_and_kept_answers_go_on() {
     assert!(setup.establish(OPAQUE).await.is_ok());
 }
 
+/// INTR-05
 #[tokio::test]
 async fn without_a_cache_every_request_asks() {
     let setup = Setup::new(|c| c.cache = Duration::ZERO).await;

@@ -7,7 +7,7 @@ use crate::state::https::{Fault, Https};
 use http::Uri;
 
 /// An address that the issuer's metadata has. The first place that has the metadata wins; a place that has somebody
-/// else's ends the search. (DISC-01, DISC-02)
+/// else's ends the search (DISC-01, DISC-02, SBCP-08).
 pub(in crate::state) async fn discover(https: &Https, issuer: &str, member: &str) -> Result<Uri, Fault> {
     let [oauth, openid] = places(issuer)?;
     match discover_at(https, oauth, issuer, member).await {
@@ -20,7 +20,7 @@ async fn discover_at(https: &Https, place: Uri, issuer: &str, member: &str) -> R
     address(&https.get(place).await?, issuer, member)
 }
 
-/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it.
+/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it (DISC-01).
 fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     let uri: Uri = issuer.parse().map_err(|_| Fault::Address)?;
     let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -37,7 +37,7 @@ fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
     ])
 }
 
-/// An address in a metadata document that is this very issuer's.
+/// An address in a metadata document that is this very issuer's (DISC-02), over TLS (JWKS-09).
 fn address(document: &[u8], issuer: &str, name: &str) -> Result<Uri, Fault> {
     let document = Json::parse_object(document).ok_or(Fault::Malformed)?;
     let member = |name: &str| document.get(name).and_then(|value| value.as_str());
@@ -52,6 +52,7 @@ fn address(document: &[u8], issuer: &str, name: &str) -> Result<Uri, Fault> {
 mod tests {
     use super::*;
 
+    /// DISC-01
     #[test]
     fn the_well_known_path_goes_in_the_middle_or_at_the_end() {
         for (issuer, oauth, openid) in [
@@ -72,6 +73,7 @@ mod tests {
         assert_eq!(places("urn:issuer"), Err(Fault::Address));
     }
 
+    /// DISC-02, JWKS-09, JW-014
     #[test]
     fn only_this_issuers_document_counts() {
         let issuer = "https://as.example.com/a";

@@ -19,7 +19,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Trusts the system's roots and the issuer's `ca`.
+    /// Trusts the system's roots and the issuer's `ca`, for the name in the URL (DISC-04).
     pub(super) fn new(issuer: &Issuer, roots: RootCertStore, limit: Duration) -> anyhow::Result<Fetcher> {
         // Minutes lie between two fetches: no connection is kept.
         let https = Https::new(&issuer.ca, roots, 0)?;
@@ -27,7 +27,7 @@ impl Fetcher {
         Ok(Fetcher { issuer: name, jwks_uri: issuer.jwks_uri.clone(), https, limit })
     }
 
-    /// The keys, at least one, within the limit.
+    /// The keys, at least one, within the limit. No redirect is followed.
     pub(super) async fn fetch(&self) -> Result<KeySet, Fault> {
         tokio::time::timeout(self.limit, self.keys()).await.unwrap_or(Err(Fault::Slow))
     }

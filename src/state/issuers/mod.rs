@@ -74,7 +74,8 @@ impl Issuers {
         Issuers::start_with(issuers, metrics, FETCH_LIMIT)
     }
 
-    /// The issuer of this name: `TokenIssuer` if not listed, `KeysUnavailable` if never fetched or beyond `max_stale`.
+    /// The issuer of this name, found before any of its keys (JWKS-08, BCP-07): `TokenIssuer` if not listed,
+    /// `KeysUnavailable` if never fetched or beyond `max_stale`. There are no other keys (JWKS-10).
     pub fn find(&self, issuer: &str) -> Result<Known, Denial> {
         let keys = self.by_name.get(issuer).ok_or(Denial::TokenIssuer)?;
         let set = keys.current().ok_or(Denial::KeysUnavailable)?;
@@ -86,7 +87,7 @@ impl Issuers {
     }
 
     /// After `TokenKeyUnknown`: causes at most one fetch per cooldown and waits for it, no longer than a
-    /// fetch may take.
+    /// fetch may take (JWKS-05).
     pub async fn refetch(&self, issuer: &str) -> Refetched {
         match self.by_name.get(issuer) {
             Some(keys) => keys.refetch().await,

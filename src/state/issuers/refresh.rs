@@ -140,7 +140,7 @@ impl Keys {
         }
     }
 
-    /// Replaces the keys by what was fetched, or keeps them.
+    /// Replaces the keys by what was fetched (JWKS-06), or keeps them (JWKS-07).
     fn take(&self, outcome: Result<KeySet, Fault>, failures: u32) {
         let issuer = &self.expected.issuer;
         match outcome {

@@ -22,6 +22,7 @@ async fn refused(published: &Published, config: &Issuer, fault: &str) {
     assert_eq!(issuers.unready(), std::slice::from_ref(&published.name));
 }
 
+/// DISC-01, SBCP-08
 #[tokio::test]
 async fn keys_are_discovered_in_either_place() {
     let published = Published::start(one_key()).await;
@@ -35,6 +36,7 @@ async fn keys_are_discovered_in_either_place() {
     }
 }
 
+/// JWKS-08, BCP-07
 #[tokio::test]
 async fn an_unlisted_issuer_is_refused_and_causes_nothing() {
     let published = Published::start(one_key()).await;
@@ -48,6 +50,7 @@ async fn an_unlisted_issuer_is_refused_and_causes_nothing() {
     assert!(!telemetry.render().contains("evil"));
 }
 
+/// DISC-02, JW-014
 #[tokio::test]
 async fn metadata_of_another_issuer_is_refused() {
     let published = Published::start(one_key()).await;
@@ -56,6 +59,7 @@ async fn metadata_of_another_issuer_is_refused() {
     assert_eq!(published.fetches(), 0);
 }
 
+/// JWKS-01, JWKS-10, JW-010, JW-011, JW-012
 #[tokio::test]
 async fn what_is_not_a_key_set_is_refused() {
     let published = Published::start(Behaviour::Status(500)).await;
@@ -76,6 +80,7 @@ async fn what_is_not_a_key_set_is_refused() {
     refused(&published, &config, "slow").await;
 }
 
+/// DISC-04, JWKS-09
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_refused() {
     let published = Published::start(one_key()).await;
@@ -85,6 +90,7 @@ async fn a_certificate_that_is_not_trusted_is_refused() {
     assert_eq!(published.fetches(), 0);
 }
 
+/// JWKS-10, JW-005
 #[tokio::test]
 async fn an_outage_at_start_ends() {
     let published = Published::start(Behaviour::Status(503)).await;
@@ -94,6 +100,7 @@ async fn an_outage_at_start_ends() {
     eventually("ready", || issuers.unready().is_empty()).await;
 }
 
+/// JWKS-06, JW-020
 #[tokio::test]
 async fn a_refresh_replaces_the_keys_and_their_edition() {
     let published = Published::start(Behaviour::Keys(vec![(1, "k1"), (2, "k2")])).await;
@@ -108,6 +115,7 @@ async fn a_refresh_replaces_the_keys_and_their_edition() {
     assert!(!before.edition.is_current());
 }
 
+/// JWKS-07, JWKS-10, JW-006
 #[tokio::test]
 async fn an_outage_keeps_the_last_good_keys_until_they_are_too_old() {
     let published = Published::start(one_key()).await;
@@ -127,6 +135,7 @@ async fn an_outage_keeps_the_last_good_keys_until_they_are_too_old() {
     eventually("back", || issuers.find(&published.name).is_ok()).await;
 }
 
+/// JW-012, JW-018
 #[tokio::test]
 async fn only_so_many_wait_for_a_slow_issuer() {
     let published = Published::start(one_key()).await;
@@ -146,6 +155,7 @@ async fn only_so_many_wait_for_a_slow_issuer() {
     assert!(outcomes.iter().all(|(outcome, _)| *outcome == Refetched::Failed));
 }
 
+/// JWKS-05, JW-003
 #[tokio::test]
 async fn a_flood_of_unknown_keys_causes_one_fetch_per_cooldown() {
     let published = Published::start(one_key()).await;
@@ -167,6 +177,7 @@ async fn a_flood_of_unknown_keys_causes_one_fetch_per_cooldown() {
     assert_eq!(published.fetches(), 2);
 }
 
+/// JWKS-07, JW-004
 #[tokio::test]
 async fn an_error_during_the_flood_leaves_known_keys_working() {
     let published = Published::start(one_key()).await;

@@ -61,7 +61,7 @@ impl Revocations {
         Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
-    /// The one constructor of [`Unrevoked`].
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it

@@ -250,6 +250,7 @@ async fn an_event_that_is_long_over_takes_no_place() {
     assert_eq!(intake.index.len(), 0);
 }
 
+/// FAPI-03
 #[tokio::test]
 async fn a_verified_request_is_judged_by_its_token() {
     use crate::pop::forge::{self, DPOP_ONLY, NOW, URL};

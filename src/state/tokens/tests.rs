@@ -43,6 +43,7 @@ async fn a_signature_is_verified_once() {
     assert_eq!((setup.hits(), setup.tokens.metrics.token_cache_misses.get()), (1, 1));
 }
 
+/// AT-06, TK-019
 #[tokio::test]
 async fn a_kept_token_still_expires() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
@@ -63,6 +64,7 @@ async fn a_refusal_is_not_kept() {
     assert_eq!(setup.published.fetches(), 1, "a wrong signature fetches nothing");
 }
 
+/// JWKS-05, JW-001
 #[tokio::test]
 async fn a_rotated_key_is_found_by_one_fetch() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
@@ -76,6 +78,7 @@ async fn a_rotated_key_is_found_by_one_fetch() {
     assert_eq!(setup.published.fetches(), 2, "within the cooldown");
 }
 
+/// JWKS-05, JWKS-10, JW-004
 #[tokio::test]
 async fn an_unknown_key_in_an_outage_is_our_failure() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
@@ -87,6 +90,7 @@ async fn an_unknown_key_in_an_outage_is_our_failure() {
     assert!(setup.establish(&token(&setup.published, 1, "k1")).await.is_ok(), "known keys work");
 }
 
+/// JWKS-06, JW-020
 #[tokio::test]
 async fn a_withdrawn_key_takes_its_tokens_along() {
     let setup =
@@ -101,6 +105,7 @@ async fn a_withdrawn_key_takes_its_tokens_along() {
     assert!(setup.establish(&kept).await.is_ok());
 }
 
+/// JWKS-07, JW-006
 #[tokio::test]
 async fn keys_that_are_too_old_take_their_tokens_along() {
     let setup = Setup::new(&[(1, "k1")], |c| c.jwks_max_stale = std::time::Duration::from_millis(300)).await;

@@ -8,6 +8,7 @@ use crate::support::world::url;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// DPOP-09, DPOP-10, DPOP-11, DPOP-12, DPOP-14
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_is_for_one_request() {
     let stage = Stage::start().await;

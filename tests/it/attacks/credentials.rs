@@ -5,6 +5,7 @@ use super::case::{Call, Case, PATH, broken, each, granted, refused};
 use super::stage::Stage;
 use crate::support::echo::Received;
 
+/// BEAR-01, BEAR-02, BEAR-04, DPOP-24, DPOP-33
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_in_one_place() {
     let stage = Stage::start().await;

@@ -8,6 +8,7 @@ use crate::support::proof::{Jwt, ProofKey, sha256};
 use crate::support::world::url;
 use serde_json::{Value, json};
 
+/// CNF-01, CNF-04, CNF-05, DPOP-20, DPOP-31
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_is_never_lost() {
     let stage = Stage::start().await;

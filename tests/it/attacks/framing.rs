@@ -6,6 +6,7 @@ use super::headers::says;
 use super::stage::Stage;
 use crate::support::wire::converse;
 
+/// HTTP-01, HTTP-02, HTTP-16, HTTP-17, HTTP-19, HTTP-20, HTTP-24
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_ends_where_everybody_sees_it_end() {
     let stage = Stage::start().await;

@@ -9,6 +9,7 @@ use crate::support::wire::{converse, rest};
 use crate::support::world::url;
 use serde_json::{Value, json};
 
+/// SBCP-04, HTTP-09, CC-07
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_clinch_says_who_called() {
     let stage = Stage::start().await;

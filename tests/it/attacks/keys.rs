@@ -54,6 +54,7 @@ async fn refuses_without_keys(stage: &Stage, id: &str) {
     stage.attempt(&case).await.unwrap_or_else(|fault| panic!("{id}: {fault}"));
 }
 
+/// JWKS-05
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_rotate_and_unknown_ones_cost_one_fetch() {
     let stage = with_jwks("cooldown: 1h").await;
@@ -74,6 +75,7 @@ async fn keys_rotate_and_unknown_ones_cost_one_fetch() {
     stage.finish().await;
 }
 
+/// JWKS-07
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_leaves_the_known_keys() {
     let stage = with_jwks("cooldown: 1s, refresh: 1h").await;
@@ -103,6 +105,7 @@ async fn an_outage_leaves_the_known_keys() {
     stage.finish().await;
 }
 
+/// JWKS-10
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_nothing_passes() {
     let stage = before_keys("refresh: 10s", |stage| stage.issuer.go_dark(true)).await;
@@ -114,6 +117,7 @@ async fn without_keys_nothing_passes() {
     stage.finish().await;
 }
 
+/// JWKS-07
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_grow_too_old() {
     let stage = with_jwks("refresh: 10s, cooldown: 1s, max_stale: 10s").await;
@@ -124,6 +128,7 @@ async fn keys_grow_too_old() {
     stage.finish().await;
 }
 
+/// JWKS-01, JWKS-03, JWKS-04, AT-10
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_key_serves_what_it_says() {
     let stage = with_jwks("cooldown: 1s").await;
@@ -169,6 +174,7 @@ async fn a_published_key_serves_what_it_says() {
     stage.finish().await;
 }
 
+/// BCP-10, DISC-02, JWKS-09
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_followed_and_nobody_else_believed() {
     for path in [JWKS, METADATA] {
@@ -252,7 +258,7 @@ async fn the_config_says_how_often() {
     eventually("a refresh all the same", async || (stage.issuer.fetches() >= 2).then_some(())).await;
 }
 
-/// JW-020: the same name with another key: the old key is gone with the next fetch.
+/// JW-020, JWKS-06: the same name with another key: the old key is gone with the next fetch.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_replaces() {
     let stage = with_jwks("cooldown: 1s").await;

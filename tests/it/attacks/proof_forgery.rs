@@ -9,6 +9,7 @@ use crate::support::proof::{ProofKey, jws, sha256, sign_text};
 use crate::support::world::url;
 use serde_json::{Value, json};
 
+/// DPOP-01, DPOP-03, DPOP-05, DPOP-06, DPOP-07, DPOP-08
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_proofs_are_refused() {
     let stage = Stage::start().await;

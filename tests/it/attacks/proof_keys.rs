@@ -10,6 +10,7 @@ use crate::support::keys::thumbprint;
 use crate::support::proof::{Jwt, ProofKey};
 use serde_json::{Value, json};
 
+/// DPOP-08, JWS-06, JWS-07, JWS-08, JWS-09, THUMB-05
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_and_signatures_are_what_they_seem() {
     let stage = Stage::start().await;
@@ -142,6 +143,7 @@ fn signatures() -> Vec<Case> {
     ]
 }
 
+/// JWS-10
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malleated_twin_is_the_same_proof() {
     let stage = Stage::start().await;

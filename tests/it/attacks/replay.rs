@@ -24,6 +24,7 @@ fn again(id: &str, call: &Call) -> Case {
     refused(id, A1, "proof_replayed", fixed(call.clone()))
 }
 
+/// DPOP-41
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_counts_once_in_any_dress() {
     let stage = Stage::start().await;
@@ -57,6 +58,7 @@ async fn a_proof_counts_once_in_any_dress() {
     stage.finish().await;
 }
 
+/// DPOP-41, FAPI-10
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_at_once_one_is_forwarded() {
     let stage = Stage::start().await;
@@ -120,6 +122,7 @@ async fn nobody_is_forgotten_early() {
     stage.finish().await;
 }
 
+/// DPOP-41, DPOP-43
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_is_remembered_as_long_as_it_could_be_accepted() {
     let change = |config: String| config.replace("dpop: {", "dpop: { max_age: 3s, max_future: 2s,");
@@ -172,6 +175,7 @@ async fn clocks_that_differ_within_the_skew_cost_nobody_anything() {
     stage.finish().await;
 }
 
+/// DPOP-47
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_is_used_up_whatever_the_service_does() {
     let stage = Stage::with(|config| {
@@ -211,7 +215,7 @@ async fn garbage_is_not_remembered() {
     stage.finish().await;
 }
 
-/// RP-024: nothing is read before the handshake is done, so nothing can be replayed by the network.
+/// RP-024, HTTP-37: nothing is read before the handshake is done, so nothing can be replayed by the network.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_no_early_data() {
     let stage = Stage::start().await;

@@ -8,6 +8,7 @@ use crate::support::eventually;
 use crate::support::proof::{Jwt, ProofKey, now};
 use serde_json::{Value, json};
 
+/// AT-01, AT-03, AT-04, AT-05, AT-06, AT-07, AT-13, BCP-09
 #[tokio::test(flavor = "multi_thread")]
 async fn only_genuine_tokens_count() {
     let stage = Stage::start().await;

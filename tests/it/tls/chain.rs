@@ -70,7 +70,7 @@ async fn a_chain_is_followed_to_its_authority_by_the_rules() {
     assert_eq!(stage.service.received().len(), 5);
 }
 
-/// TL-004, TL-005, TL-006, TL-007 where no authority is asked: whose certificate it is says the token, and time alone
+/// TL-004, TL-005, TL-006, TL-007, MTLS-07 where no authority is asked: whose certificate it is says the token, and time alone
 /// can take that away.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unchecked_chain_proves_possession_as_long_as_the_certificate_is_valid() {
@@ -92,7 +92,7 @@ async fn an_unchecked_chain_proves_possession_as_long_as_the_certificate_is_vali
     }
 }
 
-/// TL-012, TL-013: names in a certificate decide nothing, and can't become another header.
+/// TL-012, TL-013, MTLS-11: names in a certificate decide nothing, and can't become another header.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_in_a_certificate_are_told_and_never_believed() {
     let root = Authority::root("clients");

@@ -27,7 +27,7 @@ async fn openssl(stage: &Stage, folder: &Folder, arguments: &[&str], host: &str)
     tokio::time::timeout(PATIENCE, run).await.expect("openssl does not end").expect("no panic")
 }
 
-/// TL-028
+/// TL-028, FAPI-09
 #[tokio::test(flavor = "multi_thread")]
 async fn weak_versions_suites_and_signatures_are_refused() {
     let stage = Stage::set(Setting { tls: VERIFIED, ..Setting::default() }).await;
@@ -56,7 +56,7 @@ async fn weak_versions_suites_and_signatures_are_refused() {
     assert_eq!(stage.service.received().len(), 3);
 }
 
-/// TL-023: no name, and no way to write one, leads to a listener that asks for less.
+/// TL-023, H2-10, MTLS-06: no name, and no way to write one, leads to a listener that asks for less.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_server_name_has_the_same_strict_rules() {
     let tls = "client_certificate: required\n    client_ca: [ca.crt]";
@@ -84,7 +84,7 @@ async fn every_server_name_has_the_same_strict_rules() {
     }
 }
 
-/// TL-031
+/// TL-031, BEAR-10
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_on_the_tls_port_and_tls_on_the_admin_port_go_nowhere() {
     let stage = Stage::set(Setting { tls: VERIFIED, ..Setting::default() }).await;

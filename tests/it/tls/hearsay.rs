@@ -35,7 +35,7 @@ async fn asks(stage: &Stage, peer: Option<&Identity>, request: &str) -> u16 {
     Caller::new(stage.clinch.address, &stage.pki, peer).send(request).await.status
 }
 
-/// TL-014: from a peer that is no terminator such a header is removed and never read.
+/// TL-014, CC-03, CC-04, CC-06, CC-07, MTLS-02: from a peer that is no terminator such a header is removed and never read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_from_anybody_is_nothing() {
     for listen in ["", "client_cert_from: { addresses: [10.0.0.0/8, '2001:db8::/32'] }"] {
@@ -58,7 +58,7 @@ async fn a_header_from_anybody_is_nothing() {
     }
 }
 
-/// TL-015, TL-017: from a terminator it is all there is, once and in order.
+/// TL-015, TL-017, CC-01, CC-06, MTLS-09: from a terminator it is all there is, once and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_from_a_terminator_is_the_callers_certificate() {
     let listen = "client_cert_from: { addresses: [127.0.0.0/8] }".to_owned();

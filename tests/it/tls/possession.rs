@@ -44,7 +44,7 @@ fn bearer(stage: &Stage, path: &str, cnf: &Value) -> String {
     get(path, &[("Authorization", &format!("Bearer {}", stage.token(cnf)))])
 }
 
-/// TL-007: the certificate of the victim is public; the signature of the handshake is what a thief can't make.
+/// TL-007, MTLS-07, MTLS-10: the certificate of the victim is public; the signature of the handshake is what a thief can't make.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_without_its_key_is_worth_nothing() {
     let root = Authority::root("clients");
@@ -67,7 +67,7 @@ async fn a_certificate_without_its_key_is_worth_nothing() {
     }
 }
 
-/// TL-003: neither the subject nor the key is what the token is bound to (RFC 8705 section 3.1).
+/// TL-003, MTLS-03, MTLS-04: neither the subject nor the key is what the token is bound to (RFC 8705 section 3.1).
 #[tokio::test(flavor = "multi_thread")]
 async fn another_certificate_for_the_same_key_is_another() {
     let stage = Stage::set(Setting { tls: UNCHECKED, ..Setting::default() }).await;

@@ -33,7 +33,7 @@ async fn ask(stage: &Stage, client: &Arc<ClientConfig>) -> (Option<HandshakeKind
     (stream.get_ref().1.handshake_kind(), status(std::str::from_utf8(&answer).ok()))
 }
 
-/// TL-019: the ticket remembers a certificate that was good when it was written. It is judged again, as of now.
+/// TL-019, CC-09: the ticket remembers a certificate that was good when it was written. It is judged again, as of now.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_outlive_its_certificate() {
     let root = Authority::root("clients");
