@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(value("null"), None);
         assert_eq!(value("\"\"").as_deref(), Some(""));
         assert_eq!(value("9007199254740993").as_deref(), Some("9007199254740993"));
+        assert_eq!(value("7.181530479326916e+112").as_deref(), Some("7.181530479326916e+112"));
         assert_eq!(value("true").as_deref(), Some("true"));
         assert_eq!(value(r#"["a,admin","b"]"#).as_deref(), Some("a%2Cadmin,b"));
         assert_eq!(value(r#"[]"#).as_deref(), Some(""));

@@ -30,6 +30,9 @@ const MALLEATED: &str =
     "2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plel_fuFVO46DNVBNVNqYZjPFpbmdA8d0H3BbGP5h-8jZxQ";
 const RFC9449_IAT: i64 = 1_562_262_618;
 
+/// RFC 9449 section 6.1: a JWT bound to that key, from before tokens had a `typ`.
+const RFC9449_JWT: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IkJlQUxrYiJ9.eyJzdWIiOiJzb21lb25lQGV4YW1wbGUuY29tIiwiaXNzIjoiaHR0cHM6Ly9zZXJ2ZXIuZXhhbXBsZS5jb20iLCJuYmYiOjE1NjIyNjI2MTEsImV4cCI6MTU2MjI2NjIxNiwiY25mIjp7ImprdCI6IjBaY09DT1JaTll5LURXcHFxMzBqWnlKR0hUTjBkMkhnbEJWM3VpZ3VBNEkifX0.3Tyo8VTcn6u_PboUmAOYUY1kfAavomW_YwYMkmRNizLJoQzWy2fCo79Zi5yObpIzjWb5xW4OGld7ESZrh0fsrA";
+
 /// RFC 7638 section 3.1.
 const RFC7638_JWK: &str = r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
 /// RFC 8037 appendix A.2 to A.4.
@@ -73,6 +76,7 @@ fn thumbprints_are_those_of_the_rfcs() {
 fn ath_is_that_of_rfc_9449() {
     assert!(TokenHash::of(RFC9449_TOKEN).is_ath("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"));
     assert!(!TokenHash::of(RFC9449_TOKEN).is_ath("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEp"));
+    assert!(TokenHash::of(RFC9449_JWT).is_ath("15X9sWIbOTUXUK1Bpan7W9IbMRuf5nJnJAOaAgyHTYg"));
 }
 
 #[test]
@@ -87,9 +91,18 @@ fn signatures_of_the_rfcs_verify() {
     assert!(!verifies(RFC8705_JWK, Algorithm::Es256, proof.signing_input, proof.signature), "another key");
     assert!(!verifies(RFC9449_JWK, Algorithm::Es256, &proof.signing_input[1..], proof.signature));
 
-    // Sections 5 and 5.1: the proofs for the token endpoint.
+    for proof in token_endpoint_proofs() {
+        let proof = Compact::split(&proof).unwrap();
+        assert!(verifies(RFC9449_JWK, Algorithm::Es256, proof.signing_input, proof.signature), "{proof:?}");
+    }
+    let jws = Compact::split(RFC8037_JWS).unwrap();
+    assert!(verifies(RFC8037_JWK, Algorithm::EdDsa, jws.signing_input, jws.signature));
+}
+
+/// RFC 9449 sections 4.1 and 5: the proofs for the token endpoint, the first with a high S.
+fn token_endpoint_proofs() -> [String; 2] {
     let header = RFC9449_PROOF.split('.').next().unwrap();
-    for (iat, signature) in [
+    [
         (
             1_562_262_616,
             "2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg",
@@ -98,36 +111,19 @@ fn signatures_of_the_rfcs_verify() {
             1_562_265_296,
             "pAqut2IRDm_De6PR93SYmGBPXpwrAk90e8cP2hjiaG5QsGSuKDYW7_X620BxqhvYC8ynrrvZLTk41mSRroapUA",
         ),
-    ] {
+    ]
+    .map(|(iat, signature)| {
         let payload = format!(
             r#"{{"jti":"-BwC3ESc6acc2lTc","htm":"POST","htu":"https://server.example.com/token","iat":{iat}}}"#
         );
-        let message = format!("{header}.{}", BASE64.encode(payload));
-        assert!(verifies(RFC9449_JWK, Algorithm::Es256, &message, signature), "iat {iat}");
-    }
-    let jws = Compact::split(RFC8037_JWS).unwrap();
-    assert!(verifies(RFC8037_JWK, Algorithm::EdDsa, jws.signing_input, jws.signature));
+        format!("{header}.{}.{signature}", BASE64.encode(payload))
+    })
 }
 
 /// The RFC's token is no JWT, so its proof can't pass as a whole here: it fails at `ath`, the first check that
 /// looks at the token, after every check of the proof itself.
 #[test]
 fn the_proof_of_rfc_9449_passes_every_check_but_that_of_the_token() {
-    let verdict = |proof: &str, method: &str, url: &str, now: i64| {
-        let request = http::Request::builder().method(method).uri(url).header("host", "resource.example.org");
-        let request = request.header("dpop", proof);
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let origin = Origin::parse("https://resource.example.org").unwrap();
-        let request = Request::of(&parts, None, &[origin]).unwrap();
-        let policy = DpopPolicy {
-            algorithms: vec![Algorithm::Es256],
-            max_age: Duration::from_secs(60),
-            max_future: Duration::from_secs(5),
-        };
-        let jkt = Thumbprint::parse(RFC9449_JKT).unwrap();
-        dpop::verify(&request, &token(), &jkt, &policy, &Nonces::off(), Timestamp::from_secs(now))
-            .unwrap_err()
-    };
     let url = "https://resource.example.org/protectedresource";
     assert_eq!(verdict(RFC9449_PROOF, "GET", url, RFC9449_IAT), Denial::ProofTokenHash);
     assert_eq!(
@@ -140,12 +136,55 @@ fn the_proof_of_rfc_9449_passes_every_check_but_that_of_the_token() {
     assert_eq!(verdict(RFC9449_PROOF, "GET", &format!("{url}/"), RFC9449_IAT), Denial::ProofTarget);
 }
 
+/// Genuine, and meant for somebody else: AT-01 refuses a JWT without a `typ`, DPOP-04 a proof without an `ath`.
+#[test]
+fn what_the_rfc_shows_of_other_doors_does_not_open_this_one() {
+    let jwt = Unverified::parse(RFC9449_JWT).unwrap();
+    assert_eq!(jwt.issuer(), Ok("https://server.example.com"));
+    let now = Timestamp::from_secs(RFC9449_IAT);
+    let refused = jwt.verify(TokenHash::of(RFC9449_JWT), &expected(), &KeySet::default(), now);
+    assert_eq!(refused.unwrap_err(), Denial::TokenType);
+    for proof in token_endpoint_proofs() {
+        assert_eq!(
+            verdict(&proof, "POST", "https://server.example.com/token", RFC9449_IAT),
+            Denial::ProofClaims
+        );
+    }
+}
+
+/// What is made of a proof that came with [`token`].
+fn verdict(proof: &str, method: &str, url: &str, now: i64) -> Denial {
+    let uri: http::Uri = url.parse().unwrap();
+    let request = http::Request::builder().method(method).header("host", uri.authority().unwrap().as_str());
+    let (parts, ()) = request.uri(url).header("dpop", proof).body(()).unwrap().into_parts();
+    let origins =
+        ["https://resource.example.org", "https://server.example.com"].map(|o| Origin::parse(o).unwrap());
+    let request = Request::of(&parts, None, &origins).unwrap();
+    let policy = DpopPolicy {
+        algorithms: vec![Algorithm::Es256],
+        max_age: Duration::from_secs(60),
+        max_future: Duration::from_secs(5),
+    };
+    let jkt = Thumbprint::parse(RFC9449_JKT).unwrap();
+    dpop::verify(&request, &token(), &jkt, &policy, &Nonces::off(), Timestamp::from_secs(now)).unwrap_err()
+}
+
+fn expected() -> Arc<Expected> {
+    Arc::new(Expected {
+        issuer: "https://server.example.com".into(),
+        audiences: vec!["https://resource.example.org".to_owned()],
+        algorithms: vec![Algorithm::Es256],
+        token_types: vec!["at+jwt".to_owned()],
+        max_lifetime: Duration::from_secs(3605),
+    })
+}
+
 /// A genuine token of the RFC's time, bound to its key.
 fn token() -> AccessToken {
-    let (signer, issuer) = (ProofKey::new(), "https://server.example.com");
+    let signer = ProofKey::new();
     let header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": "k" });
     let claims = json!({
-        "iss": issuer, "aud": "https://resource.example.org", "sub": "someone@example.com", "client_id": "c",
+        "iss": *expected().issuer, "aud": "https://resource.example.org", "sub": "someone@example.com", "client_id": "c",
         "jti": "t", "iat": RFC9449_IAT - 7, "exp": RFC9449_IAT + 3598, "cnf": { "jkt": RFC9449_JKT },
     });
     let jwt = jwt(&header, &claims, &signer);
@@ -153,15 +192,6 @@ fn token() -> AccessToken {
     jwk["kid"] = json!("k");
     let document = json!({ "keys": [jwk] }).to_string();
     let keys = KeySet::parse(&Json::parse(document.as_bytes()).unwrap()).unwrap();
-    let expected = Expected {
-        issuer: issuer.into(),
-        audiences: vec!["https://resource.example.org".to_owned()],
-        algorithms: vec![Algorithm::Es256],
-        token_types: vec!["at+jwt".to_owned()],
-        max_lifetime: Duration::from_secs(3605),
-    };
-    let unverified = Unverified::parse(&jwt).unwrap();
-    unverified
-        .verify(TokenHash::of(&jwt), &Arc::new(expected), &keys, Timestamp::from_secs(RFC9449_IAT))
-        .unwrap()
+    let now = Timestamp::from_secs(RFC9449_IAT);
+    Unverified::parse(&jwt).unwrap().verify(TokenHash::of(&jwt), &expected(), &keys, now).unwrap()
 }
