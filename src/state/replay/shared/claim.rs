@@ -52,12 +52,14 @@ pub(in crate::state::replay) struct Answer {
     pub(in crate::state::replay) sure: Timestamp,
     /// What time it is by the store's clock.
     pub(in crate::state::replay) at: Timestamp,
+    /// Whether `since` is the end of a memory before it, that this replica knew.
+    pub(in crate::state::replay) lost: bool,
 }
 
 impl Answer {
     /// Of a store whose memory is whole since then.
     pub(in crate::state::replay) fn new(verdict: Verdict, since: Timestamp, at: Timestamp) -> Answer {
-        Answer { verdict, since, sure: since, at }
+        Answer { verdict, since, sure: since, at, lost: false }
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct History {
     floor: Option<Timestamp>,
     /// When that was noticed: the same, but for a clock that went back.
     noticed: Option<Timestamp>,
+    /// Whether anything was ever lost under our eyes.
+    lost: bool,
 }
 
 /// Something was lost.
@@ -55,6 +57,7 @@ impl History {
         }
         self.identity.clone_from(&arrival.identity);
         self.writes = arrival.writes;
+        self.lost |= loss.is_some();
         loss
     }
 
@@ -63,6 +66,8 @@ impl History {
         let loss = self.note(answer.since, answer.at);
         answer.since = self.floor.map_or(answer.since, |floor| floor.max(answer.since));
         answer.sure = self.noticed.map_or(answer.sure, |noticed| noticed.max(answer.sure));
+        self.lost |= loss.is_some();
+        answer.lost = self.lost;
         loss
     }
 
@@ -86,7 +91,7 @@ impl History {
 }
 
 /// How far two readings of the same moment may be apart.
-const TOLERANCE: Duration = Duration::from_secs(1);
+const TOLERANCE: Duration = Duration::from_millis(50);
 
 /// How late an answer may be looked at, behind one that was given after it.
 const ANSWERS_APART: Duration = Duration::from_secs(5);
@@ -111,7 +116,7 @@ mod tests {
         let mut history = History::default();
         assert_eq!(history.arrived(&arrival("a", 100, 100, 5)), None);
         let mut same = answer(100, 110);
-        assert_eq!((history.answered(&mut same), same.since), (None, at(100)));
+        assert_eq!((history.answered(&mut same), same.since, same.lost), (None, at(100), false));
         history.left(9);
         assert_eq!(history.arrived(&arrival("a", 100, 120, 9)), None);
     }
@@ -122,6 +127,7 @@ mod tests {
         history.arrived(&arrival("a", 100, 100, 0));
         let mut emptied = answer(200, 200);
         assert_eq!((history.answered(&mut emptied), emptied.since), (Some(Loss::Memory), at(200)));
+        assert!(emptied.lost);
         assert_eq!(history.answered(&mut answer(200, 201)), None);
     }
 

@@ -10,8 +10,9 @@
 //!
 //! **Loss.** A store that was emptied, restarted or replaced can't tell what was used before (RP-006). With
 //! each answer comes the time since when its memory has been whole, and proofs that may have been used before it
-//! are asked to come back with a nonce. Without one that lasts for `max_future` after the loss, also for a store
-//! that is new. A loss under our eyes is an alarm: one line, one count.
+//! are asked to come back with a nonce. Without one that lasts for `max_future` after the loss. A store that was
+//! never known to have lost anything is new: only proofs from before its first second are in doubt then. A loss
+//! under our eyes is an alarm: one line, one count.
 //!
 //! **No answer** is a refusal, 503, unless the operator said `on_unavailable: allow`. The wait is bounded by
 //! `timeout`; the first doubt ends the connection, and until a new one has proved itself nobody waits at all.
@@ -141,7 +142,8 @@ fn doubts(proof: &Proof, answer: &Answer, now: Timestamp) -> bool {
     match proof.nonce() {
         Some(nonce) if nonce.ours => nonce.issued_at <= now.minus(answer.at.since(answer.sure)),
         Some(nonce) => nonce.issued_at <= answer.sure.plus(REPLICAS_CLOCKS),
-        None => proof.acceptable_from() <= answer.since,
+        None if answer.lost => proof.acceptable_from() <= answer.since,
+        None => proof.issued_at().as_secs() < answer.since.as_secs(),
     }
 }
 
