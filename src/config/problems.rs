@@ -61,8 +61,10 @@ impl Problems {
         faults.sort_by(|a, b| (a.span.start, &a.path).cmp(&(b.span.start, &b.path)));
         faults.dedup();
         for fault in &mut faults {
-            fault.message = without_passwords(&fault.message);
-            fault.found = without_passwords(&fault.found);
+            // The path too: where the space after a colon is missing, a URL is part of a key.
+            for text in [&mut fault.path, &mut fault.message, &mut fault.found] {
+                *text = without_passwords(text);
+            }
         }
         Problems { file: file.to_owned(), source: Some(without_passwords(source)), faults }
     }

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 minutes=${MINUTES:-1}
+[ "$minutes" -gt 0 ] || { echo "MINUTES is a whole number above zero" >&2; exit 1; }
 host=$(rustc -vV | sed -n 's/^host: //p')
 command -v c++ >/dev/null || { echo "a C++ compiler is missing: apt-get install g++" >&2; exit 1; }
 if [ $# -eq 0 ]; then

@@ -163,7 +163,7 @@ proptest! {
         }
     }
 
-    /// AT-12: a NumericDate is what the number says, cut to milliseconds, in the years 1970 to 9999.
+    /// AT-12, CL-039: a NumericDate is what the number says, cut to milliseconds, in the years 1970 to 9999.
     #[test]
     fn a_numeric_date_is_what_a_float_says(
         number in prop_oneof![

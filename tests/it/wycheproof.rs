@@ -1,7 +1,9 @@
 //! Project Wycheproof: signatures made to slip through, each verdict compared with the published one.
 //!
 //! What clinch is asked is what a request asks it: is this a key, and did it sign this? Where the verdict is not the
-//! published one, the reason stands in [`difference`], and a reason that no vector needs any more fails too.
+//! published one, the reason stands in [`difference`], and a reason that no vector needs any more fails too. Among them
+//! are DER and other lengths (PF-019, PF-020, JWS-06), r and s at the edges (PF-023), S >= L (PF-062), moduli and
+//! exponents of all sizes (PF-028, JWS-08). Keys of small order are none of Wycheproof's: the tests of `jwk` have them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -92,8 +94,7 @@ fn verdicts_are_those_of_wycheproof() {
     assert_eq!((vectors.len(), reasons), (2900, known));
 }
 
-/// High S is not among the differences: it is legal in JOSE, and in the vectors (`SignatureMalleabilityBitcoin` is
-/// another set's rule).
+/// A high S is valid here as it is in JOSE (JWS-10); only Bitcoin's set refuses it.
 fn ecdsa(vectors: &mut Vec<Vector>) {
     use wycheproof::ecdsa::{TestName, TestSet};
     for (set, name, crv, algorithm) in [
