@@ -79,13 +79,32 @@ async fn run(config: Config, life: Life) -> anyhow::Result<()> {
 }
 
 /// Drains, and then waits for at most a few seconds: until no proof that was admitted here can be taken for a new
-/// one by the process that comes after us and remembers nothing (RP-005).
+/// one by the process that comes after us and remembers nothing (RP-005). Where that is further away, or the wall
+/// clock was set back meanwhile, the mark stays: for who comes after us this was no orderly end.
 async fn end(server: Server, mark: Option<Mark>) {
     let settled = server.shutdown().await;
-    let now = Timestamp::from_system(SystemTime::now());
-    sleep(settled.since(now).min(LONGEST_SETTLING)).await;
-    if let Some(mark) = mark {
-        mark.remove();
+    let settles = settles(settled, || Timestamp::from_system(SystemTime::now())).await;
+    match mark {
+        Some(mark) if settles => mark.remove(),
+        Some(_) => {
+            tracing::warn!("proofs from the future were admitted: after the next start they need a nonce")
+        }
+        None => {}
+    }
+}
+
+/// Whether that moment comes within the time that a stop may take; if so, it has come.
+async fn settles(settled: Timestamp, clock: impl Fn() -> Timestamp) -> bool {
+    let begun = Instant::now();
+    loop {
+        let left = settled.since(clock());
+        if left.is_zero() {
+            return true;
+        }
+        if begun.elapsed() + left > LONGEST_SETTLING {
+            return false;
+        }
+        sleep(left).await;
     }
 }
 
@@ -155,9 +174,40 @@ fn say(message: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
 
-/// No proof lies further in the future than this, if the wall clock did not jump.
+/// How long a stop waits for the last proofs.
 const LONGEST_SETTLING: Duration = Duration::from_secs(10);
 /// Before the first line on what is missing: whoever watches the start should not wonder long.
 const FIRST_WAIT: Duration = Duration::from_secs(3);
 /// Before each further one.
 const NEXT_WAIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    const SETTLED: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    /// RP-005
+    #[tokio::test]
+    async fn a_moment_that_is_near_is_waited_for_and_one_that_is_not_near_is_not() {
+        let real = || Timestamp::from_system(SystemTime::now());
+        assert!(settles(SETTLED, || SETTLED.plus(LONGEST_SETTLING)).await, "long past");
+        let near = real().plus(Duration::from_millis(20));
+        assert!(settles(near, real).await && real() >= near);
+        let begun = Instant::now();
+        assert!(!settles(SETTLED, || SETTLED.minus(LONGEST_SETTLING + Duration::from_secs(1))).await);
+        assert!(begun.elapsed() < LONGEST_SETTLING);
+    }
+
+    /// RP-005
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_meanwhile_ends_the_wait() {
+        let asked = Cell::new(0);
+        let clock = || {
+            asked.set(asked.get() + 1);
+            SETTLED.minus(if asked.get() == 1 { Duration::from_millis(5) } else { Duration::from_secs(100) })
+        };
+        assert!(!settles(SETTLED, clock).await);
+    }
+}

@@ -86,7 +86,8 @@ fn is_scheme_character(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn has_access_token(query: &str) -> bool {
+/// Whether a query has a token in it, however its name is spelled (BEAR-04).
+pub(super) fn has_access_token(query: &str) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
         decoded(name.as_bytes()).eq(b"access_token".iter().copied())

@@ -4,17 +4,18 @@
 //! It passes only where the route of the method that is asked about says so (`cors_preflight`). Whatever
 //! else is an OPTIONS request needs credentials like any other.
 
-use super::Request;
+use super::{Request, credentials};
 use http::{HeaderName, Method, header};
 
 /// The method that a preflight asks about; `None` where the request is no preflight: one `Origin`, one
-/// `Access-Control-Request-Method`, no credentials and no content (DG-027).
+/// `Access-Control-Request-Method`, no credentials, be it in the query (BEAR-04), and no content (DG-027).
 pub fn asked_about(request: &Request<'_>) -> Option<Method> {
     if request.method != Method::OPTIONS || request.has_content {
         return None;
     }
-    let credentials = [header::AUTHORIZATION, super::DPOP, header::COOKIE, header::PROXY_AUTHORIZATION];
-    if credentials.iter().any(|name| request.headers.contains_key(name)) {
+    let fields = [header::AUTHORIZATION, super::DPOP, header::COOKIE, header::PROXY_AUTHORIZATION];
+    let in_fields = fields.iter().any(|name| request.headers.contains_key(name));
+    if in_fields || request.query.is_some_and(credentials::has_access_token) {
         return None;
     }
     the_one(request, &header::ORIGIN)?;
@@ -37,7 +38,11 @@ mod tests {
     const ASKED: (&str, &str) = ("access-control-request-method", "PUT");
 
     fn of(method: &str, fields: &[(&str, &str)]) -> Option<Method> {
-        let parts = parts(method, URL, fields);
+        of_url(method, URL, fields)
+    }
+
+    fn of_url(method: &str, url: &str, fields: &[(&str, &str)]) -> Option<Method> {
+        let parts = parts(method, url, fields);
         asked_about(&Request::of(&parts, None, &[Origin::parse("https://api.example.com").unwrap()]).unwrap())
     }
 
@@ -64,5 +69,14 @@ mod tests {
         }
         assert_eq!(of("GET", &[ORIGIN, ASKED]), None);
         assert_eq!(of("options", &[ORIGIN, ASKED]), None);
+    }
+    /// BEAR-04, DG-027
+    #[test]
+    fn a_preflight_has_no_token_in_its_query() {
+        let with = |query: &str| of_url("OPTIONS", &format!("{URL}?{query}"), &[ORIGIN, ASKED]);
+        assert_eq!(with("page=2"), Some(Method::PUT));
+        for query in ["access_token=x", "page=2&access%5Ftoken=x"] {
+            assert_eq!(with(query), None, "{query}");
+        }
     }
 }

@@ -48,6 +48,7 @@ async fn every_other_options_request_needs_credentials_like_any_method() {
         ("/orders/7", vec![from, asks("OPTIONS")], 405),
         ("/orders/7", vec![from, asks("PUT"), ("Authorization", "Bearer x")], 405),
         ("/orders/7", vec![from, asks("PUT"), ("Cookie", "a=b")], 405),
+        ("/orders/7?access_token=x", PREFLIGHT.to_vec(), 405),
         ("/ORDERS/7", PREFLIGHT.to_vec(), 403),
         ("/open", PREFLIGHT.to_vec(), 405),
         ("/nowhere", PREFLIGHT.to_vec(), 403),

@@ -179,3 +179,15 @@ async fn after_a_crash_a_nonce_settles_what_is_in_doubt() {
     assert!(again.all("www-authenticate")[0].contains("has been used before"), "{again:?}");
     assert_eq!(world.service.received().len(), 2);
 }
+
+/// RP-005: a stop can't wait for every clock: where it did not, it is no orderly end.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_that_did_not_wait_for_the_last_proof_a_nonce_is_asked_for_as_well() {
+    let mut world = World::with_dpop("  max_age: 60s\n  max_future: 60s\n").await;
+    let (token, key) = world.dpop_token("accounts.read").await;
+    let ahead = Proof::new(&key, "GET", &url(PATH), &token).claim("iat", json!(now() + 55)).sign(&key);
+    assert_eq!(world.get_with_proof(PATH, &token, &ahead).await.status, 200);
+    world.restart_clinch().await;
+    assert_challenged(&world.get_with_proof(PATH, &token, &ahead).await, BEFORE_START);
+    assert_eq!(world.service.received().len(), 1);
+}
