@@ -86,8 +86,8 @@ impl Verified {
 /// Verifies that the caller holds the key of an established token, and that this is enough here.
 ///
 /// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
-/// must be shown (CNF-05, DPOP-20), and only then is the route asked whether it admits that (FAPI-05). Last come scopes and
-/// authentication, so that nobody learns by guessing what they must be (STEP-05).
+/// must be shown (CNF-05, DPOP-20), and only then is the route asked whether it admits that (FAPI-05). Last
+/// come scopes and authentication, so that nobody learns by guessing what they must be (STEP-05).
 pub fn verify(
     request: &Request<'_>,
     credentials: &Credentials<'_>,
