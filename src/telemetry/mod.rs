@@ -10,6 +10,8 @@ mod metrics;
 mod otlp;
 mod replay;
 mod requests;
+#[cfg(test)]
+pub(crate) mod sink;
 mod span;
 mod trace_context;
 

@@ -23,6 +23,7 @@ fn a_good_file_is_summed_up_and_its_dangers_are_named() {
     let (code, out, err) = clinch(&["check", "--config", &full(&fixture)]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("0.0.0.0:8443 for https://api.example.com"), "{out}");
+    assert!(out.contains("not JWTs are refused") && out.contains("only after a restart"), "{out}");
     assert!(err.contains("danger_unprotected") && err.contains("danger_bearer"), "{err}");
 }
 
