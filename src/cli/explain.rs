@@ -161,6 +161,8 @@ impl Answer<'_> {
                     "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
                     "protected": proof.is_some(),
                     "proof": proof,
+                    "route_issuers": demands.issuers,
+                    "clients": demands.clients,
                     "scopes": demands.scopes,
                     "acr": demands.acr,
                     "max_auth_age_seconds": demands.max_auth_age.map(|age| age.as_secs()),
@@ -217,7 +219,8 @@ fn refusal_in_words(denial: Denial, config: &Config) -> Vec<String> {
 
 fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Config) -> Vec<String> {
     let mut lines = vec![format!("route {} ({})", route.path, methods(route))];
-    for issuer in &config.issuers {
+    let admitted = |name: &str| demands.issuers.is_empty() || demands.issuers.iter().any(|one| one == name);
+    for issuer in config.issuers.iter().filter(|issuer| admitted(&issuer.expected.issuer)) {
         let expected = &issuer.expected;
         let audiences = expected.audiences.join(" or ");
         lines.push(format!("token     from {} for the audience {audiences}", expected.issuer));
@@ -239,6 +242,9 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
             let lifetime = config.nonces.lifetime.as_secs();
             lines.push(format!("          with a nonce of ours, at most {lifetime} seconds old"));
         }
+    }
+    if !demands.clients.is_empty() {
+        lines.push(format!("client    {}", demands.clients.join(" or ")));
     }
     if !demands.scopes.is_empty() {
         lines.push(format!("scopes    {}", demands.scopes.join(" and ")));
@@ -277,8 +283,9 @@ fn methods(route: &Route) -> String {
 
 const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), \
-protected, proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), scopes (all \
-of them), acr (one of them; none: any), max_auth_age_seconds (or null), cors_preflight, htu (what a proof must name), \
+protected, proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), \
+route_issuers and clients (one of them; none: any), scopes (all of them), acr (one of them; none: any), \
+max_auth_age_seconds (or null), cors_preflight, htu (what a proof must name), \
 issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: whether each proof needs \
 one). For one that clinch answers itself: route (null), status, metadata (the document, as text). For any other: route \
 (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code is 0 for all.";

@@ -190,6 +190,10 @@ denials! {
     ProofReplayed, UNAUTHORIZED, InvalidDpopProof, "proof_replayed", "the DPoP proof has been used before";
 
     // Authorization
+    /// The route admits tokens of other issuers only (FAPI 2.0 section 6).
+    IssuerRefused, UNAUTHORIZED, InvalidToken, "issuer_refused", "tokens of this issuer are not accepted here";
+    /// The route admits other clients only (RFC 9068 section 5).
+    ClientRefused, FORBIDDEN, InsufficientScope, "client_refused", "this client is not admitted here";
     /// A scope of the route is missing (RFC 6750 section 3.1; HTTP-34).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).

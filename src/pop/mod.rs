@@ -115,6 +115,7 @@ pub fn verify(
     if !demands.proof.admits(kind) {
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
+    check_principals(&token, demands)?;
     // Scopes are compared as they are written (RFC 6749 section 3.3): AT-09, SBCP-03, FAPI-04.
     let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
     match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
@@ -124,6 +125,16 @@ pub fn verify(
         (false, false) => return Err(Denial::AuthenticationAndScopeInsufficient),
     }
     Ok(Verified { token, kind, proof, certificate: shown.cloned() })
+}
+
+/// Whose tokens the route admits. `sub` plays no part: a client may have chosen its own to look like a
+/// user's (RFC 9068 section 5; AT-11).
+fn check_principals(token: &AccessToken, demands: &Requirements) -> Result<(), Denial> {
+    let admitted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|one| one == name);
+    if !admitted(&demands.issuers, token.issuer()) {
+        return Err(Denial::IssuerRefused); // FAPI-11
+    }
+    if admitted(&demands.clients, token.client()) { Ok(()) } else { Err(Denial::ClientRefused) }
 }
 
 /// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1; DPOP-23). An unbound token

@@ -58,6 +58,10 @@ pub enum Access {
 pub struct Requirements {
     /// The kinds of proof of possession that are admitted.
     pub proof: ProofRule,
+    /// Only tokens of these issuers; empty means every configured one.
+    pub issuers: Vec<String>,
+    /// Only tokens of these clients; empty means every client.
+    pub clients: Vec<String>,
     /// All of these scopes.
     pub scopes: Vec<String>,
     /// One of these authentication context classes, best first (RFC 9470); empty means any.

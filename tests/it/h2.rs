@@ -216,7 +216,7 @@ async fn a_connection_is_good_for_the_names_that_are_served_here() {
 /// A connection that breaks the protocol is told, counted and closed.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_http_2_is_recorded_once() {
-    let stage = stage().await;
+    let mut stage = stage().await;
     let mut wire = Wire::to(&stage).await;
     // DATA on a stream that was never opened
     wire.stream.write_all(b"\0\0\x01\0\0\0\0\0\x07x").await.unwrap();
@@ -225,7 +225,8 @@ async fn what_is_no_http_2_is_recorded_once() {
     let line = "clinch_unreadable_requests_total{reason=\"http2_protocol\"}";
     let counted = async || (stage.metric(line).await == 1).then_some(());
     eventually("the connection to be counted", counted).await;
-    assert!(stage.clinch.program.output().contains("http2_protocol"));
+    let told = |line: &str| line.contains("http2_protocol").then_some(());
+    stage.clinch.program.hear("the connection in the log", told).await;
 }
 
 /// H2-08: what costs a client nothing and us something ends the connection (RFC 9113 section 10.5).

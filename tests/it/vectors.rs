@@ -55,6 +55,7 @@ fn key(jwk: &str) -> PublicJwk {
     PublicJwk::parse(&Json::parse_object(jwk.as_bytes()).unwrap()).unwrap()
 }
 
+/// THUMB-01, THUMB-02, THUMB-03, MTLS-04, DPOP-21
 #[test]
 fn thumbprints_are_those_of_the_rfcs() {
     let thumbprint = |jwk: &str| key(jwk).thumbprint().as_str().to_owned();
@@ -72,6 +73,7 @@ fn thumbprints_are_those_of_the_rfcs() {
     assert!(Thumbprint::parse(RFC9449_JKT).is_some());
 }
 
+/// DPOP-17
 #[test]
 fn ath_is_that_of_rfc_9449() {
     assert!(TokenHash::of(RFC9449_TOKEN).is_ath("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"));
@@ -79,6 +81,7 @@ fn ath_is_that_of_rfc_9449() {
     assert!(TokenHash::of(RFC9449_JWT).is_ath("15X9sWIbOTUXUK1Bpan7W9IbMRuf5nJnJAOaAgyHTYg"));
 }
 
+/// JWS-10
 #[test]
 fn signatures_of_the_rfcs_verify() {
     let verifies = |jwk: &str, algorithm, message: &str, signature: &str| {
@@ -121,7 +124,7 @@ fn token_endpoint_proofs() -> [String; 2] {
 }
 
 /// The RFC's token is no JWT, so its proof can't pass as a whole here: it fails at `ath`, the first check that
-/// looks at the token, after every check of the proof itself.
+/// looks at the token, after every check of the proof itself (DPOP-03).
 #[test]
 fn the_proof_of_rfc_9449_passes_every_check_but_that_of_the_token() {
     let url = "https://resource.example.org/protectedresource";

@@ -55,6 +55,7 @@ fn difference(vector: &Vector) -> Option<&'static str> {
 /// In the set of salts of length 0.
 const SALT_OF_32: (&str, usize) = ("pss 2048 256, other parameters", 69);
 
+/// JWS-06, JWS-09, JWS-10, BCP-05, PF-023
 #[test]
 fn verdicts_are_those_of_wycheproof() {
     let mut vectors = Vec::new();

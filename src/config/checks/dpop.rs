@@ -8,19 +8,19 @@ use crate::pop::policy::DpopPolicy;
 use crate::pop::sha256;
 use std::time::Duration;
 
-/// RFC 9449 section 11.1: the window is seconds or minutes.
+/// RFC 9449 section 11.1: the window is seconds or minutes (DPOP-14, DPOP-15).
 pub(super) fn check(c: &mut Checks<'_>, written: &Dpop) -> Option<DpopPolicy> {
     let max_age = c.within("dpop.max_age", written.max_age, Duration::from_secs(1), LONGEST_PROOF);
     let algorithms = algorithms::check(c, "dpop.algorithms", &written.algorithms);
-    let max_future = written.max_future.0;
-    if max_future > written.max_age.0 && !c.is_unsound("dpop.max_age") {
+    let max_future = c.within("dpop.max_future", written.max_future, Duration::ZERO, FARTHEST_FUTURE);
+    if max_future.is_some_and(|far| far > written.max_age.0) && !c.is_unsound("dpop.max_age") {
         let path = "dpop.max_future";
         c.fault(path, "proofs from the future would be accepted for longer than others")
             .found(written.max_future.to_string())
             .expected(format!("at most `dpop.max_age`, {}", written.max_age));
         return None;
     }
-    Some(DpopPolicy { algorithms: algorithms?, max_age: max_age?, max_future })
+    Some(DpopPolicy { algorithms: algorithms?, max_age: max_age?, max_future: max_future? })
 }
 
 /// RFC 9449 section 8.
@@ -54,5 +54,7 @@ fn secret(c: &mut Checks<'_>, written: &str) -> Option<NonceSecret> {
 }
 
 const SECRET_FILE: &str = "dpop.nonce.secret_file";
+/// FAPI 2.0 section 5.3.2.1: a clock that is wrong by more is broken (FAPI-08).
+const FARTHEST_FUTURE: Duration = Duration::from_secs(60);
 /// A proof that is older than this is not fresh by anyone's measure.
 const LONGEST_PROOF: Duration = Duration::from_secs(600);

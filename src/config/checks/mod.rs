@@ -62,6 +62,10 @@ pub(super) fn all(
     let told = file.listen.as_ref().is_some_and(|l| l.client_cert_from.is_some());
     let asked = asked.filter(|_| !told);
     let routes = file.routes.as_ref().map(|r| routes::check(&mut c, r, asked));
+    if let (Some(routes), Some(issuers)) = (&file.routes, &file.issuers) {
+        let names: Vec<&str> = issuers.iter().filter_map(|one| one.issuer.as_deref()).collect();
+        routes::issuers_exist(&mut c, routes, &names);
+    }
     let identity = identity::check(&mut c, &file.identity);
     let telemetry = telemetry::check(&mut c, &file.telemetry);
     let admin = telemetry::admin(&mut c, &file.admin, file.listen.as_ref());

@@ -112,6 +112,8 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         for (key, there) in [
             ("proof", written.proof.is_some()),
             ("danger_bearer", written.danger_bearer),
+            ("issuers", !written.issuers.is_empty()),
+            ("clients", !written.clients.is_empty()),
             ("scopes", !written.scopes.is_empty()),
             ("acr", !written.acr.is_empty()),
             ("max_auth_age", written.max_auth_age.is_some()),
@@ -133,10 +135,17 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
     if written.danger_bearer {
         c.warn(path, "danger_bearer: unbound tokens are let through, stolen ones too");
     }
+    for (at, client) in written.clients.iter().enumerate().filter(|(_, client)| client.is_empty()) {
+        c.fault(&item(&member(path, "clients"), at), "this is empty")
+            .found(quoted(client))
+            .expected("a `client_id`");
+    }
     words(c, &member(path, "scopes"), &written.scopes, "scope");
     words(c, &member(path, "acr"), &written.acr, "authentication context class");
     Access::Protected(Requirements {
         proof: rule(c, path, written),
+        issuers: written.issuers.clone(),
+        clients: written.clients.clone(),
         scopes: written.scopes.clone(),
         acr: written.acr.clone(),
         max_auth_age: written
@@ -184,6 +193,20 @@ fn words(c: &mut Checks<'_>, path: &str, written: &[String], what: &str) {
             c.fault(&item(path, at), format!("this is not one {what}"))
                 .found(quoted(word))
                 .expected(format!("one {what} an item"));
+        }
+    }
+}
+
+/// A token of an issuer that is not configured is never looked at.
+pub(super) fn issuers_exist(c: &mut Checks<'_>, routes: &[Written], issuers: &[&str]) {
+    for (at, route) in routes.iter().enumerate() {
+        let path = member(&item("routes", at), "issuers");
+        for (at, name) in
+            route.issuers.iter().enumerate().filter(|(_, name)| !issuers.contains(&name.as_str()))
+        {
+            c.fault(&item(&path, at), "no issuer of this name is configured")
+                .found(quoted(name))
+                .expected("the `issuer` of an entry of `issuers`");
         }
     }
 }

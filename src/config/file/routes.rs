@@ -24,6 +24,12 @@ pub(in crate::config) struct Route {
     /// Admits everyone, without a token.
     #[serde(default)]
     pub(in crate::config) danger_unprotected: bool,
+    /// Issuers whose tokens are admitted, each one of `issuers`; empty admits those of all.
+    #[serde(default)]
+    pub(in crate::config) issuers: Vec<String>,
+    /// Clients that are admitted, by the token's `client_id`; empty admits every client.
+    #[serde(default)]
+    pub(in crate::config) clients: Vec<String>,
     /// Scopes the token must have, all of them.
     #[serde(default)]
     pub(in crate::config) scopes: Vec<String>,

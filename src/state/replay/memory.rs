@@ -42,7 +42,7 @@ impl Memory {
         Memory { secret, shards, len: AtomicUsize::new(0), max_entries, blind: AtomicU64::new(0) }
     }
 
-    /// Remembers (jkt, jti) until then; one atomic step.
+    /// Remembers (jkt, jti) until then; one atomic step (DPOP-41, DPOP-43, FAPI-10).
     ///
     /// `until` is the last moment, by the same clock as `now`, at which the proof would be accepted.
     ///

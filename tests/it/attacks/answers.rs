@@ -75,7 +75,7 @@ pub fn challenges(code: Code, reason: &str, attempted: Option<&str>, bearer: boo
         if let Some(error) = code.error().filter(|_| attempted.is_none_or(|a| a == scheme)) {
             parameters.push(format!(r#"error="{error}""#));
             parameters.push(format!(r#"error_description="{}""#, row(reason).1));
-            if code == A5 {
+            if reason == "scope_insufficient" {
                 parameters.push(format!(r#"scope="{SCOPES}""#));
             }
         }
@@ -165,6 +165,8 @@ const REFUSALS: &[(&str, Code, &str)] = &[
     ("proof_not_yet_valid", A1, "the DPoP proof is from the future"),
     ("proof_token_hash", A1, "ath does not match the access token"),
     ("proof_replayed", A1, "the DPoP proof has been used before"),
+    ("issuer_refused", A2, "tokens of this issuer are not accepted here"),
+    ("client_refused", A5, "this client is not admitted here"),
     ("scope_insufficient", A5, "the token lacks a required scope"),
     ("keys_unavailable", A9, "the issuer's keys are not available"),
     ("replay_full", A9, "the replay memory is full"),

@@ -34,6 +34,8 @@ routes:
   - {{ path: '/dpop/{{*rest}}', proof: [dpop], scopes: [accounts.read] }}
   - {{ path: '/both/{{*rest}}', proof: {{ all: [dpop, mtls] }} }}
   - {{ path: '/bearer/{{*rest}}', proof: [dpop], danger_bearer: true }}
+  - {{ path: '/clients/{{*rest}}', proof: [dpop], clients: [app, other-app] }}
+  - {{ path: '/issuers/{{*rest}}', proof: [dpop], issuers: ['{issuer}'] }}
   - {{ path: '/only/get', methods: [GET], proof: [dpop, mtls] }}
 telemetry: {{ otlp: 'http://{collector}', log: {{ level: trace }} }}
 admin: {{ address: '127.0.0.1:0' }}

@@ -265,7 +265,9 @@ fn expected_challenges(call: &Call, code: super::answers::Code, reason: &str) ->
     let unread =
         ["credentials_malformed", "credentials_ambiguous", "credentials_in_query", "credentials_missing"];
     let attempted = call.scheme().filter(|_| !unread.contains(&reason));
-    let dpop_only = ["/dpop/", "/both/"].iter().any(|path| call.target.starts_with(path.as_bytes()));
+    let dpop_only = ["/dpop/", "/both/", "/clients/", "/issuers/"]
+        .iter()
+        .any(|path| call.target.starts_with(path.as_bytes()));
     challenges(code, reason, attempted, !dpop_only)
 }
 

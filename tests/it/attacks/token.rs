@@ -5,7 +5,9 @@ use super::case::{Call, Case, PATH, broken, each, good_token, granted, refused, 
 use super::forge::{b64, hmac, pem};
 use super::stage::Stage;
 use crate::support::eventually;
+use crate::support::issuer::Issuer;
 use crate::support::proof::{Jwt, ProofKey, now};
+use crate::support::world::url;
 use serde_json::{Value, json};
 
 /// AT-01, AT-03, AT-04, AT-05, AT-06, AT-07, AT-13, BCP-09
@@ -237,10 +239,27 @@ fn subjects() -> Vec<Case> {
             with(s, |t| t.claim("sub", "admin").claim("scope", "admin"))
         }),
         refused("TK-029", A2, "token_claims", |s| with(s, |t| t.claim("sub", json!(["admin"])))),
+        granted(
+            "TK-028",
+            |_| true,
+            |s| at("/clients/1", s, &s.issuer, |t| t.claim("client_id", "other-app")),
+        ),
+        refused("TK-028", A5, "client_refused", |s| {
+            at("/clients/1", s, &s.issuer, |t| t.claim("client_id", "stranger").claim("sub", "app"))
+        }),
+        granted("TK-028", |_| true, |s| at("/issuers/1", s, &s.issuer, |t| t)),
+        refused("TK-028", A2, "issuer_refused", |s| at("/issuers/1", s, &s.other, |t| t)), // FAPI-11
         email("TK-035", "a@evil.com@corp.com", "a@evil.com@corp.com"),
         email("TK-035", "admin@corp.com\0", "admin@corp.com%00"),
         email("TK-035", "admin@corp.com\r\nx: y", "admin@corp.com%0D%0Ax:%20y"),
     ]
+}
+
+/// A request for another path, with a token of one of the issuers.
+fn at(path: &str, s: &Stage, issuer: &Issuer, change: impl Fn(Jwt) -> Jwt) -> Call {
+    let token = issuer.sign(&change(issuer.token_for(&s.key)));
+    let proof = s.good_proof(&token).claim("htu", url(path)).sign(&s.key);
+    Call::get(path).dpop(&token, &proof)
 }
 
 fn with(s: &Stage, change: impl Fn(Jwt) -> Jwt) -> Call {

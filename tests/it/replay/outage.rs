@@ -146,7 +146,7 @@ async fn a_bucket_of_nats_is_deleted() {
 }
 
 async fn decides_alone(mut store: Store) {
-    let replicas = Replicas::start(2, &format!("{}, on_unavailable: allow", store.keys())).await;
+    let mut replicas = Replicas::start(2, &format!("{}, on_unavailable: allow", store.keys())).await;
     store.kill();
     let proof = replicas.proof();
     let first = async || (replicas.show(0, &replicas.proof()).await.status == 200).then_some(());
@@ -156,7 +156,8 @@ async fn decides_alone(mut store: Store) {
     assert_eq!(replicas.show(1, &proof).await.status, 200, "that is what `allow` means");
     assert_eq!(replicas.clinches[0].ready().await.unwrap().status, 200);
     assert!(replicas.metric(0, "clinch_replay_admitted_alone_total").await >= 2.0);
-    assert!(replicas.clinches[0].program.output().contains("pass on this replica's own memory"));
+    let told = |line: &str| line.contains("pass on this replica's own memory").then_some(());
+    replicas.clinches[0].program.hear("that it decides alone", told).await;
 }
 
 /// RP-007: the wait is bounded, and only the first ones wait at all.

@@ -27,11 +27,13 @@ async fn one_of_many_passes_at_two_replicas_with_nonces_of_their_own() {
     race(Store::Memory, 2, Nonces::OfEach).await;
 }
 
+/// DPOP-41, FAPI-10
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_passes_at_two_replicas_with_redis() {
     race(Store::Redis(Redis::start().await), 2, Nonces::None).await;
 }
 
+/// DPOP-41, FAPI-10
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_many_passes_at_two_replicas_with_nats() {
     race(Store::Nats(Nats::start().await), 2, Nonces::None).await;

@@ -46,6 +46,7 @@ impl World {
     }
 }
 
+/// DPOP-41, DPOP-43, RP-010
 #[test]
 fn a_proof_is_fresh_once_until_the_last_moment_it_is_acceptable() {
     let mut world = World::new(10);
@@ -60,6 +61,7 @@ fn a_proof_is_fresh_once_until_the_last_moment_it_is_acceptable() {
     assert_eq!(world.wall, until);
 }
 
+/// DPOP-41, CL-049
 #[test]
 fn the_same_jti_of_one_key_is_seen_whatever_its_iat_and_is_fresh_for_another_key() {
     let world = World::new(10);
@@ -69,6 +71,7 @@ fn the_same_jti_of_one_key_is_seen_whatever_its_iat_and_is_fresh_for_another_key
     assert_eq!(world.memory.remember(other, Timestamp::from_millis(world.wall), world.clocks()), Ok(()));
 }
 
+/// DPOP-42
 #[test]
 fn a_long_jti_counts_to_its_last_byte() {
     let world = World::new(10);

@@ -67,7 +67,7 @@ impl Shared {
         Ok(Shared { memory, era, link, keeper, on_unavailable, metrics, told: Mutex::default() })
     }
 
-    /// Remembers a proof here and in the store.
+    /// Remembers a proof here and in the store (DPOP-41, FAPI-10).
     ///
     /// # Errors
     /// [`Denial::ProofReplayed`] if it is remembered already, here or there; [`Denial::ProofBeforeStart`] if it may
