@@ -27,10 +27,11 @@
 //! `pop` <- `state` <- `gate` <- `serve`, `cli`. Arrows point inward only, and a test holds them to it.
 //! [`config`] and [`telemetry`] are leaves that know of `pop` alone.
 //!
-//! * [`pop`] is pure: no I/O, no clock. Every rule of RFC 9449, 8705, 9068, 7800 and 6750 that binds a
-//!   resource server is checked there, against parameters.
-//! * [`state`] is what is remembered or fetched: issuers' keys, verified tokens, revocations, used proofs.
-//!   Each answer is evidence that the next step consumes, so that skipping one does not compile.
+//! * [`pop`] is pure: no I/O, no clock. Every rule of RFC 9449, 8705, 9068, 7662, 7800, 6750, 9470 and 9728 that
+//!   binds a resource server is checked there, against parameters.
+//! * [`state`] is what is remembered or fetched: issuers' keys and their word on opaque tokens, verified tokens,
+//!   the secrets of nonces, revocations, used proofs, here or in a store that replicas share. Each answer is
+//!   evidence that the next step consumes, so that skipping one does not compile.
 //! * [`gate`] puts them in order. Every shell asks the same gate.
 //! * [`serve`] is the shell that there is now: a reverse proxy.
 //! * [`cli`] is the command line, with `clinch demo` to see it all.

@@ -3,7 +3,7 @@
 //! Looks at the file and at the files it names, never at the network.
 
 use super::EX_USAGE;
-use crate::config::{Config, Feed, Problems, Store};
+use crate::config::{Config, Feed, Issuer, Problems, Store};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -69,10 +69,11 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
-fn summary(config: &Config) -> String {
+fn summary<'c>(config: &'c Config) -> String {
     let list = |items: Vec<&str>| items.join(", ");
+    let name = |issuer: &'c Issuer| issuer.expected.issuer.as_ref();
     let origins = list(config.listen.public_origins.iter().map(|o| o.as_str()).collect());
-    let issuers = list(config.issuers.iter().map(|i| i.expected.issuer.as_ref()).collect());
+    let issuers = list(config.issuers.iter().map(name).collect());
     let revocation = match &config.revocation {
         None => "none: tokens are good until they expire".to_owned(),
         Some(revocation) => match &revocation.feed {
@@ -87,6 +88,18 @@ fn summary(config: &Config) -> String {
             Store::Nats { .. } => "used proofs are remembered in NATS, by all replicas",
         },
     };
+    let nonces = match (config.nonces.required, &config.nonces.secret) {
+        (false, _) => "asked for only after a restart or a loss",
+        (true, None) => "in every proof, each good at one replica",
+        (true, Some(_)) => "in every proof, good at all replicas that share the secret",
+    };
+    let asked: Vec<&str> =
+        config.issuers.iter().filter(|issuer| issuer.introspection.is_some()).map(name).collect();
+    let opaque = if asked.is_empty() {
+        "tokens that are not JWTs are refused".to_owned()
+    } else {
+        format!("tokens that are not JWTs are asked about at {}", list(asked))
+    };
     let routes = config.routes.iter().count();
     let (address, upstream) = (config.listen.address, &config.upstream.authority);
     [
@@ -94,9 +107,11 @@ fn summary(config: &Config) -> String {
         format!("  listens on   {address} for {origins}"),
         format!("  forwards to  http://{upstream}"),
         format!("  trusts       {issuers}"),
+        format!("  opaque       {opaque}"),
         format!("  routes       {routes}"),
         format!("  revocation   {revocation}"),
         format!("  replay       {replay}"),
+        format!("  nonces       {nonces}"),
         format!("  admin        http://{}", config.admin),
         String::new(),
     ]

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route};
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request};
+use crate::serve::metadata;
 use clap::builder::NonEmptyStringValueParser;
 use http::{Method, Uri};
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 enum Answer<'c> {
     Refused { denial: Denial, detail: Option<String>, config: &'c Config },
     Taken { route: &'c Route, htu: String, config: &'c Config },
+    Published { document: String },
 }
 
 fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
@@ -59,6 +61,11 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
     let Some(authority) = uri.authority().map(|a| a.as_str().to_owned()) else {
         return refused(Denial::RequestMalformed);
     };
+    match published(config, method, &uri) {
+        Some(Ok(document)) => return Answer::Published { document },
+        Some(Err(denial)) => return refused(denial),
+        None => {}
+    }
     let origins = &config.listen.public_origins;
     let (uri, origins) = match as_it_comes_in(&uri, origins) {
         Some((uri, origin)) => (uri, std::slice::from_ref(origin)),
@@ -76,6 +83,16 @@ fn explain<'c>(config: &'c Config, method: &Method, url: &str) -> Answer<'c> {
         Ok(route) => Answer::Taken { route, htu: request.target.as_str().to_owned(), config },
         Err(denial) => ambiguous(denial, &|| ambiguous::lookalike(&config.routes, request.target.path())),
     }
+}
+
+/// What clinch itself answers to a question for the metadata of a resource. No load balancer strips a prefix
+/// off these: it stands behind the well-known part (RFC 9728 section 3.1).
+fn published(config: &Config, method: &Method, uri: &Uri) -> Option<Result<String, Denial>> {
+    let host = uri.authority()?.as_str();
+    let request = http::Request::builder().method(method).uri(uri).header(http::header::HOST, host);
+    let (parts, ()) = request.body(()).ok()?.into_parts();
+    let request = Request::of(&parts, None, &config.listen.public_origins).ok()?;
+    metadata(config)?.answer(&request, &config.routes)
 }
 
 /// The public origin that a URL is below, the one with the longest prefix, and the URL without the prefix: so
@@ -111,6 +128,10 @@ impl Answer<'_> {
                 ],
                 Access::Protected(demands) => rules_in_words(route, demands, htu, config),
             },
+            Answer::Published { document } => vec![
+                "answered by clinch itself: what clients need here (RFC 9728), for everyone".to_owned(),
+                document.clone(),
+            ],
         };
         lines.join("\n  ") + "\n"
     }
@@ -123,6 +144,11 @@ impl Answer<'_> {
                 "reason": denial.reason(),
                 "description": denial.description(),
                 "detail": detail,
+            }),
+            Answer::Published { document } => json!({
+                "route": null,
+                "status": 200,
+                "metadata": document,
             }),
             Answer::Taken { route, htu, config } => {
                 let open = Requirements::default();
@@ -256,11 +282,10 @@ fn methods(route: &Route) -> String {
 }
 
 const AFTER_HELP: &str = "\
-With --json, one object. For a request that a route takes: route (its path), methods (none: every method), protected, \
-proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), route_issuers and clients (one of them; \
-none: any), scopes (all of them), acr (one of them; \
-none: any), max_auth_age_seconds (or null), cors_preflight, \
-htu (what a proof must name), issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: \
-whether each proof needs one). \
-For any other: route (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code \
-is 0 for both.";
+With --json, one object. For a request that a route takes: route (its path), methods (none: every method), \
+protected, proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), \
+route_issuers and clients (one of them; none: any), scopes (all of them), acr (one of them; none: any), \
+max_auth_age_seconds (or null), cors_preflight, htu (what a proof must name), \
+issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: whether each proof needs \
+one). For one that clinch answers itself: route (null), status, metadata (the document, as text). For any other: route \
+(null), status, reason, description, detail (why a path is ambiguous, or null). The exit code is 0 for all.";

@@ -45,6 +45,11 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
     report_panics();
     let (mark, before) = Mark::leave(&arguments.config);
+    if mark.is_some() && before == Before::Unknown {
+        tracing::warn!(
+            "the process before this one did not stop in order: the first proofs will need a nonce"
+        );
+    }
     let life = Life { begun, mark, before };
     match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, life))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -46,8 +46,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a JOSE `alg` value, spelt exactly: no `none`, no HMAC (BCP-03). `Ed25519` is RFC 9864's name
-    /// for what we call EdDSA.
+    /// The algorithm of a JOSE `alg` value, spelt exactly: no `none`, no HMAC (BCP-03). `Ed25519` is RFC
+    /// 9864's name for what we call EdDSA.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         if name == "Ed25519" {
             return Some(Algorithm::EdDsa);

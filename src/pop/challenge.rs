@@ -31,8 +31,8 @@ pub fn is_about_credentials(denial: Denial) -> bool {
 }
 
 /// The challenges for a refusal; none for one that is not about credentials. Without credentials there is no error
-/// (DPOP-25, DPOP-26, BEAR-05, BEAR-09, HTTP-33), and whoever has sent a bound token as Bearer reads of the DPoP scheme
-/// as well (DPOP-31).
+/// (DPOP-25, DPOP-26, BEAR-05, BEAR-09, HTTP-33), and whoever has sent a bound token as Bearer reads of the
+/// DPoP scheme as well (DPOP-31).
 pub fn challenges(denial: Denial, asked: &Asked<'_>) -> Vec<HeaderValue> {
     if !is_about_credentials(denial) {
         return Vec::new();

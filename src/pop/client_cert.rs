@@ -1,11 +1,11 @@
 //! The caller's certificate in the word of a TLS terminator in front of us: `Client-Cert` (RFC 9440).
 //!
 //! A header proves nothing by itself, so it is read only from a terminator that the operator named (section 4,
-//! CC-06, MTLS-09): by address, by its own certificate, or by both. From such a peer the header is all there is: the
-//! terminator's own certificate is never taken for a caller's. A terminator must remove what its clients send
-//! under this name (section 2.4); that is its operator's part. It tells nothing of how it checked the chain, so the
-//! names in the certificate are not told on. Every header of this kind is removed before the service sees the
-//! request, whoever sent it (`serve::fields`).
+//! CC-06, MTLS-09): by address, by its own certificate, or by both. From such a peer the header is all there
+//! is: the terminator's own certificate is never taken for a caller's. A terminator must remove what its
+//! clients send under this name (section 2.4); that is its operator's part. It tells nothing of how it
+//! checked the chain, so the names in the certificate are not told on. Every header of this kind is removed
+//! before the service sees the request, whoever sent it (`serve::fields`).
 
 use super::mtls::{CertificateThumbprint, ClientCertificate, Names};
 use super::{Denial, Timestamp};

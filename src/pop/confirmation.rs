@@ -18,8 +18,9 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
-    /// Reads the claim: an object (CNF-01). Other members are ignored (RFC 7800 section 3.1; CNF-03, CNF-06), but at
-    /// least one of ours must be there, and a malformed one is never the same as none (CNF-04, DPOP-20).
+    /// Reads the claim: an object (CNF-01). Other members are ignored (RFC 7800 section 3.1; CNF-03, CNF-06),
+    /// but at least one of ours must be there, and a malformed one is never the same as none (CNF-04,
+    /// DPOP-20).
     pub fn of(claims: &Object<'_>) -> Result<Confirmation, Denial> {
         let Some(claim) = claims.get("cnf") else { return Ok(Confirmation::default()) };
         let cnf = claim.as_object().ok_or(Denial::ConfirmationUnknown)?;

@@ -39,9 +39,10 @@ impl fmt::Debug for Credentials<'_> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads them, of the `Authorization` header (BEAR-01, FAPI-01). More than one set is ambiguous (RFC 9449 section
-    /// 7.2; DPOP-33, BEAR-02), a token in the query is refused (RFC 9700 section 4.3.2; BEAR-04, FAPI-02, SBCP-07), a
-    /// scheme that is not ours is no credentials for us, and a name of ours is read in any case (DPOP-24).
+    /// Reads them, of the `Authorization` header (BEAR-01, FAPI-01). More than one set is ambiguous (RFC 9449
+    /// section 7.2; DPOP-33, BEAR-02), a token in the query is refused (RFC 9700 section 4.3.2; BEAR-04, FAPI-02,
+    /// SBCP-07), a scheme that is not ours is no credentials for us, and a name of ours is read in any case
+    /// (DPOP-24).
     pub fn of(request: &Request<'a>) -> Result<Self, Denial> {
         if request.query.is_some_and(has_access_token) {
             return Err(Denial::CredentialsInQuery);

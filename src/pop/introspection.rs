@@ -2,9 +2,9 @@
 //!
 //! An answer comes as JSON ([`plain`]) or signed (RFC 9701, [`signed`]), and means one of two things: not active,
 //! or active with what the token says. Active is not enough: audience, issuer, times, scope and binding are
-//! judged here as strictly as a JWT's (INTR-03, DPOP-20). The server sees no proof; possession is proved to us alone, by
-//! whatever `cnf` asks for (RFC 9449 section 6.2, RFC 8705 section 3.2). An answer that is no answer is the server's
-//! failure and never a refusal (INTR-06).
+//! judged here as strictly as a JWT's (INTR-03, DPOP-20). The server sees no proof; possession is proved to
+//! us alone, by whatever `cnf` asks for (RFC 9449 section 6.2, RFC 8705 section 3.2). An answer that is no
+//! answer is the server's failure and never a refusal (INTR-06).
 //!
 //! Any member may be missing and unknown ones are ignored (INTR-09), but what is missing is no permission: `exp`,
 //! `iat` or `nbf`, and `client_id` must be said, for without them nobody could tell how long the token lives or revoke

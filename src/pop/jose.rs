@@ -22,7 +22,8 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A JWS in compact form, split but not yet decoded. It is a token or a proof, and prints nothing of itself (SBCP-06).
+/// A JWS in compact form, split but not yet decoded. It is a token or a proof, and prints nothing of itself
+/// (SBCP-06).
 #[derive(Clone, Copy)]
 pub struct Compact<'a> {
     /// What is signed: header and payload with the dot between them.
@@ -86,7 +87,8 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Json<'a> {
     /// Reads exactly one value. `None` for invalid UTF-8, a duplicate name at any depth, more than
-    /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value (JWS-01, JWS-02, BCP-06).
+    /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value (JWS-01, JWS-02,
+    /// BCP-06).
     pub fn parse(text: &'a [u8]) -> Option<Json<'a>> {
         let mut reader = serde_json::Deserializer::from_slice(text);
         let value = Level(0).deserialize(&mut reader).ok()?;

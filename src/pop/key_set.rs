@@ -41,8 +41,8 @@ impl KeySet {
 
     /// The keys that may have made a signature, at most four: those of the token's
     /// `kid`, compared exactly (JWKS-02), and where either side names none, those that fit the algorithm (FAPI 2.0
-    /// section 5.4.3; JWKS-03). Any key that the issuer publishes may have signed (AT-10), and no key in the token's
-    /// header (BCP-10, JWKS-09).
+    /// section 5.4.3; JWKS-03). Any key that the issuer publishes may have signed (AT-10), and no key in the
+    /// token's header (BCP-10, JWKS-09).
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
         let named = move |key: &&IssuerKey| match (kid, &key.kid) {
             (Some(wanted), Some(has)) => wanted == has,

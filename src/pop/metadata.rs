@@ -99,7 +99,8 @@ impl Metadata {
     }
 }
 
-/// The members besides `resource` (RFC 9728 section 2; PRM-04, MTLS-13); those without a value are left out (PRM-05).
+/// The members besides `resource` (RFC 9728 section 2; PRM-04, MTLS-13); those without a value are left out
+/// (PRM-05).
 #[derive(Serialize)]
 struct Members<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

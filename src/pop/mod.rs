@@ -3,12 +3,14 @@
 //! No I/O, no clock, no globals, no async: everything that a verdict depends on is a parameter, so
 //! every rule can be tested, replayed and fuzzed. The order of the story:
 //!
-//! 1. [`Request::of`](request::Request::of): is it beyond doubt what is asked for?
+//! 1. [`Request::of`](request::Request::of): is it beyond doubt what is asked for, and is it our own
+//!    [`metadata`] or a browser's [`preflight`]?
 //! 2. [`policy`]: what does the operator demand there?
 //! 3. [`credentials`]: where is the access token, under which scheme?
-//! 4. [`access_token`]: is it genuine, for us, and valid now?
-//! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`],
-//!    [`mtls`]), and does it carry what the route demands ([`step_up`])?
+//! 4. [`access_token`]: is it genuine, for us, and valid now, as we read it or as its issuer says
+//!    ([`introspection`])?
+//! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`] with its
+//!    [`nonce`], [`mtls`] with its [`client_cert`]), and does it carry what the route demands ([`step_up`])?
 //!
 //! Not decided here: whether anything was revoked, and whether the proof was used before. Those need
 //! memory ([`state`](crate::state)), and the gate asks them last.
@@ -86,8 +88,8 @@ impl Verified {
 /// Verifies that the caller holds the key of an established token, and that this is enough here.
 ///
 /// The token decides what has to be proved, not the route and not the scheme: whatever it is bound to
-/// must be shown (CNF-05, DPOP-20), and only then is the route asked whether it admits that (FAPI-05). Last come scopes and
-/// authentication, so that nobody learns by guessing what they must be (STEP-05).
+/// must be shown (CNF-05, DPOP-20), and only then is the route asked whether it admits that (FAPI-05). Last
+/// come scopes and authentication, so that nobody learns by guessing what they must be (STEP-05).
 pub fn verify(
     request: &Request<'_>,
     credentials: &Credentials<'_>,

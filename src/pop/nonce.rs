@@ -105,8 +105,8 @@ impl Nonces {
         if self.required { judged.map(Some) } else { Ok(judged.ok()) }
     }
 
-    /// The next nonce, for an answer to a proof with this one: when half its life is over, or its key's. The old one
-    /// stays good (DPOP-37).
+    /// The next nonce, for an answer to a proof with this one: when half its life is over, or its key's. The
+    /// old one stays good (DPOP-37).
     pub fn renewal(&self, nonce: &Nonce, now: Timestamp) -> Option<String> {
         let due = nonce.retiring || now.since(nonce.issued_at) > self.lifetime / 2;
         if self.required && due { self.issue(now) } else { None }

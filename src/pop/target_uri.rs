@@ -1,9 +1,10 @@
 //! The target URI of a request (RFC 9110 section 7.1) and what an `htu` is compared with.
 //!
 //! The scheme and the authority come from the configured public origins; a request only chooses
-//! among them, and they say which path prefix a load balancer took away. Both sides of the comparison are normalised after RFC 3986 section 6.2.2 and 6.2.3.
-//! A request path that could mean two things is refused before anything looks at it: the policy, the
-//! proof and the service must all see one resource (the service gets the bytes as they came).
+//! among them, and they say which path prefix a load balancer took away. Both sides of the comparison are
+//! normalised after RFC 3986 section 6.2.2 and 6.2.3. A request path that could mean two things is refused
+//! before anything looks at it: the policy, the proof and the service must all see one resource (the service
+//! gets the bytes as they came).
 
 mod normal_form;
 mod origin;
@@ -64,8 +65,8 @@ impl TargetUri {
     }
 
     /// Whether an `htu` names this URI. Its query and fragment are ignored (RFC 9449 section 4.3,
-    /// check 9; DPOP-10, DPOP-11); whatever is not an absolute https URI is another URI. Where prefixes are configured, one of
-    /// them is in it, and nothing but the configuration says which these are (CL-032).
+    /// check 9; DPOP-10, DPOP-11); whatever is not an absolute https URI is another URI. Where prefixes are
+    /// configured, one of them is in it, and nothing but the configuration says which these are (CL-032).
     pub fn is_named_by(&self, htu: &str) -> bool {
         htu == self.text
             || normalise_htu(htu).is_some_and(|htu| {
@@ -105,8 +106,8 @@ fn authority_of(parts: &Parts) -> Result<&str, Denial> {
             let same = normalise_authority(target.as_str()) == normalise_authority(host);
             if same { Ok(target.as_str()) } else { Err(Denial::RequestMalformed) }
         }
-        // In HTTP/1.1 the absolute form wins and says more than Host (RFC 9112 section 3.2.2), which must be there all
-        // the same, and be one.
+        // In HTTP/1.1 the absolute form wins and says more than Host (RFC 9112 section 3.2.2), which must be
+        // there all the same, and be one.
         (Some(target), Some(host)) if normalise_authority(host).is_some() => Ok(target.as_str()),
         (Some(target), None) if parts.version == Version::HTTP_2 => Ok(target.as_str()),
         (None, Some(host)) => Ok(host),

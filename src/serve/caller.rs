@@ -42,8 +42,8 @@ impl Caller {
         Caller { own, terminator }
     }
 
-    /// The certificate that counts for a request with these fields: of the TLS connection (MTLS-02), or in the word of a
-    /// terminator (MTLS-09, CC-06).
+    /// The certificate that counts for a request with these fields: of the TLS connection (MTLS-02), or in
+    /// the word of a terminator (MTLS-09, CC-06).
     pub(super) fn certificate(
         &self,
         headers: &HeaderMap,

@@ -39,8 +39,9 @@ pub(super) fn verifier(
     }
 }
 
-/// The chain of a resumed session, judged again as of now (TL-019, CC-09): rustls restores it from the ticket and asks
-/// nobody, but the certificate may have expired or been revoked since. In the order in which it was sent.
+/// The chain of a resumed session, judged again as of now (TL-019, CC-09): rustls restores it from the ticket
+/// and asks nobody, but the certificate may have expired or been revoked since. In the order in which it was
+/// sent.
 pub(super) fn verify_again(
     verifier: &dyn ClientCertVerifier,
     chain: &[CertificateDer<'_>],

@@ -1,8 +1,9 @@
 //! One connection of a client: served until it ends, idles too long, or the sidecar stops.
 //!
 //! hyper's own header timeout can't tell an idle connection from a slow header section and has none
-//! for HTTP/2, so the time is kept here: [`Watched`](super::watched::Watched) sees the bytes, the proxy reports requests, and
-//! [`supervise`] compares both with the limits each time the connection moves or its timer fires.
+//! for HTTP/2, so the time is kept here: [`Watched`](super::watched::Watched) sees the bytes, the proxy
+//! reports requests, and [`supervise`] compares both with the limits each time the connection moves or its
+//! timer fires.
 //! * until the first request, and from the first byte of a header section (HTTP/1.1): `header_timeout`
 //! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
 //!

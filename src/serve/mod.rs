@@ -1,10 +1,10 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
 //! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
-//! `connection` and `watched` keep the time, `unreadable` records what is no request,
-//! `proxy` takes one request through the gate, `forward` takes it on, `fields` and `forwarded` decide
-//! which headers the service gets, `cors` what scripts may read, `upstream` asks it over connections of the `pool`, `refusal` and `response` word our own answers, and `admin`
-//! tells operators how we are.
+//! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
+//! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
+//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends. `refusal`,
+//! `response` and `cors` word our own answers, and `admin` tells operators how we are.
 
 mod admin;
 mod body;
@@ -183,7 +183,7 @@ impl Drop for Server {
 }
 
 /// What is published about the routes, if anything.
-fn metadata(config: &Config) -> Option<Metadata> {
+pub(crate) fn metadata(config: &Config) -> Option<Metadata> {
     let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
     let origins = &config.listen.public_origins;
     let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);

@@ -3,7 +3,8 @@
 //! A refusal is decided before the body is read, so `Expect: 100-continue` gets its final status and no
 //! 100 (RFC 9110 section 10.1.1), and an HTTP/1.1 connection with an unread body is closed, or its rest
 //! would be read as the next request. Other expectations, and any in HTTP/1.0, are ignored and go no further
-//! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the service is in [`forward`].
+//! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the
+//! service is in [`forward`].
 
 use super::body::ResponseBody;
 use super::caller::Caller;

@@ -42,8 +42,8 @@ pub(super) fn refuse(
     if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }
-    // Whoever disagrees with us about the path may disagree about where the request ends (ATTACKS CL-017, CL-018); and what is not
-    // read must not be the next request: HTTP-14.
+    // Whoever disagrees with us about the path may disagree about where the request ends (ATTACKS CL-017,
+    // CL-018); and what is not read must not be the next request: HTTP-14.
     let doubtful = matches!(denial, Denial::RequestMalformed | Denial::PathAmbiguous);
     if doubtful || !body.is_end_stream() {
         peer.close_after(parts.version, &mut response);

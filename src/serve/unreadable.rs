@@ -1,7 +1,7 @@
 //! What never became a request: hyper refuses it before there is anything to decide on, and it is recorded here.
 //!
-//! Each is counted once (`clinch_unreadable_requests_total`) and logged once, with the peer and a reason of a closed
-//! set, when its connection ends; for each of them ends the connection. What is answered is hyper's:
+//! Each is counted once (`clinch_unreadable_requests_total`) and logged once, with the peer and a reason of a
+//! closed set, when its connection ends; for each of them ends the connection. What is answered is hyper's:
 //!
 //! * HTTP/1: a request line, a field line or a framing field that is not one (space before the colon, obs-fold,
 //!   CR or NUL, two lengths, a coding besides chunked) gets 400, too large a head 431, each with `Connection: close`
@@ -11,8 +11,9 @@
 //! * HTTP/1: a head that is not there in time, or breaks off, gets no answer.
 //! * HTTP/2: a connection that breaks the protocol gets GOAWAY.
 //!
-//! Not here: a chunk that is none comes after the decision, and breaks the request off (`request_aborted`). A single
-//! HTTP/2 stream that h2 refuses (RST_STREAM, or 431 for its head) is over without a word to anybody: to us, too.
+//! Not here: a chunk that is none comes after the decision, and breaks the request off (`request_aborted`). A
+//! single HTTP/2 stream that h2 refuses (RST_STREAM, or 431 for its head) is over without a word to anybody:
+//! to us, too.
 
 use crate::telemetry::Telemetry;
 use std::error::Error;

@@ -1,4 +1,9 @@
-//! What is remembered or fetched. Each answer is evidence.
+//! What is remembered or fetched. Each answer is evidence that the next step consumes.
+//!
+//! In the order of a request: [`tokens`] are genuine by the keys of [`issuers`] or by their word
+//! ([`introspection`]); [`nonces`] say when a proof was made; [`revocation`] says what was taken back; [`replay`]
+//! is the one write.
+
 mod https;
 pub mod introspection;
 pub mod issuers;

@@ -52,7 +52,8 @@ impl Nonces {
         self.current.load()
     }
 
-    /// The value of `DPoP-Nonce` for a refusal: there is one if the refusal asks for it (RFC 9449 section 9; DPOP-39).
+    /// The value of `DPoP-Nonce` for a refusal: there is one if the refusal asks for it (RFC 9449 section 9;
+    /// DPOP-39).
     pub fn demanded_by(&self, denial: Denial, now: Timestamp) -> Option<HeaderValue> {
         let asks = denial.error() == OAuthError::UseDpopNonce;
         let nonce = asks.then(|| self.current().issue(now)).flatten()?;

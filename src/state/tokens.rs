@@ -52,8 +52,8 @@ impl Tokens {
     }
 
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
-    /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen, `IntrospectionUnavailable`
-    /// when it can't be asked about the token.
+    /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen,
+    /// `IntrospectionUnavailable` when it can't be asked about the token.
     pub async fn establish(&self, token: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
         let hash = TokenHash::of(token);
         if let Some(known) = self.genuine.get(&hash).filter(|known| known.edition.is_current()) {

@@ -173,29 +173,14 @@ static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parking_lot::Mutex;
-    use std::io;
-    use std::sync::Arc;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::sink::Sink;
 
     fn logged(format: LogFormat, level: LevelFilter, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let config = Telemetry { otlp: None, sample: 1.0, format, level };
         tracing::subscriber::with_default(subscriber(&config, move || writer.clone()), log);
-        let bytes = sink.0.lock().clone();
-        String::from_utf8(bytes).unwrap()
+        sink.text()
     }
 
     const HOSTILE: &str = "a\"b\\c\nd\re\u{1b}[31m\u{9b}\u{7f}\0\u{2028}\u{202e}é\u{1f600}";

@@ -10,6 +10,8 @@ mod metrics;
 mod otlp;
 mod replay;
 mod requests;
+#[cfg(test)]
+pub(crate) mod sink;
 mod span;
 mod trace_context;
 
@@ -127,7 +129,8 @@ impl Telemetry {
         RequestSpan { context, trace_id, open, in_flight: self.metrics.in_flight.clone() }
     }
 
-    /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the gate only.
+    /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
+    /// gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
         self.metrics.decided(record.route, record.verdict, record.elapsed);
         if let Some(open) = &mut span.open {

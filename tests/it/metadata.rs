@@ -49,7 +49,7 @@ async fn every_challenge_leads_to_the_document_of_what_was_called() {
     assert_eq!(answer.one("access-control-allow-origin"), "*");
     let expected = json!({
         "resource": url("/orders/7"),
-        "authorization_servers": [front.issuer],
+        "authorization_servers": [front.issuer.name],
         "scopes_supported": ["read", "write"],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],

@@ -2,8 +2,8 @@
 //!
 //! A new process must know whether the one before it ended in order: only then can it trust proofs of the second
 //! it started in ([`Era`](crate::state::replay::era)). The mark is an empty file that is taken away at the end of
-//! an orderly stop; while the process lives it is locked, so that replicas on one machine do not take each other for
-//! dead. It lies where a reboot clears it: in systemd's runtime directory, else in shared memory
+//! an orderly stop; while the process lives it is locked, so that replicas on one machine do not take each
+//! other for dead. It lies where a reboot clears it: in systemd's runtime directory, else in shared memory
 //! (which all lives of a pod's container have in common), else in the temporary directory. Where none can be
 //! left, nobody knows how the life before ended, which is as much as a crash.
 

@@ -1,11 +1,10 @@
 //! `dpop.replay`: where used proofs are remembered, and by whom.
 
-use super::upstream::is_loopback;
+use super::upstream::{is_loopback, reachable};
 use super::{Checks, pem};
 use crate::config::file::{OnUnavailable as WrittenOnUnavailable, Replay as Written, ReplayStore};
 use crate::config::words::quoted;
 use crate::config::{OnUnavailable, Replay, SharedReplay, Store};
-use http::uri::Authority;
 use std::time::Duration;
 
 /// The replay memory; `None` if something in it is at fault.
@@ -93,7 +92,7 @@ fn address(c: &mut Checks<'_>, form: &Form, written: &str) -> Option<String> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path_is_fine =
         path.is_empty() || (form.database && path.len() < 5 && path.bytes().all(|b| b.is_ascii_digit()));
-    let authority = authority.parse::<Authority>().ok().filter(|a| !a.host().is_empty() && path_is_fine);
+    let authority = reachable(authority).filter(|_| path_is_fine);
     let login = authority.as_ref().and_then(|a| a.as_str().rsplit_once('@'));
     let login_is_fine = login.is_none_or(|(login, _)| login.contains(':'));
     let Some(authority) = authority.filter(|_| login_is_fine) else {

@@ -1,12 +1,11 @@
 //! `revocation`: where revocations come from and who is believed.
 
 use super::Checks;
-use super::upstream::is_loopback;
+use super::upstream::{is_loopback, reachable};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
 use crate::config::words::quoted;
 use crate::config::{Feed, OnStale, Revocation};
-use http::uri::Authority;
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -90,8 +89,8 @@ fn journal(c: &mut Checks<'_>, written: &str) -> Option<Feed> {
 
 fn nats_url(c: &mut Checks<'_>, written: &str) -> Option<String> {
     let rest = written.strip_prefix("nats://").or_else(|| written.strip_prefix("tls://"));
-    let authority = rest.and_then(|rest| rest.strip_suffix('/').unwrap_or(rest).parse::<Authority>().ok());
-    let Some(authority) = authority.filter(|a| !a.host().is_empty()) else {
+    let authority = rest.and_then(|rest| reachable(rest.strip_suffix('/').unwrap_or(rest)));
+    let Some(authority) = authority else {
         c.fault("revocation.feed.url", "this is not the URL of a NATS server")
             .found(quoted(written))
             .expected("nats://HOST:PORT or tls://HOST:PORT");

@@ -37,8 +37,8 @@ fn authority(c: &mut Checks<'_>, url: &str) -> Option<Authority> {
         }
     }
     let plain = url.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let authority = plain.and_then(|rest| rest.parse::<Authority>().ok());
-    let Some(authority) = authority.filter(|a| !a.as_str().contains('@') && !a.host().is_empty()) else {
+    let authority = plain.and_then(reachable).filter(|authority| !authority.as_str().contains('@'));
+    let Some(authority) = authority else {
         c.fault(URL, "this is not the URL of a service").found(quoted(url)).expected(EXPECTED);
         return None;
     };
@@ -49,6 +49,14 @@ fn authority(c: &mut Checks<'_>, url: &str) -> Option<Authority> {
         return None;
     }
     Some(authority)
+}
+
+/// An authority that somebody can be reached at: with a host, and a port that is one if there is any.
+pub(super) fn reachable(written: &str) -> Option<Authority> {
+    let authority: Authority = written.parse().ok()?;
+    let (_, port) = authority.as_str().rsplit_once(authority.host())?;
+    let port_is_fine = port.is_empty() || authority.port_u16().is_some_and(|port| port != 0);
+    (!authority.host().is_empty() && port_is_fine).then_some(authority)
 }
 
 fn ip(host: &str) -> Option<IpAddr> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Dpop {
-    /// The signature algorithms of proofs, in the order they are announced: ES256, ES384, EdDSA, PS256, PS384, PS512, RS256.
+    /// The signature algorithms of proofs, in the order they are announced: ES256, ES384, EdDSA, PS256,
+    /// PS384, PS512, RS256.
     #[schemars(length(min = 1))]
     pub(in crate::config) algorithms: Vec<String>,
     /// How old a proof may be, at most 10m.
@@ -71,8 +72,8 @@ pub(in crate::config) struct Replay {
     /// The bound of this process's own memory, in proofs. When it is reached, further proofs are refused.
     #[schemars(range(min = 1, max = 1000000000))]
     pub(in crate::config) max_entries: u64,
-    /// For `store: redis`: `redis://` or `rediss://[USER:PASSWORD@]HOST[:PORT][/DB]`. For `store: nats`: `nats://` or
-    /// `tls://[USER:PASSWORD@]HOST[:PORT]`.
+    /// For `store: redis`: `redis://` or `rediss://[USER:PASSWORD@]HOST[:PORT][/DB]`. For `store: nats`:
+    /// `nats://` or `tls://[USER:PASSWORD@]HOST[:PORT]`.
     pub(in crate::config) url: Option<String>,
     /// For `store: nats`: the key-value bucket; it is made when it does not exist.
     pub(in crate::config) bucket: Option<String>,

@@ -84,7 +84,8 @@ pub(in crate::config) struct Introspection {
     /// How long an answer may take.
     #[serde(default = "introspection_timeout")]
     pub(in crate::config) timeout: Span,
-    /// Whether answers must be signed (RFC 9701), with the issuer's keys and `algorithms`. Plain ones are refused then.
+    /// Whether answers must be signed (RFC 9701), with the issuer's keys and `algorithms`. Plain ones are
+    /// refused then.
     #[serde(default)]
     pub(in crate::config) signed_answers: bool,
     /// What an answer without `aud` means.

@@ -33,7 +33,8 @@ impl<'a> Unverified<'a> {
     }
 
     /// Whether a token that can't be parsed is no JWT at all. What has the header of one is one, however broken
-    /// the rest; dots are nothing to go by, for opaque tokens have them too (RFC 9449 section 7.1 shows one). (TK-025)
+    /// the rest; dots are nothing to go by, for opaque tokens have them too (RFC 9449 section 7.1 shows one).
+    /// (TK-025)
     pub fn is_opaque(token: &str) -> bool {
         let header = Compact::split(token).and_then(|compact| compact.header());
         header.is_none_or(|header| Json::parse_object(&header).is_none())
@@ -108,8 +109,9 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// Whether the claims say what a `typ` of `JWT` does not: that this is an ID token, by what only those have, or anything
-/// else than an access token, by what some servers write, Keycloak and Cognito among them (AT-14, RFC 8725 section 3.12).
+/// Whether the claims say what a `typ` of `JWT` does not: that this is an ID token, by what only those have,
+/// or anything else than an access token, by what some servers write, Keycloak and Cognito among them (AT-14,
+/// RFC 8725 section 3.12).
 fn is_of_another_kind(claims: &Object<'_>) -> bool {
     let access = |kind: &str| ACCESS_TOKENS.iter().any(|name| name.eq_ignore_ascii_case(kind));
     let says_else = |name: &str| claims.get(name).is_some_and(|kind| !kind.as_str().is_some_and(access));

@@ -18,8 +18,8 @@ pub enum Unbelievable {
     Unverified,
 }
 
-/// Reads a signed answer: of the right type, by this issuer, for this client, made now (RFC 9701 section 5). What it
-/// says is in `token_introspection` and nowhere else. (JINT-02, JINT-03)
+/// Reads a signed answer: of the right type, by this issuer, for this client, made now (RFC 9701 section 5).
+/// What it says is in `token_introspection` and nowhere else. (JINT-02, JINT-03)
 pub fn signed(
     body: &[u8],
     expected: &Expected,

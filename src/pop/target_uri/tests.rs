@@ -134,7 +134,8 @@ fn routes_see_the_normalised_path() {
     assert_eq!(h1("https://api.example.com", &["api.example.com"]).unwrap().path(), "/");
 }
 
-/// DPOP-10, DPOP-11, DPOP-12, CL-001, CL-003, CL-004, CL-006, CL-007, CL-008, CL-009, CL-010, CL-012, CL-013, CL-014, CL-015, CL-021, CL-023, CL-033
+/// DPOP-10, DPOP-11, DPOP-12, CL-001, CL-003, CL-004, CL-006, CL-007, CL-008, CL-009, CL-010, CL-012, CL-013,
+/// CL-014, CL-015, CL-021, CL-023, CL-033
 #[test]
 fn htu_is_compared_after_normalisation() {
     let target = h1("/orders/~7?q=1", &["api.example.com"]).unwrap();

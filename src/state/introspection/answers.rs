@@ -1,9 +1,11 @@
-//! Answers that are kept for a short while (INTR-05), by the hash of the token (INTR-08): one cache for each issuer.
+//! Answers that are kept for a short while (INTR-05), by the hash of the token (INTR-08): one cache for each
+//! issuer.
 //!
 //! Good ones and refusals apart, each within its own bounds, so that a flood of guesses drives no good token out
 //! (INTR-07). What is kept is what the issuer said, never a decision: binding, revocation and scopes are
 //! judged at every request (TK-034). A revocation event purges nothing here, and need not: the revocation
-//! index is asked at every request after the token is established, so a kept answer admits no revoked token. (RV-040)
+//! index is asked at every request after the token is established, so a kept answer admits no revoked token.
+//! (RV-040)
 
 use super::flights::Outcome;
 use crate::pop::access_token::{AccessToken, TokenHash};

@@ -77,7 +77,8 @@ impl Endpoint {
         }
     }
 
-    /// A signed answer, and no other where one is asked for (JINT-01, JINT-05). Fetches the keys once if its key is new.
+    /// A signed answer, and no other where one is asked for (JINT-01, JINT-05). Fetches the keys once if its
+    /// key is new.
     async fn believe(
         &self,
         headers: &HeaderMap,

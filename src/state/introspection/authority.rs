@@ -1,4 +1,5 @@
-//! One issuer that is asked about tokens: from its kept answers if there is one, else from its server, within bounds.
+//! One issuer that is asked about tokens: from its kept answers if there is one, else from its server, within
+//! bounds.
 //!
 //! What is the server's failure or ours is never a refusal: the token may be good (INTR-06, RFC 7662 section 2.3).
 

@@ -1,9 +1,9 @@
 //! Token introspection (RFC 7662): the issuers that are asked whether a token is active.
 //!
 //! Two cases. A token that is no JWT is nobody's by its looks: every issuer with an endpoint is asked in turn until
-//! one knows it. A JWT of an issuer with `when: always` is verified first, and then its issuer is asked too. Whatever is
-//! established here goes the way of every other token: possession, revocation and replay are judged after it.
-//! What an answer means is decided by [`pop::introspection`](crate::pop::introspection).
+//! one knows it. A JWT of an issuer with `when: always` is verified first, and then its issuer is asked too.
+//! Whatever is established here goes the way of every other token: possession, revocation and replay are
+//! judged after it. What an answer means is decided by [`pop::introspection`](crate::pop::introspection).
 
 mod answers;
 mod ask;

@@ -1,4 +1,5 @@
-//! For tests: an introspection endpoint that says what it is told to say, and remembers what it was asked; and a sidecar that asks it.
+//! For tests: an introspection endpoint that says what it is told to say, and remembers what it was asked;
+//! and a sidecar that asks it.
 
 use super::Introspection;
 use crate::config::{self, Secret};

@@ -41,8 +41,8 @@ impl Era {
         Era { began: now, doubtful, latest: AtomicI64::new(i64::MIN) }
     }
 
-    /// Whether the proof may have been used before this began. A nonce of this process is younger than that whatever
-    /// the clock has done since; one of another replica is if its clock can't be wrong by as much.
+    /// Whether the proof may have been used before this began. A nonce of this process is younger than that
+    /// whatever the clock has done since; one of another replica is if its clock can't be wrong by as much.
     pub fn doubts(&self, proof: &Proof) -> bool {
         match proof.nonce() {
             Some(nonce) if nonce.ours => false,

@@ -23,6 +23,7 @@ fn a_good_file_is_summed_up_and_its_dangers_are_named() {
     let (code, out, err) = clinch(&["check", "--config", &full(&fixture)]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("0.0.0.0:8443 for https://api.example.com"), "{out}");
+    assert!(out.contains("not JWTs are refused") && out.contains("only after a restart"), "{out}");
     assert!(err.contains("danger_unprotected") && err.contains("danger_bearer"), "{err}");
 }
 
@@ -89,6 +90,27 @@ fn a_request_is_explained_in_words() {
 }
 
 #[test]
+fn what_clinch_answers_itself_is_explained_too() {
+    let fixture = Fixture::new("explain-metadata");
+    let file = full(&fixture);
+    let well_known = |path: &str| {
+        let url = format!("https://api.example.com/.well-known/oauth-protected-resource{path}");
+        clinch(&["explain", "--config", &file, "GET", &url]).1
+    };
+    let out = well_known("/payments");
+    assert!(out.contains("answered by clinch itself") && out.contains("payments.write"), "{out}");
+    assert!(well_known("/nowhere").contains("metadata_unknown"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let origins = "public_origins: [https://api.example.com]";
+    let behind_a_prefix = text.replace(origins, "public_origins: [https://api.example.com/svc2]");
+    std::fs::write(&file, behind_a_prefix).unwrap();
+    let out = well_known("/svc2/payments");
+    assert!(out.contains(r#""resource":"https://api.example.com/svc2/payments""#), "{out}");
+    std::fs::write(&file, text.replace("resource_metadata: true", "resource_metadata: false")).unwrap();
+    assert!(well_known("/payments").contains("route_unknown"));
+}
+
+#[test]
 fn a_request_is_explained_to_machines() {
     let fixture = Fixture::new("explain-json");
     let file = full(&fixture);
@@ -107,12 +129,15 @@ fn help_names_every_member_of_the_json() {
     let bad = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config/bad/many.yaml");
     let bad = fixture.copy(&bad);
     let explain = |url: &str| clinch(&["explain", "--json", "--config", &file, "POST", url]).1;
+    let document = "https://api.example.com/.well-known/oauth-protected-resource/payments";
+    let explain_metadata = || clinch(&["explain", "--json", "--config", &file, "GET", document]).1;
     let check = |file: &str| clinch(&["check", "--json", "--config", file]).1;
     for (command, out) in [
         ("check", check(&file)),
         ("check", check(bad.to_str().unwrap())),
         ("explain", explain("https://api.example.com/payments")),
         ("explain", explain("https://api.example.com/a//payments")),
+        ("explain", explain_metadata()),
     ] {
         let help = clinch(&[command, "--help"]).1;
         let json: Value = serde_json::from_str(&out).unwrap();

@@ -115,13 +115,16 @@ fn the_introspection_example_shows_the_defaults_and_nothing_shows_the_secret() {
     assert!(config.warnings[0].starts_with("issuers[0].introspection.missing_audience: "));
 }
 
-/// The first configuration of the README, and each further piece added to it.
+/// The first configuration of the README, and each piece of the other pages added to it.
 #[test]
 fn the_readme_shows_configurations_that_load() {
     let fixture = Fixture::new("readme");
-    let readme = std::fs::read_to_string(directory().with_file_name("README.md")).unwrap();
+    let [readme, proofs, revocation] = ["README.md", "docs/fresh-proofs.md", "docs/revocation.md"]
+        .map(|page| std::fs::read_to_string(directory().with_file_name(page)).unwrap());
+    let all = [readme, proofs, revocation].concat();
     let blocks: Vec<&str> =
-        readme.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
+        all.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4);
     let (first, pieces) = blocks.split_first().unwrap();
     for piece in [""].iter().chain(pieces) {
         let text = format!("{first}{piece}");

@@ -2,20 +2,18 @@
 
 use super::clinch::Clinch;
 use super::echo::Echo;
+use super::issuer::Issuer;
 use super::oauth_client::HOST;
 use super::pki::{Identity, Pki};
 use super::proof::{Proof, ProofKey, jwt, now};
 use super::temporary::Folder;
 use super::wire::{Answer, Caller};
 use super::world::write;
-use rustls::ServerConfig;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 /// The parts, running.
 pub struct Front {
@@ -25,13 +23,12 @@ pub struct Front {
     pub service: Echo,
     /// The sidecar.
     pub clinch: Clinch,
-    /// The issuer's name.
-    pub issuer: String,
+    /// The issuer.
+    pub issuer: Issuer,
     /// Its config.
     pub config: PathBuf,
     /// The client's key, which tokens are bound to.
     pub client: ProofKey,
-    signing: ProofKey,
     _folder: Folder,
 }
 
@@ -50,8 +47,8 @@ impl Front {
     }
 
     async fn before(service: Echo, address: SocketAddr, listen: &str, routes: &str) -> Front {
-        let (pki, folder, signing) = (Pki::new(), Folder::new(), ProofKey::new());
-        let issuer = publish(&pki, &signing).await;
+        let (pki, folder) = (Pki::new(), Folder::new());
+        let issuer = Issuer::start(&pki).await;
         let text = format!(
             "listen:
   address: 127.0.0.1:0
@@ -59,29 +56,30 @@ impl Front {
   tls: {{ certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }}
 upstream: {{ url: 'http://{address}' }}
 issuers:
-  - {{ issuer: '{issuer}', jwks_uri: '{issuer}/jwks', audiences: ['https://{HOST}'], algorithms: [ES256], ca: ca.crt }}
+  - {{ issuer: '{}', audiences: ['https://{HOST}'], algorithms: [ES256], ca: ca.crt }}
 routes:
 {routes}
 admin: {{ address: '127.0.0.1:0' }}
-"
+",
+            issuer.name
         );
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
         let client = ProofKey::new();
-        Front { pki, service, clinch, issuer, config, client, signing, _folder: folder }
+        Front { pki, service, clinch, issuer, config, client, _folder: folder }
     }
 
     /// A token bound to the client's key, with these claims instead of its own; `null` leaves one out.
     pub fn token(&self, claims: &Value) -> String {
         let mut all = json!({
-            "iss": self.issuer, "aud": format!("https://{HOST}"), "sub": "alice", "client_id": "app",
+            "iss": self.issuer.name, "aud": format!("https://{HOST}"), "sub": "alice", "client_id": "app",
             "jti": format!("token of {}", now()), "iat": now() - 5, "exp": now() + 300, "scope": "read",
             "cnf": { "jkt": self.client.thumbprint() },
         });
         let members = all.as_object_mut().unwrap();
         members.extend(claims.as_object().unwrap().clone());
         members.retain(|_, value| !value.is_null());
-        jwt(&json!({ "typ": "at+jwt", "alg": "ES256", "kid": "k1" }), &all, &self.signing)
+        jwt(&json!({ "typ": "at+jwt", "alg": "ES256", "kid": "k1" }), &all, &self.issuer.key)
     }
 
     /// A GET of a path with a token and a proof for this URL.
@@ -102,32 +100,6 @@ admin: {{ address: '127.0.0.1:0' }}
     pub fn caller(&self, identity: Option<&Identity>) -> Caller {
         Caller::new(self.clinch.address, &self.pki, identity)
     }
-}
-
-/// Publishes a key over TLS, whatever is asked; gives the issuer's name. It ends with the test's runtime.
-async fn publish(pki: &Pki, key: &ProofKey) -> String {
-    let mut jwk = key.jwk();
-    jwk["kid"] = json!("k1");
-    let keys = json!({ "keys": [jwk] }).to_string();
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{keys}",
-        keys.len()
-    );
-    let (chain, private) = pki.server.der();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let tls = builder.with_no_client_auth().with_single_cert(chain, private).unwrap();
-    let (acceptor, listener) =
-        (TlsAcceptor::from(Arc::new(tls)), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, answer) = (acceptor.clone(), answer.clone());
-            tokio::spawn(async move { reply(acceptor.accept(stream).await?, &answer).await });
-        }
-    });
-    format!("https://localhost:{port}")
 }
 
 async fn canned(answer: &'static str) -> SocketAddr {

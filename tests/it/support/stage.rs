@@ -2,27 +2,21 @@
 
 use super::clinch::Clinch;
 use super::echo::Echo;
+use super::issuer::Issuer;
 use super::oauth_client::HOST;
 use super::pki::Pki;
-use super::proof::{ProofKey, jwt, now};
 use super::temporary::Folder;
 use super::wire::plain_get;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
-use serde_json::{Value, json};
-use std::convert::Infallible;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// What differs from stage to stage.
 #[derive(Default)]
@@ -45,7 +39,7 @@ pub struct Stage {
     pub service: Echo,
     /// The sidecar.
     pub clinch: Clinch,
-    key: ProofKey,
+    issuer: Issuer,
     config: PathBuf,
     _folder: Folder,
 }
@@ -59,10 +53,9 @@ impl Stage {
     /// Starts everything and waits until it is ready.
     pub async fn set(setting: Setting) -> Stage {
         let (pki, folder, service) = (Pki::new(), Folder::new(), Echo::start().await);
-        let key = ProofKey::new();
-        let issuer = publish(&pki, &key).await;
+        let issuer = Issuer::start(&pki).await;
         let behind = setting.service.unwrap_or(service.address);
-        let config = config(&setting, issuer, behind);
+        let config = config(&setting, &issuer.name, behind);
         for (name, text) in
             [("ca.crt", &pki.ca_pem)].into_iter().chain(setting.files.iter().map(|(n, t)| (*n, t)))
         {
@@ -72,7 +65,7 @@ impl Stage {
         folder.write("server.key", &pki.server.key);
         let config = folder.write("clinch.yaml", &config);
         let clinch = Clinch::start(&config).await;
-        Stage { pki, service, clinch, key, config, _folder: folder }
+        Stage { pki, service, clinch, issuer, config, _folder: folder }
     }
 
     /// Puts a new sidecar with the same files in the old one's place.
@@ -82,12 +75,7 @@ impl Stage {
 
     /// A good access token with this `cnf`.
     pub fn token(&self, cnf: &Value) -> String {
-        let header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": "k" });
-        let claims = json!({
-            "iss": ISSUER, "sub": "alice", "client_id": "app", "aud": format!("https://{HOST}"), "scope": "a",
-            "iat": now(), "exp": now() + 300, "jti": "token", "cnf": cnf,
-        });
-        jwt(&header, &claims, &self.key)
+        self.issuer.sign(&self.issuer.token(cnf.clone()))
     }
 
     /// A TLS client that trusts the sidecar's certificate and has none of its own.
@@ -137,43 +125,8 @@ pub fn status(answer: Option<&str>) -> Option<u16> {
     answer?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
 }
 
-const ISSUER: &str = "https://issuer.example";
-
-/// Serves the key set, and nothing else, over TLS.
-async fn publish(pki: &Pki, key: &ProofKey) -> SocketAddr {
-    let mut jwk = key.jwk();
-    jwk["kid"] = json!("k");
-    let keys = Bytes::from(json!({ "keys": [jwk] }).to_string());
-    let (chain, private) = pki.server.der();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .unwrap();
-    let (acceptor, listener) =
-        (TlsAcceptor::from(Arc::new(tls)), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, keys) = (acceptor.clone(), keys.clone());
-            let service = service_fn(move |_| {
-                std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(keys.clone()))))
-            });
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
-        }
-    });
-    address
-}
-
-fn config(setting: &Setting, issuer: SocketAddr, service: SocketAddr) -> String {
-    let (tls, listen, port) = (setting.tls, &setting.listen, issuer.port());
+fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
+    let (tls, listen) = (setting.tls, &setting.listen);
     format!(
         "listen:
   address: 127.0.0.1:0
@@ -185,7 +138,7 @@ fn config(setting: &Setting, issuer: SocketAddr, service: SocketAddr) -> String 
   {listen}
 upstream: {{ url: 'http://{service}', response_timeout: 1s }}
 issuers:
-  - {{ issuer: {ISSUER}, audiences: [https://{HOST}], jwks_uri: 'https://localhost:{port}/', ca: ca.crt }}
+  - {{ issuer: '{issuer}', audiences: [https://{HOST}], ca: ca.crt }}
 routes:
   - {{ path: '/open/{{*rest}}', danger_unprotected: true }}
   - {{ path: '/certified/{{*rest}}', proof: [mtls] }}

@@ -102,30 +102,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
-    use std::sync::Arc;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::sink::Sink;
 
     /// The lines logged meanwhile.
     fn logged(act: impl FnOnce(&Rejections, Instant)) -> Vec<String> {
-        let log = Log::default();
+        let log = Sink::default();
         let writer = log.clone();
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || act(&Rejections::default(), Instant::now()));
-        let text = String::from_utf8(log.0.lock().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
+        log.text().lines().map(str::to_owned).collect()
     }
 
     #[test]
