@@ -3,9 +3,10 @@
 //! A new process must know whether the one before it ended in order: only then can it trust proofs of the second
 //! it started in ([`Era`](crate::state::replay::era)). The mark is an empty file that is taken away at the end of
 //! an orderly stop; while the process lives it is locked, so that replicas on one machine do not take each
-//! other for dead. It lies where a reboot clears it: in systemd's runtime directory, else in shared memory
-//! (which all lives of a pod's container have in common), else in the temporary directory. Where none can be
-//! left, nobody knows how the life before ended, which is as much as a crash.
+//! other for dead. It lies where a crash does not clear it: in `STATE_DIRECTORY`, as systemd names it, else in
+//! shared memory (which all lives of a pod's containers have in common), else in the temporary directory. Where
+//! none can be left, nobody knows how the life before ended, which is as much as a crash. Where somebody takes
+//! it away, proofs of the second we started in are believed; that much is left to the operator, and documented.
 
 use crate::pop::jose::base64url;
 use crate::pop::sha256;
@@ -23,25 +24,43 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Leaves the mark of a sidecar with this config file, and tells how the one before it ended.
+    /// Leaves the mark of a sidecar with this config file, and tells how those before it ended: one that did not end
+    /// in order is enough. Living processes with the same config are passed over: replicas, or who we take over from.
     pub(super) fn leave(config: &Path) -> (Option<Mark>, Before) {
-        let folder = folder(std::env::var_os("RUNTIME_DIRECTORY"));
+        let folder = folder(std::env::var_os("STATE_DIRECTORY"));
         let config = config.canonicalize().unwrap_or_else(|_| config.to_owned());
-        let mut why = io::Error::other("too many processes have this config");
-        for place in 0..MAX_PLACES {
-            let path = folder.join(name(&config, place));
-            match Mark::hold(&path) {
-                Ok((held, before)) => return (Some(Mark { path, _held: held }), before),
-                // A living process with the same config: a replica, or one that we take over from.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    why = error;
-                    break;
-                }
+        match Mark::leave_in(&folder, &config) {
+            Ok((mark, before)) => (Some(mark), before),
+            Err(why) => {
+                tracing::info!(folder = %folder.display(), %why, "no mark can be left: proofs of the last seconds will need a nonce");
+                (None, Before::Unknown)
             }
         }
-        tracing::info!(folder = %folder.display(), %why, "no mark can be left: proofs of the last seconds will need a nonce");
-        (None, Before::Unknown)
+    }
+
+    fn leave_in(folder: &Path, config: &Path) -> io::Result<(Mark, Before)> {
+        let mut ours: Option<Mark> = None;
+        let mut before = Before::Orderly;
+        for place in 0..MAX_PLACES {
+            let path = folder.join(name(config, place));
+            if ours.is_some() && !path.exists() {
+                continue;
+            }
+            match Mark::hold(&path) {
+                Ok((held, how)) => {
+                    let mark = Mark { path, _held: held };
+                    before = if how == Before::Unknown { how } else { before };
+                    match ours {
+                        None => ours = Some(mark),
+                        Some(_) => mark.remove(), // what it tells is known now
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let too_many = || io::Error::other("too many processes have this config");
+        ours.map(|mark| (mark, before)).ok_or_else(too_many)
     }
 
     /// Takes it away: this life ended in order.
@@ -64,9 +83,9 @@ impl Mark {
     }
 }
 
-fn folder(runtime: Option<OsString>) -> PathBuf {
+fn folder(state: Option<OsString>) -> PathBuf {
     // systemd may name several, separated by colons.
-    let named = runtime.as_deref().and_then(|all| all.as_bytes().split(|b| *b == b':').next());
+    let named = state.as_deref().and_then(|all| all.as_bytes().split(|b| *b == b':').next());
     match named.filter(|first| !first.is_empty()) {
         Some(first) => PathBuf::from(std::ffi::OsStr::from_bytes(first)),
         None if Path::new(SHARED_MEMORY).is_dir() => PathBuf::from(SHARED_MEMORY),
@@ -120,9 +139,26 @@ mod tests {
         std::fs::remove_file(path).unwrap();
     }
 
+    /// RP-005: whichever of the replicas on a machine crashed, the next process knows.
+    #[test]
+    fn one_crash_among_several_is_enough() {
+        let (folder, config) = (at("several"), Path::new("clinch.yaml"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (first, _) = Mark::leave_in(&folder, config).unwrap();
+        let (second, before) = Mark::leave_in(&folder, config).unwrap();
+        assert_eq!(before, Before::Orderly, "the first one lives");
+        drop(second); // a crash: its mark stays
+        first.remove();
+        let (third, before) = Mark::leave_in(&folder, config).unwrap();
+        assert_eq!(before, Before::Unknown);
+        third.remove();
+        assert_eq!(Mark::leave_in(&folder, config).unwrap().1, Before::Orderly, "it is told once");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     #[test]
     fn the_folder_is_the_first_that_the_service_manager_names() {
-        assert_eq!(folder(Some("/run/clinch:/run/other".into())), Path::new("/run/clinch"));
+        assert_eq!(folder(Some("/var/lib/clinch:/srv/other".into())), Path::new("/var/lib/clinch"));
         assert_ne!(folder(Some("".into())), Path::new(""));
     }
 

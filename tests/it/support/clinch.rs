@@ -30,7 +30,7 @@ impl Clinch {
     pub async fn start_unready(config: &Path) -> Clinch {
         let mut command = command();
         // What a run leaves on the machine goes with the test's folder.
-        command.env("RUNTIME_DIRECTORY", config.parent().expect("a folder of the test's own"));
+        command.env("STATE_DIRECTORY", config.parent().expect("a folder of the test's own"));
         let mut program = Program::start(command.args(["run", "--config"]).arg(config));
         let (address, admin) = program.hear("clinch to listen", listening).await;
         Clinch { address, admin, program }
