@@ -78,7 +78,7 @@ fn summary<'c>(config: &'c Config) -> String {
         None => "none: tokens are good until they expire".to_owned(),
         Some(revocation) => match &revocation.feed {
             Feed::File { path } => format!("from the journal {}", path.display()),
-            Feed::Nats { stream, .. } => format!("from the NATS stream {stream}"),
+            Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
         },
     };
     let replay = match &config.replay.shared {

@@ -1,18 +1,15 @@
 //! `clinch revoke`: publishes one revocation event to a feed and waits until the feed has it.
 //!
 //! Whether it revokes anything, each replica decides when it reads the event, so nothing is called revoked
-//! here. Exit code 0 when it has, 1 when it could not be published, 64 for a wrong command line, which includes
-//! kinds and feeds of the contract that do not work yet: an operator must not believe revoked what is not.
+//! here. Exit code 0 when it has, 1 when it could not be published, 64 for a wrong command line.
 
 use super::EX_USAGE;
 use crate::pop::Timestamp;
-use crate::state::revocation::event::{Event, Kind};
-use crate::state::revocation::feed::file::{self, Appended};
-use crate::state::revocation::feed::nats;
-use anyhow::Context;
+use crate::state::revocation::event::Fact;
+use crate::state::revocation::event::plain::Plain;
+use crate::state::revocation::feed::publish::{Published, Publisher};
 use aws_lc_rs::rand;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -49,31 +46,37 @@ struct Target {
     /// All tokens of a subject
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     sub: Option<String>,
-    /// All tokens of a session (not supported yet)
+    /// All tokens of a session
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     sid: Option<String>,
-    /// All tokens of a client (not supported yet)
+    /// All tokens of a client
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     client: Option<String>,
-    /// All tokens bound to a key, by its thumbprint (not supported yet)
+    /// All tokens bound to a key, by its thumbprint
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     jkt: Option<String>,
-    /// All tokens bound to a certificate, by its thumbprint (not supported yet)
+    /// All tokens bound to a certificate, by its thumbprint
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     x5t: Option<String>,
+    /// All tokens that the issuer signed with one of its keys, by its `kid`
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    kid: Option<String>,
+    /// All tokens of the issuer
+    #[arg(long)]
+    all: bool,
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    let planned = Feed::parse(&arguments.feed)
+    let planned = Publisher::of_url(&arguments.feed)
         .and_then(|feed| Ok((feed, event(arguments, Timestamp::from_system(SystemTime::now()))?)));
     let (feed, event) = match planned {
         Ok(planned) => planned,
         Err(fault) => return complain(&fault, EX_USAGE),
     };
-    match feed.publish(&event) {
+    match publish(&feed, &event) {
         Ok(published) => {
-            let _ = report(&event, &feed, published, arguments.json, &mut io::stdout());
-            if published == Published::NewJournal {
+            let _ = report(&event, &feed, &published, arguments.json, &mut io::stdout());
+            if published.journal_created {
                 let journal = feed.name();
                 let _ = writeln!(
                     io::stderr(),
@@ -86,28 +89,30 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     }
 }
 
+fn publish(feed: &Publisher, event: &Plain) -> anyhow::Result<Published> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(feed.publish(&event.id, &event.to_json()))
+}
+
 fn complain(fault: &str, code: u8) -> ExitCode {
     let _ = writeln!(io::stderr(), "error: {fault}");
     ExitCode::from(code)
 }
 
 /// The event that the arguments ask for.
-fn event(arguments: &Arguments, now: Timestamp) -> Result<Event, String> {
-    let (kind, value) = arguments.target.chosen().ok_or("nothing to revoke")?;
-    if !kind.is_supported() {
-        return Err(format!("revoking by {} is not supported yet", kind.name()));
-    }
-    if value.is_empty() || arguments.issuer.is_empty() {
+fn event(arguments: &Arguments, now: Timestamp) -> Result<Plain, String> {
+    let (fact, value) = arguments.target.chosen().ok_or("nothing to revoke")?;
+    if (fact.is_some() && value.is_empty()) || arguments.issuer.is_empty() {
         return Err("the value to revoke and --issuer must not be empty".to_owned());
     }
     let at = arguments.at.unwrap_or(now);
     if arguments.until.is_some_and(|until| until < at) {
         return Err("--until is before --at".to_owned());
     }
-    Ok(Event {
+    Ok(Plain {
         id: id().ok_or("the system has no randomness")?,
         issuer: arguments.issuer.clone(),
-        kind,
+        fact,
         value: value.to_owned(),
         at,
         until: arguments.until,
@@ -115,16 +120,18 @@ fn event(arguments: &Arguments, now: Timestamp) -> Result<Event, String> {
 }
 
 impl Target {
-    fn chosen(&self) -> Option<(Kind, &str)> {
+    fn chosen(&self) -> Option<(Option<Fact>, &str)> {
         let all = [
-            (Kind::Token, &self.jti),
-            (Kind::Subject, &self.sub),
-            (Kind::Session, &self.sid),
-            (Kind::Client, &self.client),
-            (Kind::Key, &self.jkt),
-            (Kind::Certificate, &self.x5t),
+            (Fact::TokenId, &self.jti),
+            (Fact::Subject, &self.sub),
+            (Fact::Session, &self.sid),
+            (Fact::Client, &self.client),
+            (Fact::Key, &self.jkt),
+            (Fact::Certificate, &self.x5t),
+            (Fact::SigningKey, &self.kid),
         ];
-        all.into_iter().find_map(|(kind, value)| Some((kind, value.as_deref()?)))
+        let one = all.into_iter().find_map(|(fact, value)| Some((Some(fact), value.as_deref()?)));
+        one.or(self.all.then_some((None, "")))
     }
 }
 
@@ -135,127 +142,54 @@ fn id() -> Option<String> {
     Some(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-/// Where an event can go.
-#[derive(Debug, PartialEq, Eq)]
-enum Feed {
-    File(PathBuf),
-    Nats { url: String, stream: String, subject: String },
-}
-
-impl Feed {
-    fn parse(url: &str) -> Result<Feed, String> {
-        let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
-            return Ok(Feed::File(PathBuf::from(url)));
-        };
-        match scheme {
-            "file" => match rest.strip_prefix("//").unwrap_or(rest) {
-                path if path.starts_with('/') => Ok(Feed::File(PathBuf::from(path))),
-                _ => Err("a file: feed needs an absolute path, file:/PATH".to_owned()),
-            },
-            "nats" | "tls" => Feed::nats(url),
-            "redis" | "rediss" | "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
-            _ => Err(format!("{scheme}: is no feed; expected a path, file:/PATH or nats://HOST:PORT")),
-        }
-    }
-
-    fn nats(url: &str) -> Result<Feed, String> {
-        let (url, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut stream = nats::DEFAULT_STREAM.to_owned();
-        let mut subject = nats::DEFAULT_SUBJECT.to_owned();
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            match parameter.split_once('=') {
-                Some(("stream", value)) if !value.is_empty() => value.clone_into(&mut stream),
-                Some(("subject", value)) if is_concrete(value) => value.clone_into(&mut subject),
-                Some(("subject", _)) => return Err("the feed's subject must have no wildcard".to_owned()),
-                Some(_) | None => return Err("a nats: feed takes stream= and subject= only".to_owned()),
-            }
-        }
-        Ok(Feed::Nats { url: url.to_owned(), stream, subject })
-    }
-
-    fn publish(&self, event: &Event) -> anyhow::Result<Published> {
-        match self {
-            Feed::File(path) => {
-                let appended = file::append(path, event).with_context(|| path.display().to_string())?;
-                Ok(match appended {
-                    Appended::Existing => Published::Journal,
-                    Appended::Created => Published::NewJournal,
-                })
-            }
-            Feed::Nats { url, stream, subject } => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(nats::publish(url, stream, subject, event)).map(Published::Stream)
-            }
-        }
-    }
-
-    /// Without the server's address, which may hold a password.
-    fn name(&self) -> String {
-        match self {
-            Feed::File(path) => path.display().to_string(),
-            Feed::Nats { stream, .. } => stream.clone(),
-        }
-    }
-}
-
-/// Where the event is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Published {
-    Journal,
-    /// The journal was not there before.
-    NewJournal,
-    /// With this sequence.
-    Stream(u64),
-}
-
-/// Longer than a drive letter, so that a path is a path.
-fn is_scheme(text: &str) -> bool {
-    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase())
-}
-
-fn is_concrete(subject: &str) -> bool {
-    !subject.is_empty() && !subject.contains(['*', '>', ' '])
-}
-
 fn report(
-    event: &Event,
-    feed: &Feed,
-    published: Published,
+    event: &Plain,
+    feed: &Publisher,
+    published: &Published,
     json: bool,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let at = rfc3339(event.at);
-    let (feed, kind) = (feed.name(), event.kind.name());
-    let sequence = match published {
-        Published::Stream(sequence) => Some(sequence),
-        Published::Journal | Published::NewJournal => None,
-    };
+    let feed = feed.name();
     if json {
         let until = event.until.map(rfc3339);
+        let revoke = match event.fact {
+            Some(fact) => serde_json::json!({ fact.name(): event.value }),
+            None => serde_json::json!({ "all": true }),
+        };
         let object = serde_json::json!({
-            "id": event.id, "iss": event.issuer, "revoke": { kind: event.value }, "at": at, "until": until,
-            "published": true, "feed": feed, "sequence": sequence,
-            "journal_created": published == Published::NewJournal,
+            "id": event.id, "iss": event.issuer, "revoke": revoke, "at": at, "until": until,
+            "published": true, "feed": feed, "sequence": sequence(published),
+            "journal_created": published.journal_created,
         });
         return writeln!(out, "{object}");
     }
-    writeln!(out, "published {kind} {:?} of {}", event.value, event.issuer)?;
-    if event.kind == Kind::Subject {
+    match event.fact {
+        Some(fact) => writeln!(out, "published {} {:?} of {}", fact.name(), event.value, event.issuer)?,
+        None => writeln!(out, "published all tokens of {}", event.issuer)?,
+    }
+    if event.fact.is_none_or(|fact| !fact.is_for_ever()) {
         writeln!(out, "issued    until {at}")?;
     }
     writeln!(out, "event     {}", event.id)?;
-    match sequence {
+    match &published.sequence {
         Some(sequence) => writeln!(out, "feed      {feed}, sequence {sequence}")?,
         None => writeln!(out, "feed      {feed}")?,
     }
     writeln!(out, "effect    when a replica reads it; one without this issuer rejects it")
 }
 
+/// A number where the feed counts, a text where it does not.
+fn sequence(published: &Published) -> Option<serde_json::Value> {
+    let sequence = published.sequence.as_deref()?;
+    Some(sequence.parse::<u64>().map_or_else(|_| sequence.into(), Into::into))
+}
+
 const AFTER_HELP: &str = "\
 Published is not yet revoked: each replica decides when it reads the event, and rejects one for an issuer that \
 its configuration does not have (clinch_revocation_rejected_total, and a line in its log).
 
-With --json, one object: published (true), id, iss, revoke (one member: the claim and its value), at and until \
+With --json, one object: published (true), id, iss, revoke (one member: the claim and its value, or all: true), at and until \
 (RFC 3339, until may be null), feed (the journal's path or the stream's name), sequence (in the stream; null for a \
 journal), journal_created (whether the journal was not there before). On failure nothing is printed on standard \
 output, and the exit code is 1, or 64 for wrong usage.";

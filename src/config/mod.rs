@@ -10,6 +10,7 @@ mod introspection;
 mod load;
 mod problems;
 mod replay;
+mod revocation;
 mod scalar;
 mod shape;
 mod tree;
@@ -18,13 +19,13 @@ mod words;
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
+pub use revocation::{Feed, Nats, OnStale, Revocation};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;
 use crate::pop::nonce::Keys;
 use crate::pop::policy::{DpopPolicy, Routes};
 use crate::pop::target_uri::Origin;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -182,63 +183,6 @@ pub struct NonceSecret {
     pub keys: Keys,
     /// SHA-256 of what was read.
     pub digest: [u8; 32],
-}
-
-/// `revocation`
-#[derive(Clone, Debug)]
-pub struct Revocation {
-    /// The feed.
-    pub feed: Feed,
-    /// Whether unsigned plain events are believed.
-    pub accept_plain: bool,
-    /// How long the feed may be silent.
-    pub max_staleness: Duration,
-    /// What to do when it is silent for longer.
-    pub on_stale: OnStale,
-    /// The index's bound, in entries.
-    pub max_entries: usize,
-}
-
-/// `revocation.feed`; its Debug shows no password.
-#[derive(Clone)]
-pub enum Feed {
-    /// A JSON-lines journal.
-    File {
-        /// Its path.
-        path: PathBuf,
-    },
-    /// A NATS JetStream stream.
-    Nats {
-        /// `nats://` or `tls://`.
-        url: String,
-        /// The stream.
-        stream: String,
-        /// The subject filter.
-        subject: String,
-    },
-}
-
-impl fmt::Debug for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Feed::File { path } => f.debug_struct("File").field("path", path).finish(),
-            Feed::Nats { url, stream, subject } => f
-                .debug_struct("Nats")
-                .field("url", &problems::without_passwords(url))
-                .field("stream", stream)
-                .field("subject", subject)
-                .finish(),
-        }
-    }
-}
-
-/// `revocation.on_stale`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnStale {
-    /// Refuse with 503.
-    Deny,
-    /// Let pass.
-    Allow,
 }
 
 /// `identity`

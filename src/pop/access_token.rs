@@ -72,6 +72,7 @@ pub struct AccessToken {
     subject: String,
     client: String,
     token_id: String,
+    signing_key: Option<String>,
     scope: String,
     issued_at: Timestamp,
     expires_at: Timestamp,
@@ -85,6 +86,7 @@ pub(super) struct Said<'a> {
     pub(super) subject: &'a str,
     pub(super) client: &'a str,
     pub(super) token_id: &'a str,
+    pub(super) signing_key: Option<&'a str>,
     pub(super) scope: &'a str,
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
@@ -99,7 +101,8 @@ impl AccessToken {
         said: Said<'_>,
         claims: Object<'static>,
     ) -> AccessToken {
-        let Said { subject, client, token_id, scope, issued_at, expires_at, confirmation } = said;
+        let Said { subject, client, token_id, signing_key, scope, issued_at, expires_at, confirmation } =
+            said;
         AccessToken {
             hash,
             expected: Arc::clone(expected),
@@ -107,6 +110,7 @@ impl AccessToken {
             subject: subject.to_owned(),
             client: client.to_owned(),
             token_id: token_id.to_owned(),
+            signing_key: signing_key.map(str::to_owned),
             scope: scope.to_owned(),
             issued_at,
             expires_at,
@@ -121,6 +125,7 @@ impl AccessToken {
             subject: &self.subject,
             client: &self.client,
             token_id: &self.token_id,
+            signing_key: self.signing_key.as_deref(),
             scope,
             issued_at: self.issued_at,
             expires_at,
@@ -152,6 +157,10 @@ impl AccessToken {
     /// `jti`
     pub fn token_id(&self) -> &str {
         &self.token_id
+    }
+    /// The `kid` of the key that signed it, if it names one.
+    pub fn signing_key(&self) -> Option<&str> {
+        self.signing_key.as_deref()
     }
     /// `scope`: space-separated, empty where the token has none.
     pub fn scope(&self) -> &str {

@@ -90,6 +90,7 @@ impl Answer {
             subject: claims::text(&told, "sub")?.unwrap_or(client),
             client,
             token_id: &named.unwrap_or_else(|| hash.to_text()),
+            signing_key: None,
             scope: claims::scope(&told)?,
             issued_at,
             expires_at,

@@ -99,12 +99,12 @@ impl Admin {
     fn metrics(&self) -> String {
         let metrics = &self.telemetry.metrics;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        metrics.revocation_entries.set(gauge(self.revocations.entries()));
+        metrics.revocations.entries.set(gauge(self.revocations.entries()));
         metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
         metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
         metrics.replay.set_state(self.proxy.gate.replay.status().name());
-        metrics.set_feed_state(self.revocations.status().name());
-        metrics.set_revocations(self.revocations.applied(), self.revocations.refused());
+        metrics.revocations.set_feed_state(self.revocations.status().name());
+        metrics.revocations.set_events(self.revocations.applied(), self.revocations.refused());
         self.telemetry.render()
     }
 

@@ -8,6 +8,7 @@ use super::introspections::Introspections;
 use super::logs;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
+use super::revocations::RevocationMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -20,7 +21,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Handles to every metric that other modules move.
@@ -38,13 +38,10 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// The replay store.
     pub replay: ReplayMetrics,
-    /// Entries of the revocation index.
-    pub revocation_entries: Gauge,
+    /// Revocation.
+    pub revocations: RevocationMetrics,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
-    revocation_events: Family<Label, Counter>,
-    revocation_rejected: Family<Label, Counter>,
-    feed_state: Family<Label, Gauge>,
     handshake_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
@@ -84,10 +81,7 @@ impl Metrics {
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
-            revocation_entries: register(all, "revocation_entries", "Revocations remembered"),
-            revocation_events: family(all, "revocation_events", "Revocation events by what became of them"),
-            revocation_rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
-            feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            revocations: RevocationMetrics::register(all),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
@@ -161,25 +155,6 @@ impl Metrics {
             self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }).restart();
         }
         self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result }).inc();
-    }
-
-    /// Revocation events so far: how many were applied, and how many refused, by reasons of a closed set.
-    pub fn set_revocations(&self, applied: u64, refused: impl Iterator<Item = (&'static str, u64)>) {
-        let set = |counter: &Counter, count| counter.inner().store(count, Relaxed);
-        set(&self.revocation_events.get_or_create(&[("result", "applied")]), applied);
-        let mut total = 0;
-        for (reason, count) in refused {
-            total += count;
-            set(&self.revocation_rejected.get_or_create(&[("reason", reason)]), count);
-        }
-        set(&self.revocation_events.get_or_create(&[("result", "rejected")]), total);
-    }
-
-    /// The revocation feed is now in this state, a name of a closed set, and in no other.
-    pub fn set_feed_state(&self, state: &'static str) {
-        for known in FEED_STATES {
-            self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
-        }
     }
 }
 
@@ -274,7 +249,6 @@ fn started() -> Gauge {
 const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
                         alert on absent, and on jwks_fetches with result ok at 0";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
 const DECISION_BUCKETS: [f64; 12] =
     [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 0.25, 2.5];

@@ -10,6 +10,7 @@ mod metrics;
 mod otlp;
 mod replay;
 mod requests;
+mod revocations;
 #[cfg(test)]
 pub(crate) mod sink;
 mod span;
@@ -18,6 +19,7 @@ mod trace_context;
 pub use logs::install_logging;
 pub use metrics::Metrics;
 pub use replay::ReplayMetrics;
+pub use revocations::RevocationMetrics;
 
 use crate::pop::Denial;
 use crate::pop::policy::ProofKind;

@@ -8,7 +8,8 @@ use super::stage::{APP_SUBJECT, READ, Stage};
 use super::story::{REVOCATION, SIGNED, Told, app_call};
 use crate::cli::holder::random_id;
 use crate::pop::Denial;
-use crate::state::revocation::event::{Event, Kind};
+use crate::state::revocation::event::Fact;
+use crate::state::revocation::event::plain::Plain;
 use crate::state::revocation::feed::file as journal;
 use anyhow::Context as _;
 use std::time::{Duration, Instant};
@@ -71,15 +72,15 @@ fn request(stage: &Stage, token: &Token) -> Call {
 
 /// Writes the event to the journal, as `clinch revoke --feed file:… --jti … --issuer …` does.
 fn publish(stage: &Stage, token_id: &str) -> anyhow::Result<()> {
-    let event = Event {
+    let event = Plain {
         id: random_id(),
         issuer: stage.issuer.url.clone(),
-        kind: Kind::Token,
+        fact: Some(Fact::TokenId),
         value: token_id.to_owned(),
         at: now(),
         until: None,
     };
-    journal::append(&stage.journal(), &event).context("the revocation journal")?;
+    journal::append(&stage.journal(), &event.to_json()).context("the revocation journal")?;
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The command line of `clinch revoke`, and what it leaves in a journal.
 
 use super::*;
+use crate::config::Nats;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -22,11 +23,11 @@ fn the_event_says_what_the_arguments_say() {
             .unwrap();
     let event = event(&arguments, Timestamp::from_secs(0)).unwrap();
     assert_eq!(
-        (event.kind, event.value.as_str(), event.issuer.as_str()),
-        (Kind::Subject, "alice", "https://as")
+        (event.fact, event.value.as_str(), event.issuer.as_str()),
+        (Some(Fact::Subject), "alice", "https://as")
     );
     assert_eq!((event.at, event.until), (NOW, Some(Timestamp::from_secs(1_732_150_800))));
-    assert_eq!(Event::parse(event.to_json().as_bytes()), Ok(event));
+    assert_eq!(Plain::parse(event.to_json().as_bytes()), Ok(event));
 }
 
 #[test]
@@ -46,15 +47,17 @@ fn exactly_one_target_is_wanted() {
 }
 
 #[test]
-fn what_does_not_work_yet_says_so() {
-    for kind in ["sid", "client", "jkt", "x5t"] {
-        let arguments = parse(&format!("--feed f --{kind} v --issuer i")).unwrap();
-        assert!(event(&arguments, NOW).unwrap_err().contains("not supported yet"));
-        assert_eq!(main(&arguments), ExitCode::from(EX_USAGE));
+fn every_kind_of_the_contract_is_published() {
+    for (option, name) in
+        [("sid", "sid"), ("client", "client_id"), ("jkt", "jkt"), ("x5t", "x5t#S256"), ("kid", "kid")]
+    {
+        let arguments = parse(&format!("--feed f --{option} v --issuer i")).unwrap();
+        let event = event(&arguments, NOW).unwrap();
+        assert_eq!(event.fact.map(Fact::name), Some(name));
+        assert_eq!(Plain::parse(event.to_json().as_bytes()), Ok(event));
     }
-    for url in ["redis://127.0.0.1", "rediss://127.0.0.1", "kafka://127.0.0.1"] {
-        assert!(Feed::parse(url).unwrap_err().contains("not supported yet"));
-    }
+    let all = event(&parse("--feed f --all --issuer i").unwrap(), NOW).unwrap();
+    assert_eq!(Plain::parse(all.to_json().as_bytes()), Ok(all));
 }
 
 #[test]
@@ -65,21 +68,21 @@ fn an_end_before_the_beginning_and_empty_values_are_refused() {
 
 #[test]
 fn feeds_are_told_apart() {
-    let file = |path: &str| Ok(Feed::File(PathBuf::from(path)));
+    let file = |path: &str| Ok(Publisher::File(path.into()));
     let nats = |url: &str, stream: &str, subject: &str| {
-        Ok(Feed::Nats { url: url.into(), stream: stream.into(), subject: subject.into() })
+        Ok(Publisher::Nats(Nats { url: url.into(), stream: stream.into(), subject: subject.into() }))
     };
-    assert_eq!(Feed::parse("events.jsonl"), file("events.jsonl"));
-    assert_eq!(Feed::parse("/var/lib/a:b"), file("/var/lib/a:b"));
-    assert_eq!(Feed::parse("file:/var/x"), file("/var/x"));
-    assert_eq!(Feed::parse("file:///var/x"), file("/var/x"));
+    assert_eq!(Publisher::of_url("events.jsonl"), file("events.jsonl"));
+    assert_eq!(Publisher::of_url("/var/lib/a:b"), file("/var/lib/a:b"));
+    assert_eq!(Publisher::of_url("file:/var/x"), file("/var/x"));
+    assert_eq!(Publisher::of_url("file:///var/x"), file("/var/x"));
     assert_eq!(
-        Feed::parse("nats://127.0.0.1:4222"),
+        Publisher::of_url("nats://127.0.0.1:4222"),
         nats("nats://127.0.0.1:4222", "CLINCH_REVOCATIONS", "clinch.revocations.plain")
     );
-    assert_eq!(Feed::parse("nats://h?stream=S&subject=a.b"), nats("nats://h", "S", "a.b"));
+    assert_eq!(Publisher::of_url("nats://h?stream=S&subject=a.b"), nats("nats://h", "S", "a.b"));
     for wrong in ["file:x", "http://h", "nats://h?subject=a.>", "nats://h?stream=", "nats://h?queue=q"] {
-        assert!(Feed::parse(wrong).is_err(), "{wrong}");
+        assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
     }
 }
 
@@ -91,15 +94,29 @@ fn a_journal_gets_one_line_and_the_report_names_the_event() {
     assert_eq!(main(&arguments), ExitCode::SUCCESS);
     let journal = std::fs::read_to_string(&name).unwrap();
     std::fs::remove_file(&name).unwrap();
-    let event = Event::parse(journal.trim_end().as_bytes()).unwrap();
-    assert_eq!((event.kind, event.value.as_str(), journal.lines().count()), (Kind::Token, "t", 1));
+    let event = Plain::parse(journal.trim_end().as_bytes()).unwrap();
+    assert_eq!((event.fact, event.value.as_str(), journal.lines().count()), (Some(Fact::TokenId), "t", 1));
     let mut out = Vec::new();
-    report(&event, &Feed::File(name.clone()), Published::Stream(7), true, &mut out).unwrap();
+    report(
+        &event,
+        &Publisher::File(name.clone()),
+        &Published { sequence: Some("7".into()), journal_created: false },
+        true,
+        &mut out,
+    )
+    .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&json["id"], &json["sequence"]), (&event.id.clone().into(), &7.into()));
     assert_eq!((&json["published"], &json["journal_created"]), (&true.into(), &false.into()));
     let mut out = Vec::new();
-    report(&event, &Feed::File(name), Published::Journal, false, &mut out).unwrap();
+    report(
+        &event,
+        &Publisher::File(name),
+        &Published { sequence: None, journal_created: false },
+        false,
+        &mut out,
+    )
+    .unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.starts_with("published jti \"t\" of i\n") && !text.contains("revoked"), "{text}");
 }
@@ -108,18 +125,18 @@ fn a_journal_gets_one_line_and_the_report_names_the_event() {
 fn a_journal_that_was_not_there_is_pointed_out() {
     let directory = crate::cli::holder::random_id();
     let name = std::env::temp_dir().join(format!("clinch-revoke-{directory}"));
-    let feed = Feed::File(name.clone());
+    let feed = Publisher::File(name.clone());
     let event = event(&parse("--feed f --jti t --issuer i").unwrap(), NOW).unwrap();
-    assert_eq!(feed.publish(&event).unwrap(), Published::NewJournal);
-    assert_eq!(feed.publish(&event).unwrap(), Published::Journal);
+    assert!(publish(&feed, &event).unwrap().journal_created);
+    assert!(!publish(&feed, &event).unwrap().journal_created);
     std::fs::remove_file(&name).unwrap();
 }
 
 #[test]
 fn a_server_that_is_not_there_is_told_once() {
-    let feed = Feed::parse("nats://127.0.0.1:1").unwrap();
+    let feed = Publisher::of_url("nats://127.0.0.1:1").unwrap();
     let event = event(&parse("--feed f --jti t --issuer i").unwrap(), NOW).unwrap();
-    let told = format!("{:#}", feed.publish(&event).unwrap_err());
+    let told = format!("{:#}", publish(&feed, &event).unwrap_err());
     assert_eq!(told.matches("refused").count(), 1, "{told}");
 }
 

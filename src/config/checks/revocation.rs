@@ -5,7 +5,7 @@ use super::upstream::{is_loopback, reachable};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
 use crate::config::words::quoted;
-use crate::config::{Feed, OnStale, Revocation};
+use crate::config::{Feed, Nats, OnStale, Revocation};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -50,7 +50,7 @@ fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
             let url = needed(c, "nats", "url", &written.url).and_then(|w| nats_url(c, w));
             let stream = needed(c, "nats", "stream", &written.stream).and_then(|w| stream(c, w));
             let subject = needed(c, "nats", "subject", &written.subject).and_then(|w| subject(c, w));
-            Some(Feed::Nats { url: url?, stream: stream?, subject: subject? })
+            Some(Feed::Nats(Nats { url: url?, stream: stream?, subject: subject? }))
         }
         FeedKind::Redis => None,
     }

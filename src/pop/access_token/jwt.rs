@@ -101,6 +101,7 @@ impl<'a> Unverified<'a> {
             client: claims::client(claims)?.ok_or(Denial::TokenClaims)?,
             subject: text("sub")?,
             token_id: text("jti")?,
+            signing_key: string(&self.header, "kid"),
             issued_at,
             expires_at,
             confirmation: Confirmation::of(claims)?,

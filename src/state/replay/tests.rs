@@ -21,7 +21,7 @@ fn unrevoked(revocations: &Revocations, jwt: &str, proof: &str) -> Unrevoked {
 
 #[tokio::test]
 async fn a_proof_is_granted_once_and_another_proof_for_the_same_token_again() {
-    let revocations = Revocations::start(None, &[]).unwrap();
+    let revocations = Revocations::off();
     let store = memory(10);
     let jwt = forge::token(|_, _| ());
     let first = forge::proof(&jwt, |_, claims| claims["jti"] = "first-proof-of-this-test".into());
@@ -37,7 +37,7 @@ async fn a_proof_is_granted_once_and_another_proof_for_the_same_token_again() {
 
 #[tokio::test]
 async fn a_full_store_refuses() {
-    let revocations = Revocations::start(None, &[]).unwrap();
+    let revocations = Revocations::off();
     let store = memory(0);
     let jwt = forge::token(|_, _| ());
     let proof = forge::proof(&jwt, |_, _| ());
@@ -48,7 +48,7 @@ async fn a_full_store_refuses() {
 /// RP-005
 #[tokio::test]
 async fn a_proof_from_before_the_memory_began_is_challenged_and_not_spent() {
-    let revocations = Revocations::start(None, &[]).unwrap();
+    let revocations = Revocations::off();
     let store = memory(10);
     let jwt = forge::token(|_, _| ());
     let proof = forge::proof(&jwt, |_, claims| claims["iat"] = (NOW.as_secs() - 1).into());

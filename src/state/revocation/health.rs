@@ -51,6 +51,11 @@ impl Health {
         }
     }
 
+    /// Whether the backlog has ever been applied: what comes from then on is news.
+    pub(super) fn is_live(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+
     /// The connection is gone, or the journal can't be read.
     pub(super) fn lost(&self) {
         self.connected.store(false, Relaxed);

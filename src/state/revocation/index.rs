@@ -8,17 +8,20 @@
 //! room. An entry leaves when both clocks have passed its `until`, so that no step of the wall clock
 //! brings a revoked token back.
 
-use super::event::Kind;
+use super::event::{Fact, Selector};
 use crate::pop::Timestamp;
 use crate::state::uniform::Table;
 use parking_lot::RwLock;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The index.
 pub(super) struct Index {
     secrets: [RandomState; 2],
+    /// The shapes that entries have: few, and only these are looked up.
+    shapes: RwLock<Vec<Shape>>,
     shards: Box<[RwLock<Table<Key, Entry>>]>,
     len: AtomicUsize,
     max_entries: usize,
@@ -29,10 +32,43 @@ pub(super) struct Index {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
+/// What is asked about: a token, by what it says of itself.
+pub(super) trait Bearer {
+    /// `iss`
+    fn issuer(&self) -> &str;
+    /// `iat`
+    fn issued_at(&self) -> Timestamp;
+    /// The value of a fact, if the token has it.
+    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>>;
+}
+
+/// Which facts an event names, and which of them a token must have for this entry to be looked up. A fact that the
+/// token does not have is a wildcard (SSF section 8.1.3.1), but never all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Shape {
+    named: u16,
+    present: u16,
+}
+
+impl Shape {
+    /// Every shape under which a selector is entered: one for each way in which a token may lack facts.
+    fn all(selector: &Selector) -> impl Iterator<Item = Shape> {
+        let named = selector.facts.iter().fold(0, |bits, (fact, _)| bits | bit(*fact));
+        let subsets = (1..=named).filter(move |present| present & !named == 0);
+        let whole = (named == 0).then_some(0);
+        whole.into_iter().chain(subsets).map(move |present| Shape { named, present })
+    }
+
+    fn is_for_ever(self) -> bool {
+        Fact::ALL.iter().any(|fact| self.present & bit(*fact) != 0 && fact.is_for_ever())
+    }
+}
+
 impl Index {
     pub(super) fn new(max_entries: usize) -> Index {
         Index {
             secrets: [RandomState::new(), RandomState::new()],
+            shapes: RwLock::default(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             len: AtomicUsize::new(0),
             max_entries,
@@ -40,10 +76,11 @@ impl Index {
         }
     }
 
-    /// Revokes: the latest `at` and the latest `until` of all events on one value count, in any order.
+    /// Revokes: the latest `at` and the latest `until` of all events on the same facts count, in any order.
+    /// When full, a part of it may have been entered: it is offered again.
     pub(super) fn revoke(
         &self,
-        (kind, issuer, value): (Kind, &str, &str),
+        selector: &Selector,
         at: Timestamp,
         until: Timestamp,
         now: Timestamp,
@@ -54,7 +91,21 @@ impl Index {
             until: seconds(until.as_secs().saturating_add(1)),
             run_until: seconds(self.running()).saturating_add(rest.saturating_add(1)),
         };
-        let key = self.key(kind, issuer, value);
+        for shape in Shape::all(selector) {
+            let values = selector.facts.iter().filter(|(fact, _)| shape.present & bit(*fact) != 0);
+            let key = self.key(shape, &selector.issuer, values.map(|(_, value)| value.as_str()));
+            self.enter(key, entry)?;
+            if !self.shapes.read().contains(&shape) {
+                let mut shapes = self.shapes.write();
+                if !shapes.contains(&shape) {
+                    shapes.push(shape);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, key: Key, entry: Entry) -> Result<(), Full> {
         let mut table = self.shard(key).write();
         if let Some(known) = table.get_mut(&key) {
             known.merge(entry);
@@ -67,17 +118,23 @@ impl Index {
         Ok(())
     }
 
-    /// Whether a token of this issuer with this claim, issued then, is revoked. In whole seconds: a token
-    /// issued in the very second of the event is revoked (ATTACKS RV-004).
-    pub(super) fn is_revoked(&self, kind: Kind, issuer: &str, value: &str, issued_at: Timestamp) -> bool {
-        let key = self.key(kind, issuer, value);
-        let Some(at) = self.shard(key).read().get(&key).map(|entry| entry.at) else {
-            return false;
-        };
-        match kind {
-            Kind::Token | Kind::Key | Kind::Certificate => true,
-            Kind::Subject | Kind::Session | Kind::Client => seconds(issued_at.as_secs()) <= at,
+    /// Whether a token is revoked. In whole seconds: one issued in the very second of the event is (ATTACKS RV-004).
+    pub(super) fn is_revoked(&self, bearer: &impl Bearer) -> bool {
+        self.shapes.read().iter().any(|shape| self.has(*shape, bearer))
+    }
+
+    fn has(&self, shape: Shape, bearer: &impl Bearer) -> bool {
+        let mut values = Vec::new();
+        for fact in Fact::ALL.iter().filter(|fact| shape.named & bit(**fact) != 0) {
+            match (bearer.fact(*fact), shape.present & bit(*fact) != 0) {
+                (Some(value), true) => values.push(value),
+                (None, false) => {}
+                (Some(_), false) | (None, true) => return false,
+            }
         }
+        let key = self.key(shape, bearer.issuer(), values.iter().map(AsRef::as_ref));
+        let at = self.shard(key).read().get(&key).map(|entry| entry.at);
+        at.is_some_and(|at| shape.is_for_ever() || seconds(bearer.issued_at().as_secs()) <= at)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,10 +160,14 @@ impl Index {
         i64::try_from(self.epoch.elapsed().as_secs()).unwrap_or(i64::MAX)
     }
 
-    fn key(&self, kind: Kind, issuer: &str, value: &str) -> Key {
-        let [high, low] = &self.secrets;
-        let claim = (kind, issuer, value);
-        Key(high.hash_one(claim), low.hash_one(claim))
+    fn key<'v>(&self, shape: Shape, issuer: &str, values: impl Iterator<Item = &'v str> + Clone) -> Key {
+        let [high, low] = self.secrets.each_ref().map(|secret| {
+            let mut hasher = secret.build_hasher();
+            (shape, issuer).hash(&mut hasher);
+            values.clone().for_each(|value| value.hash(&mut hasher));
+            hasher.finish()
+        });
+        Key(high, low)
     }
 
     fn shard(&self, key: Key) -> &RwLock<Table<Key, Entry>> {
@@ -118,6 +179,10 @@ impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Index").field("len", &self.len()).field("max_entries", &self.max_entries).finish()
     }
+}
+
+fn bit(fact: Fact) -> u16 {
+    1 << fact as u16
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,31 +232,78 @@ mod tests {
     const ISSUER: &str = "https://as.example.com";
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+    struct Token<'a> {
+        issuer: &'a str,
+        issued_at: Timestamp,
+        facts: &'a [(Fact, &'a str)],
+    }
+
+    impl Bearer for Token<'_> {
+        fn issuer(&self) -> &str {
+            self.issuer
+        }
+        fn issued_at(&self) -> Timestamp {
+            self.issued_at
+        }
+        fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+            self.facts.iter().find(|(name, _)| *name == fact).map(|(_, value)| (*value).into())
+        }
+    }
+
     fn after(seconds: i64) -> Timestamp {
         Timestamp::from_secs(NOW.as_secs() + seconds)
     }
-    fn revoke(index: &Index, kind: Kind, value: &str, at: i64, until: i64) -> Result<(), Full> {
-        index.revoke((kind, ISSUER, value), after(at), after(until), NOW)
+    fn revoke(index: &Index, facts: &[(Fact, &str)], at: i64, until: i64) -> Result<(), Full> {
+        let facts = facts.iter().map(|(fact, value)| (*fact, (*value).to_owned())).collect();
+        index.revoke(&Selector { issuer: ISSUER.to_owned(), facts }, after(at), after(until), NOW)
     }
+    fn revoked(index: &Index, facts: &[(Fact, &str)], issued_at: Timestamp) -> bool {
+        index.is_revoked(&Token { issuer: ISSUER, issued_at, facts })
+    }
+
+    use Fact::{Session, Subject, TokenId};
 
     #[test]
     fn a_subject_is_revoked_up_to_and_including_the_second_of_the_event() {
         let index = Index::new(10);
-        revoke(&index, Kind::Subject, "alice", 0, 3600).unwrap();
-        let revoked = |value, at| index.is_revoked(Kind::Subject, ISSUER, value, at);
-        assert!(revoked("alice", after(-1)));
-        assert!(revoked("alice", Timestamp::from_millis(NOW.as_millis() + 999)));
-        assert!(!revoked("alice", after(1)));
-        assert!(!revoked("bob", after(-1)));
-        assert!(!index.is_revoked(Kind::Token, ISSUER, "alice", NOW));
-        assert!(!index.is_revoked(Kind::Subject, "https://other", "alice", NOW));
+        revoke(&index, &[(Subject, "alice")], 0, 3600).unwrap();
+        let at = |value, at| revoked(&index, &[(TokenId, "t"), (Subject, value)], at);
+        assert!(at("alice", after(-1)));
+        assert!(at("alice", Timestamp::from_millis(NOW.as_millis() + 999)));
+        assert!(!at("alice", after(1)));
+        assert!(!at("bob", after(-1)));
+        assert!(!revoked(&index, &[(TokenId, "alice"), (Subject, "bob")], NOW));
+        let elsewhere = Token { issuer: "https://other", issued_at: NOW, facts: &[(Subject, "alice")] };
+        assert!(!index.is_revoked(&elsewhere));
     }
 
     #[test]
     fn a_token_is_revoked_whenever_it_was_issued() {
         let index = Index::new(10);
-        revoke(&index, Kind::Token, "t", 0, 3600).unwrap();
-        assert!(index.is_revoked(Kind::Token, ISSUER, "t", after(100)));
+        revoke(&index, &[(TokenId, "t")], 0, 3600).unwrap();
+        assert!(revoked(&index, &[(TokenId, "t")], after(100)));
+    }
+
+    #[test]
+    fn all_of_an_issuer_means_all() {
+        let index = Index::new(10);
+        revoke(&index, &[], 0, 3600).unwrap();
+        assert!(revoked(&index, &[(TokenId, "t"), (Subject, "anybody")], NOW));
+        assert!(!revoked(&index, &[(TokenId, "t"), (Subject, "anybody")], after(1)));
+    }
+
+    /// SSF-11
+    #[test]
+    fn of_several_facts_all_must_hold_and_one_that_the_token_lacks_is_a_wildcard() {
+        let index = Index::new(10);
+        revoke(&index, &[(Subject, "alice"), (Session, "s")], 0, 3600).unwrap();
+        assert!(revoked(&index, &[(Subject, "alice"), (Session, "s")], NOW));
+        assert!(!revoked(&index, &[(Subject, "alice"), (Session, "other")], NOW));
+        assert!(!revoked(&index, &[(Subject, "bob"), (Session, "s")], NOW));
+        assert!(revoked(&index, &[(Subject, "alice")], NOW));
+        assert!(revoked(&index, &[(Session, "s")], NOW));
+        assert!(!revoked(&index, &[(TokenId, "t")], NOW), "a token of which nothing is known is not meant");
+        assert_eq!(index.len(), 3);
     }
 
     #[test]
@@ -200,10 +312,10 @@ mod tests {
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
             let index = Index::new(1);
             for n in order.into_iter().chain(order) {
-                revoke(&index, Kind::Subject, "alice", events[n].0, events[n].1).unwrap();
+                revoke(&index, &[(Subject, "alice")], events[n].0, events[n].1).unwrap();
             }
-            assert!(index.is_revoked(Kind::Subject, ISSUER, "alice", after(20)));
-            assert!(!index.is_revoked(Kind::Subject, ISSUER, "alice", after(21)));
+            assert!(revoked(&index, &[(Subject, "alice")], after(20)));
+            assert!(!revoked(&index, &[(Subject, "alice")], after(21)));
             assert_eq!(index.len(), 1);
         }
     }
@@ -211,18 +323,18 @@ mod tests {
     #[test]
     fn full_takes_no_new_value_but_still_extends_a_known_one() {
         let index = Index::new(2);
-        revoke(&index, Kind::Subject, "a", 0, 10).unwrap();
-        revoke(&index, Kind::Subject, "b", 0, 10).unwrap();
-        assert_eq!(revoke(&index, Kind::Subject, "c", 0, 10), Err(Full));
-        assert_eq!(revoke(&index, Kind::Subject, "a", 5, 10), Ok(()));
-        assert!(index.is_revoked(Kind::Subject, ISSUER, "a", after(5)));
-        assert!(index.is_revoked(Kind::Subject, ISSUER, "b", NOW));
+        revoke(&index, &[(Subject, "a")], 0, 10).unwrap();
+        revoke(&index, &[(Subject, "b")], 0, 10).unwrap();
+        assert_eq!(revoke(&index, &[(Subject, "c")], 0, 10), Err(Full));
+        assert_eq!(revoke(&index, &[(Subject, "a")], 5, 10), Ok(()));
+        assert!(revoked(&index, &[(Subject, "a")], after(5)));
+        assert!(revoked(&index, &[(Subject, "b")], NOW));
     }
 
     #[test]
     fn an_entry_leaves_only_when_both_clocks_are_past_it() {
         let mut index = Index::new(10);
-        revoke(&index, Kind::Subject, "a", 0, 100).unwrap();
+        revoke(&index, &[(Subject, "a")], 0, 100).unwrap();
         index.sweep(after(1_000_000));
         assert_eq!(index.len(), 1, "the wall clock alone was stepped");
         let Some(earlier) = index.epoch.checked_sub(Duration::from_secs(200)) else { return };
@@ -231,6 +343,6 @@ mod tests {
         assert_eq!(index.len(), 1, "the wall clock is not there yet");
         index.sweep(after(162));
         assert_eq!(index.len(), 0);
-        assert!(!index.is_revoked(Kind::Subject, ISSUER, "a", NOW));
+        assert!(!revoked(&index, &[(Subject, "a")], NOW));
     }
 }

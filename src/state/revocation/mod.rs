@@ -10,9 +10,16 @@ mod health;
 mod index;
 
 use crate::config::{self, OnStale};
+use crate::pop::access_token::AccessToken;
+use crate::pop::jose::Json;
+use crate::pop::jwk::Thumbprint;
+use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::{Denial, Timestamp, Verified};
-use event::{Kind, Refusal};
+use crate::telemetry::RevocationMetrics;
+use event::{Fact, Refusal};
 use feed::{Feed, Intake};
+use index::Bearer;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -42,6 +49,11 @@ struct Fed {
 }
 
 impl Revocations {
+    /// Without a feed: nothing is ever revoked.
+    pub fn off() -> Arc<Revocations> {
+        Arc::new(Revocations { fed: None })
+    }
+
     /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
     ///
     /// # Errors
@@ -50,10 +62,11 @@ impl Revocations {
     pub fn start(
         config: Option<&config::Revocation>,
         issuers: &[config::Issuer],
+        metrics: &RevocationMetrics,
     ) -> anyhow::Result<Arc<Revocations>> {
-        let Some(config) = config else { return Ok(Arc::new(Revocations { fed: None })) };
+        let Some(config) = config else { return Ok(Revocations::off()) };
         let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
-        let intake = Arc::new(Intake::new(config, issuers.collect()));
+        let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
         let feed = Feed::start(&config.feed, &intake)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
         let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
@@ -67,15 +80,14 @@ impl Revocations {
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> {
-        let token = verified.token();
-        self.admits(token.issuer(), token.subject(), token.token_id(), token.issued_at())?;
+        self.admits(verified.token())?;
         Ok(Unrevoked(verified))
     }
 
-    fn admits(&self, issuer: &str, sub: &str, jti: &str, issued_at: Timestamp) -> Result<(), Denial> {
+    fn admits(&self, bearer: &impl Bearer) -> Result<(), Denial> {
         let Some(fed) = &self.fed else { return Ok(()) };
         fed.believe()?;
-        fed.judge(issuer, sub, jti, issued_at)
+        if fed.intake.index.is_revoked(bearer) { Err(Denial::TokenRevoked) } else { Ok(()) }
     }
 
     /// For `/ready` and metrics.
@@ -119,15 +131,6 @@ impl Fed {
             (FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting, _) => Ok(()),
         }
     }
-
-    fn judge(&self, issuer: &str, sub: &str, jti: &str, issued_at: Timestamp) -> Result<(), Denial> {
-        let index = &self.intake.index;
-        let revoked = |kind, value| index.is_revoked(kind, issuer, value, issued_at);
-        if revoked(Kind::Token, jti) || revoked(Kind::Subject, sub) {
-            return Err(Denial::TokenRevoked);
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Fed {
@@ -166,6 +169,31 @@ impl FeedStatus {
             FeedStatus::Stale => "stale",
             FeedStatus::Full => "full",
         }
+    }
+}
+
+impl Bearer for AccessToken {
+    fn issuer(&self) -> &str {
+        self.issuer()
+    }
+    fn issued_at(&self) -> Timestamp {
+        self.issued_at()
+    }
+    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+        let claim = |name| self.claims().get(name).and_then(Json::as_str);
+        let text = match fact {
+            Fact::TokenId => Some(self.token_id()),
+            Fact::Subject => Some(self.subject()),
+            Fact::Session => claim("sid"),
+            Fact::Client => Some(self.client()),
+            Fact::Key => self.confirmation().jkt.as_ref().map(Thumbprint::as_str),
+            Fact::Certificate => self.confirmation().x5t.as_ref().map(CertificateThumbprint::as_str),
+            Fact::SigningKey => self.signing_key(),
+            Fact::Email => claim("email"),
+            Fact::Phone => claim("phone_number"),
+            Fact::Tenant | Fact::Device => None,
+        };
+        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
     }
 }
 

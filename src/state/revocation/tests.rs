@@ -1,9 +1,10 @@
 //! The whole of revocation on a journal; and the pieces that its other tests share.
 
-use super::event::Event;
-use super::feed::{Taken, file};
+use super::event::plain::Plain;
+use super::feed::{Delivery, Taken, file};
 use super::*;
 use crate::pop::access_token::Expected;
+use crate::telemetry::Telemetry;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,11 +36,11 @@ pub(super) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
-pub(super) fn event(kind: Kind, value: &str) -> Event {
-    Event {
+pub(super) fn event(fact: Fact, value: &str) -> Plain {
+    Plain {
         id: format!("event-{value}"),
         issuer: ISSUER.to_owned(),
-        kind,
+        fact: Some(fact),
         value: value.to_owned(),
         at: now(),
         until: None,
@@ -72,13 +73,44 @@ pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocatio
         jwks_max_stale: Duration::from_secs(3600),
         introspection: None,
     };
-    Revocations::start(Some(config), &[issuer])
+    Revocations::start(Some(config), &[issuer], &Telemetry::off().metrics.revocations)
 }
 
 /// What becomes of a token of `alice` with this `jti`, issued a minute ago.
 pub(super) fn admits(revocations: &Revocations, jti: &str) -> Result<(), Denial> {
     let issued = Timestamp::from_secs(now().as_secs() - 60);
-    revocations.admits(ISSUER, "alice", jti, issued)
+    revocations.admits(&Token { sub: "alice", jti, issued })
+}
+
+/// A token of [`ISSUER`].
+struct Token<'a> {
+    sub: &'a str,
+    jti: &'a str,
+    issued: Timestamp,
+}
+
+impl Bearer for Token<'_> {
+    fn issuer(&self) -> &str {
+        ISSUER
+    }
+    fn issued_at(&self) -> Timestamp {
+        self.issued
+    }
+    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+        match fact {
+            Fact::TokenId => Some(self.jti.into()),
+            Fact::Subject => Some(self.sub.into()),
+            Fact::Session
+            | Fact::Client
+            | Fact::Key
+            | Fact::Certificate
+            | Fact::SigningKey
+            | Fact::Email
+            | Fact::Phone
+            | Fact::Tenant
+            | Fact::Device => None,
+        }
+    }
 }
 
 /// Waits until it holds; how long that took.
@@ -109,7 +141,7 @@ fn refused(revocations: &Revocations) -> u64 {
 
 #[tokio::test]
 async fn without_a_feed_nothing_is_revoked() {
-    let revocations = Revocations::start(None, &[]).unwrap();
+    let revocations = Revocations::off();
     assert_eq!(revocations.status(), FeedStatus::Off);
     revocations.ready().await;
     assert_eq!(admits(&revocations, "t"), Ok(()));
@@ -119,7 +151,7 @@ async fn without_a_feed_nothing_is_revoked() {
 async fn the_backlog_counts_before_ready_and_a_new_line_within_milliseconds() {
     let directory = Directory::new();
     for n in 0..500 {
-        let line = event(Kind::Token, &n.to_string()).to_json() + "\n";
+        let line = event(Fact::TokenId, &n.to_string()).to_json() + "\n";
         let mut file =
             std::fs::OpenOptions::new().create(true).append(true).open(journal(&directory)).unwrap();
         std::io::Write::write_all(&mut file, line.as_bytes()).unwrap();
@@ -129,7 +161,7 @@ async fn the_backlog_counts_before_ready_and_a_new_line_within_milliseconds() {
     assert_eq!((revocations.entries(), revocations.status()), (500, FeedStatus::Current));
     assert_eq!(admits(&revocations, "499"), Err(Denial::TokenRevoked));
     assert_eq!(admits(&revocations, "500"), Ok(()));
-    file::append(&journal(&directory), &event(Kind::Token, "500")).unwrap();
+    file::append(&journal(&directory), &event(Fact::TokenId, "500").to_json()).unwrap();
     let delay = until("the event", || admits(&revocations, "500").is_err()).await;
     assert!(delay < Duration::from_millis(500), "{delay:?}");
 }
@@ -147,11 +179,13 @@ async fn a_missing_journal_is_made_and_a_missing_directory_is_a_fault() {
 #[tokio::test]
 async fn a_revoked_subject_may_come_back_with_a_new_token() {
     let directory = Directory::new();
-    file::append(&journal(&directory), &event(Kind::Subject, "alice")).unwrap();
+    file::append(&journal(&directory), &event(Fact::Subject, "alice").to_json()).unwrap();
     let revocations = start(&on_journal(&directory)).unwrap();
     ready(&revocations).await;
-    let judged =
-        |sub, after: i64| revocations.admits(ISSUER, sub, "t", Timestamp::from_secs(now().as_secs() + after));
+    let judged = |sub, after: i64| {
+        let issued = Timestamp::from_secs(now().as_secs() + after);
+        revocations.admits(&Token { sub, jti: "t", issued })
+    };
     assert_eq!(judged("alice", -60), Err(Denial::TokenRevoked));
     assert_eq!(judged("alice", 60), Ok(()));
     assert_eq!(judged("bob", -60), Ok(()));
@@ -160,15 +194,15 @@ async fn a_revoked_subject_may_come_back_with_a_new_token() {
 #[tokio::test]
 async fn bad_events_are_counted_by_reason_and_stop_nothing() {
     let directory = Directory::new();
-    let mut other = event(Kind::Token, "x");
+    let mut other = event(Fact::TokenId, "x");
     other.issuer = "https://other".to_owned();
     let lines = [
         "not json",
         "",
-        r#"{"id":"1","iss":"https://as.example.com","revoke":{"sid":"s"},"at":1}"#,
+        r#"{"id":"1","iss":"https://as.example.com","revoke":{"SID":"s"},"at":1}"#,
         &other.to_json(),
         &format!("{{\"id\":\"{}\"}}", "x".repeat(200_000)),
-        &event(Kind::Token, "good").to_json(),
+        &event(Fact::TokenId, "good").to_json(),
         "",
     ];
     std::fs::write(journal(&directory), lines.join("\n")).unwrap();
@@ -177,7 +211,7 @@ async fn bad_events_are_counted_by_reason_and_stop_nothing() {
     assert_eq!(admits(&revocations, "good"), Err(Denial::TokenRevoked));
     let count = |reason| revocations.refused().find(|(r, _)| *r == reason).unwrap().1;
     assert_eq!(count("not_an_object"), 1);
-    assert_eq!(count("kind_unsupported"), 1);
+    assert_eq!(count("kind_unknown"), 1);
     assert_eq!(count("issuer_unknown"), 1);
     assert_eq!(count("too_long"), 1);
     assert_eq!((refused(&revocations), revocations.applied()), (4, 1));
@@ -186,7 +220,7 @@ async fn bad_events_are_counted_by_reason_and_stop_nothing() {
 #[tokio::test]
 async fn plain_events_are_refused_where_only_signed_ones_count() {
     let directory = Directory::new();
-    file::append(&journal(&directory), &event(Kind::Token, "t")).unwrap();
+    file::append(&journal(&directory), &event(Fact::TokenId, "t").to_json()).unwrap();
     let config = config::Revocation { accept_plain: false, ..on_journal(&directory) };
     let revocations = start(&config).unwrap();
     ready(&revocations).await;
@@ -207,7 +241,7 @@ async fn a_journal_that_vanishes_makes_the_feed_stale_and_heals_when_it_is_back(
         std::fs::remove_file(journal(&directory)).unwrap();
         until("stale", || revocations.status() == FeedStatus::Stale).await;
         assert_eq!(admits(&revocations, "t"), verdict);
-        file::append(&journal(&directory), &event(Kind::Token, "t")).unwrap();
+        file::append(&journal(&directory), &event(Fact::TokenId, "t").to_json()).unwrap();
         until("current", || revocations.status() == FeedStatus::Current).await;
         assert_eq!(admits(&revocations, "t"), Err(Denial::TokenRevoked));
         std::fs::remove_file(journal(&directory)).unwrap();
@@ -220,8 +254,8 @@ async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
     let config = config::Revocation { max_entries: 1, on_stale: OnStale::Allow, ..on_journal(&directory) };
     let revocations = start(&config).unwrap();
     ready(&revocations).await;
-    file::append(&journal(&directory), &event(Kind::Token, "a")).unwrap();
-    file::append(&journal(&directory), &event(Kind::Token, "b")).unwrap();
+    file::append(&journal(&directory), &event(Fact::TokenId, "a").to_json()).unwrap();
+    file::append(&journal(&directory), &event(Fact::TokenId, "b").to_json()).unwrap();
     until("full", || revocations.status() == FeedStatus::Full).await;
     assert_eq!(admits(&revocations, "c"), Err(Denial::RevocationsStale));
     assert_eq!(revocations.entries(), 1);
@@ -231,8 +265,11 @@ async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
 fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let nobody =
-        config::Feed::Nats { url: "nats://127.0.0.1:1".into(), stream: "S".into(), subject: "s.>".into() };
+    let nobody = config::Feed::Nats(config::Nats {
+        url: "nats://127.0.0.1:1".into(),
+        stream: "S".into(),
+        subject: "s.>".into(),
+    });
     let revocations = start(&config::Revocation { on_stale: OnStale::Allow, ..config(nobody) }).unwrap();
     assert_eq!(revocations.status(), FeedStatus::CatchingUp);
     assert_eq!(admits(&revocations, "t"), Err(Denial::RevocationsStale));
@@ -243,10 +280,13 @@ async fn an_event_that_is_long_over_takes_no_place() {
     let intake = Intake::new(
         &config(config::Feed::File { path: PathBuf::new() }),
         [(ISSUER.to_owned(), Duration::from_secs(3600))].into(),
+        Telemetry::off().metrics.revocations.clone(),
     );
-    let mut event = event(Kind::Token, "t");
+    let mut event = event(Fact::TokenId, "t");
     event.at = Timestamp::from_secs(now().as_secs() - 4000);
-    assert_eq!(intake.take(event.to_json().as_bytes(), &"here", now()), Taken::Applied);
+    let text = event.to_json();
+    let delivery = Delivery { bytes: text.as_bytes(), place: &"here", published: None };
+    assert_eq!(intake.take(&delivery, now()), Taken::Applied);
     assert_eq!(intake.index.len(), 0);
 }
 
@@ -261,9 +301,9 @@ async fn a_verified_request_is_judged_by_its_token() {
     let (authorization, proof) = (format!("DPoP {jwt}"), forge::proof(&jwt, |_, _| ()));
     let parts = forge::parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
     let check = || revocations.check(forge::verdict(DPOP_ONLY, &parts, None).unwrap(), NOW).map(|_| ());
-    file::append(&journal(&directory), &event(Kind::Subject, "dave")).unwrap();
+    file::append(&journal(&directory), &event(Fact::Subject, "dave").to_json()).unwrap();
     until("dave", || revocations.entries() == 1).await;
     assert_eq!(check(), Ok(()));
-    file::append(&journal(&directory), &event(Kind::Subject, "carol")).unwrap();
+    file::append(&journal(&directory), &event(Fact::Subject, "carol").to_json()).unwrap();
     until("carol", || check() == Err(Denial::TokenRevoked)).await;
 }

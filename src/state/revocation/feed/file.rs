@@ -8,10 +8,11 @@
 //!
 //! Bad lines stay where they are, in the journal; the log tells at which byte.
 
-use super::{Intake, RETRY_FULL, Taken};
+use super::{Delivery, Intake, RETRY_FULL, Taken};
 use crate::pop::Timestamp;
-use crate::state::revocation::event::{Event, MAX_BYTES};
+use crate::state::revocation::event::MAX_BYTES;
 use anyhow::Context;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
@@ -62,8 +63,8 @@ pub enum Appended {
 /// Appends one event, in one write, so that writers in several processes don't mix.
 ///
 /// # Errors
-/// Those of the file; also if only a part of the line could be written.
-pub fn append(path: &Path, event: &Event) -> io::Result<Appended> {
+/// Those of the file; also if only a part of the line could be written. `event` is one line, without its newline.
+pub fn append(path: &Path, event: &str) -> io::Result<Appended> {
     let mut options = OpenOptions::new();
     options.read(true).append(true);
     let (mut file, appended) = match options.open(path) {
@@ -72,8 +73,7 @@ pub fn append(path: &Path, event: &Event) -> io::Result<Appended> {
         }
         opened => (opened?, Appended::Existing),
     };
-    let mut line = event.to_json();
-    line.push('\n');
+    let mut line = format!("{event}\n");
     if ends_within_a_line(&mut file)? {
         line.insert(0, '\n');
     }
@@ -125,13 +125,26 @@ impl Reader {
     }
 
     fn apply(&self, line: &[u8], at: u64) {
-        let place = format_args!("byte {at} of {}", self.path.display());
+        let place = Place { at, journal: &self.path };
         while !self.stop.load(Relaxed) {
-            match self.intake.take(line, &place, Timestamp::from_system(SystemTime::now())) {
+            let delivery = Delivery { bytes: line, place: &place, published: None };
+            match self.intake.take(&delivery, Timestamp::from_system(SystemTime::now())) {
                 Taken::Applied | Taken::Refused(_) => return,
                 Taken::Full => std::thread::sleep(RETRY_FULL),
             }
         }
+    }
+}
+
+/// Where in the journal an event ends.
+struct Place<'a> {
+    at: u64,
+    journal: &'a Path,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {} of {}", self.at, self.journal.display())
     }
 }
 

@@ -7,13 +7,16 @@
 
 pub mod file;
 pub mod nats;
+pub mod publish;
 mod rejections;
 
+use super::event::plain::Plain;
 use super::event::{Event, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
 use crate::config;
 use crate::pop::Timestamp;
+use crate::telemetry::RevocationMetrics;
 use rejections::Rejections;
 use std::collections::HashMap;
 use std::fmt;
@@ -33,11 +36,20 @@ impl Feed {
         let intake = Arc::clone(intake);
         Ok(match config {
             config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
-            config::Feed::Nats { url, stream, subject } => {
-                Feed::Nats { _follower: nats::Follower::start(url, stream, subject, intake)? }
-            }
+            config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
         })
     }
+}
+
+/// One event as it arrives.
+#[derive(Clone, Copy)]
+pub(super) struct Delivery<'a> {
+    /// Its text: a plain event in JSON, or a Security Event Token.
+    pub(super) bytes: &'a [u8],
+    /// Where the feed has it, for whoever mends a bad one.
+    pub(super) place: &'a (dyn fmt::Display + Sync),
+    /// When the bus took it, if the bus tells.
+    pub(super) published: Option<Timestamp>,
 }
 
 /// What became of an event.
@@ -60,24 +72,30 @@ pub(super) struct Intake {
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
     applied: AtomicU64,
+    metrics: RevocationMetrics,
     rejections: Rejections,
 }
 
 impl Intake {
-    pub(super) fn new(config: &config::Revocation, issuers: HashMap<String, Duration>) -> Intake {
+    pub(super) fn new(
+        config: &config::Revocation,
+        issuers: HashMap<String, Duration>,
+        metrics: RevocationMetrics,
+    ) -> Intake {
         Intake {
             index: Index::new(config.max_entries),
             health: Health::new(config.max_staleness),
             issuers,
             accept_plain: config.accept_plain,
             applied: AtomicU64::new(0),
+            metrics,
             rejections: Rejections::default(),
         }
     }
 
-    /// Takes one event; `place` is where the feed has it, for whoever mends a bad one.
-    pub(super) fn take(&self, bytes: &[u8], place: &dyn fmt::Display, now: Timestamp) -> Taken {
-        match self.apply(bytes, now) {
+    /// Takes one event.
+    pub(super) fn take(&self, delivery: &Delivery<'_>, now: Timestamp) -> Taken {
+        match self.apply(delivery, now) {
             Ok(Ok(())) => {
                 self.applied.fetch_add(1, Relaxed);
                 self.health.set_full(false);
@@ -88,7 +106,7 @@ impl Intake {
                 Taken::Full
             }
             Err(refusal) => {
-                self.rejections.add(refusal, place, Instant::now());
+                self.rejections.add(refusal, delivery.place, Instant::now());
                 Taken::Refused(refusal)
             }
         }
@@ -100,18 +118,32 @@ impl Intake {
         self.rejections.caught_up(Instant::now());
     }
 
-    fn apply(&self, bytes: &[u8], now: Timestamp) -> Result<Result<(), Full>, Refusal> {
-        let event = Event::parse(bytes)?;
+    fn apply(&self, delivery: &Delivery<'_>, now: Timestamp) -> Result<Result<(), Full>, Refusal> {
+        let plain = Plain::parse(delivery.bytes)?;
         if !self.accept_plain {
             return Err(Refusal::Plain);
         }
-        let lifetime = self.issuers.get(&event.issuer).ok_or(Refusal::IssuerUnknown)?;
-        let until = event.until.unwrap_or(event.at.plus(*lifetime));
-        if until.plus(LONG_OVER) < now {
-            return Ok(Ok(()));
+        if !self.issuers.contains_key(&plain.issuer) {
+            return Err(Refusal::IssuerUnknown);
         }
-        let claim = (event.kind, event.issuer.as_str(), event.value.as_str());
-        Ok(self.index.revoke(claim, event.at, until, now))
+        let event = plain.into();
+        let entered = self.enter(&event, now);
+        if entered.is_ok() && self.health.is_live() {
+            self.metrics.applied(now.since(event.at), delivery.published.map(|at| now.since(at)));
+        }
+        Ok(entered)
+    }
+
+    /// Enters all that an event revokes.
+    fn enter(&self, event: &Event, now: Timestamp) -> Result<(), Full> {
+        for selector in &event.revokes {
+            let lifetime = self.issuers.get(&selector.issuer).copied().unwrap_or_default();
+            let until = event.until.unwrap_or(event.at.plus(lifetime));
+            if until.plus(LONG_OVER) >= now {
+                self.index.revoke(selector, event.at, until, now)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn applied(&self) -> u64 {

@@ -11,7 +11,7 @@
 mod session;
 
 use super::Intake;
-use crate::state::revocation::event::Event;
+use crate::config;
 use anyhow::{Context, anyhow};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
@@ -28,14 +28,9 @@ pub(in crate::state::revocation) struct Follower {
 
 impl Follower {
     /// Follows the stream; a server that can't be reached is tried again for ever.
-    pub(super) fn start(
-        url: &str,
-        stream: &str,
-        subject: &str,
-        intake: Arc<Intake>,
-    ) -> anyhow::Result<Follower> {
-        let (address, options) = options(url)?;
-        let source = Source { stream: stream.to_owned(), subject: subject.to_owned(), intake };
+    pub(super) fn start(nats: &config::Nats, intake: Arc<Intake>) -> anyhow::Result<Follower> {
+        let (address, options) = options(&nats.url)?;
+        let source = Source { stream: nats.stream.clone(), subject: nats.subject.clone(), intake };
         Ok(Follower { task: tokio::spawn(source.follow(address, options)).abort_handle() })
     }
 }
@@ -50,14 +45,15 @@ impl Drop for Follower {
 ///
 /// # Errors
 /// No server, no such stream behind the subject, or no acknowledgement.
-pub async fn publish(url: &str, stream: &str, subject: &str, event: &Event) -> anyhow::Result<u64> {
+pub(super) async fn publish(nats: &config::Nats, id: &str, payload: &[u8]) -> anyhow::Result<u64> {
+    let config::Nats { url, stream, subject } = nats;
     let (address, options) = options(url)?;
     let server = format!("{}:{}", address.host(), address.port());
     // Errors of async-nats name their cause themselves, so as the cause of ours it would be told twice.
     let connected = options.connect(address).await;
     let client = connected.map_err(|error| anyhow!("can't connect to NATS at {server}: {error}"))?;
     let message =
-        PublishMessage::build().payload(event.to_json().into()).message_id(&event.id).expected_stream(stream);
+        PublishMessage::build().payload(payload.to_vec().into()).message_id(id).expected_stream(stream);
     let jetstream = async_nats::jetstream::new(client);
     let sent = jetstream.send_publish(subject.to_owned(), message).await;
     let acknowledged = match sent {

@@ -1,7 +1,8 @@
 //! The tail, against a file that is written to in every unkind way.
 
 use super::*;
-use crate::state::revocation::event::Kind;
+use crate::state::revocation::event::Fact;
+use crate::state::revocation::event::plain::Plain;
 use crate::state::revocation::tests::{Directory, event};
 
 struct Journaled {
@@ -95,12 +96,12 @@ fn writers_do_not_mix_and_do_not_suffer_from_one_that_died() {
             let path = &path;
             scope.spawn(move || {
                 for n in 0..50 {
-                    append(path, &event(Kind::Token, &format!("{writer}/{n}"))).unwrap();
+                    append(path, &event(Fact::TokenId, &format!("{writer}/{n}")).to_json()).unwrap();
                 }
             });
         }
     });
     let events: Vec<_> =
-        journal.lines().iter().filter_map(|line| Event::parse(line.as_bytes()).ok()).collect();
+        journal.lines().iter().filter_map(|line| Plain::parse(line.as_bytes()).ok()).collect();
     assert_eq!(events.len(), 200);
 }

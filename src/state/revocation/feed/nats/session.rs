@@ -1,6 +1,6 @@
 //! One consumer on one connection, from its creation to the first doubt about it.
 
-use super::super::{Intake, RETRY_FULL, Taken};
+use super::super::{Delivery, Intake, RETRY_FULL, Taken};
 use super::{REJECTED, Source};
 use crate::pop::Timestamp;
 use crate::state::revocation::event::Refusal;
@@ -98,7 +98,9 @@ impl Session<'_> {
                     }
                     delivered = info.consumer_sequence;
                     let sequence = info.stream_sequence;
-                    self.apply(&message.message, sequence).await;
+                    let millis = info.published.unix_timestamp_nanos() / 1_000_000;
+                    let published = i64::try_from(millis).ok().map(Timestamp::from_millis);
+                    self.apply(&message.message, sequence, published).await;
                 }
             }
         }
@@ -190,10 +192,11 @@ impl Session<'_> {
     }
 
     /// Applies one event, and waits with it if there is no room.
-    async fn apply(&mut self, message: &Message, sequence: u64) {
+    async fn apply(&mut self, message: &Message, sequence: u64, published: Option<Timestamp>) {
         while message.subject.as_str() != REJECTED && sequence > self.position.sequence {
             let place = Place { stream: &self.source.stream, sequence };
-            match self.intake().take(&message.payload, &place, Timestamp::from_system(SystemTime::now())) {
+            let delivery = Delivery { bytes: &message.payload, place: &place, published };
+            match self.intake().take(&delivery, Timestamp::from_system(SystemTime::now())) {
                 Taken::Applied => break,
                 Taken::Refused(refusal) => {
                     // Those of the backlog at start were kept aside by whoever was here when they came.

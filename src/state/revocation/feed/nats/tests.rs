@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::pop::Denial;
-use crate::state::revocation::event::Kind;
+use crate::state::revocation::event::Fact;
 use crate::state::revocation::tests::{Directory, admits, config, event, ready, start, until};
 use crate::state::revocation::{FeedStatus, Revocations};
 use async_nats::jetstream;
@@ -60,11 +60,7 @@ impl Server {
     }
 
     fn config(&self) -> config::Revocation {
-        config(config::Feed::Nats {
-            url: self.url(),
-            stream: STREAM.to_owned(),
-            subject: "clinch.revocations.>".to_owned(),
-        })
+        config(config::Feed::Nats(self.target("clinch.revocations.>")))
     }
 
     async fn follow(&self) -> Arc<Revocations> {
@@ -74,8 +70,13 @@ impl Server {
     }
 
     async fn publish(&self, jti: &str) -> u64 {
-        let event = event(Kind::Token, jti);
-        super::publish(&self.url(), STREAM, super::DEFAULT_SUBJECT, &event).await.unwrap()
+        let event = event(Fact::TokenId, jti);
+        let text = event.to_json();
+        super::publish(&self.target(super::DEFAULT_SUBJECT), &event.id, text.as_bytes()).await.unwrap()
+    }
+
+    fn target(&self, subject: &str) -> config::Nats {
+        config::Nats { url: self.url(), stream: STREAM.to_owned(), subject: subject.to_owned() }
     }
 
     async fn raw(&self) -> async_nats::Client {
@@ -121,7 +122,7 @@ async fn the_backlog_counts_before_ready_and_a_live_event_within_milliseconds() 
     let context = jetstream::new(server.raw().await);
     let mut acknowledgements = Vec::new();
     for n in 0..2000 {
-        let event = event(Kind::Token, &n.to_string()).to_json();
+        let event = event(Fact::TokenId, &n.to_string()).to_json();
         acknowledgements.push(context.publish("clinch.revocations.plain", event.into()).await.unwrap());
     }
     for acknowledgement in acknowledgements {
@@ -206,7 +207,7 @@ async fn bad_events_are_kept_aside_and_stop_nothing() {
     let client = server.raw().await;
     let mut aside = client.subscribe(super::REJECTED).await.unwrap();
     client.flush().await.unwrap();
-    for bad in ["not json", r#"{"id":"1","iss":"https://as.example.com","revoke":{"jkt":"k"},"at":1}"#] {
+    for bad in ["not json", r#"{"id":"1","iss":"https://as.example.com","revoke":{"JKT":"k"},"at":1}"#] {
         client.publish("clinch.revocations.plain", bad.into()).await.unwrap();
         let kept = tokio::time::timeout(Duration::from_secs(10), aside.next()).await.unwrap().unwrap();
         assert_eq!(kept.payload, bad.as_bytes());
@@ -234,6 +235,7 @@ async fn a_stream_that_disappears_is_not_replaced_by_an_empty_one() {
 #[tokio::test]
 async fn publishing_without_a_stream_is_an_error() {
     let server = Server::running().await;
-    let event = event(Kind::Token, "t");
-    assert!(super::publish(&server.url(), STREAM, "clinch.revocations.plain", &event).await.is_err());
+    let event = event(Fact::TokenId, "t");
+    let target = server.target("clinch.revocations.plain");
+    assert!(super::publish(&target, &event.id, event.to_json().as_bytes()).await.is_err());
 }

@@ -1,0 +1,95 @@
+//! Putting events on the feed: for the command line, and for what is pushed or polled elsewhere.
+
+use super::{file, nats};
+use crate::config;
+use anyhow::Context;
+use std::path::PathBuf;
+
+/// Where events are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publisher {
+    /// A journal.
+    File(PathBuf),
+    /// A NATS JetStream stream, with a subject without wildcards.
+    Nats(config::Nats),
+}
+
+/// What the feed said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The place in the feed, where it has such a thing.
+    pub sequence: Option<String>,
+    /// Whether a journal was made for it, which perhaps nobody reads.
+    pub journal_created: bool,
+}
+
+impl Publisher {
+    /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`.
+    ///
+    /// # Errors
+    /// In words what is wrong with it.
+    pub fn of_url(url: &str) -> Result<Publisher, String> {
+        let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+            return Ok(Publisher::File(PathBuf::from(url)));
+        };
+        match scheme {
+            "file" => match rest.strip_prefix("//").unwrap_or(rest) {
+                path if path.starts_with('/') => Ok(Publisher::File(PathBuf::from(path))),
+                _ => Err("a file: feed needs an absolute path, file:/PATH".to_owned()),
+            },
+            "nats" | "tls" => nats_url(url),
+            "redis" | "rediss" | "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
+            _ => Err(format!("{scheme}: is no feed; expected a path, file:/PATH or nats://HOST:PORT")),
+        }
+    }
+
+    /// Publishes one event, a line of text, and waits until the feed has it.
+    ///
+    /// # Errors
+    /// The feed is out of reach, or does not take it: then it is not known to have it.
+    pub async fn publish(&self, id: &str, event: &str) -> anyhow::Result<Published> {
+        match self {
+            Publisher::File(path) => {
+                let appended = file::append(path, event).with_context(|| path.display().to_string())?;
+                let journal_created = appended == file::Appended::Created;
+                Ok(Published { sequence: None, journal_created })
+            }
+            Publisher::Nats(nats) => {
+                let sequence = nats::publish(nats, id, event.as_bytes()).await?;
+                Ok(Published { sequence: Some(sequence.to_string()), journal_created: false })
+            }
+        }
+    }
+
+    /// Without the server's address, which may hold a password.
+    pub fn name(&self) -> String {
+        match self {
+            Publisher::File(path) => path.display().to_string(),
+            Publisher::Nats(nats) => nats.stream.clone(),
+        }
+    }
+}
+
+fn nats_url(url: &str) -> Result<Publisher, String> {
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut stream = nats::DEFAULT_STREAM.to_owned();
+    let mut subject = nats::DEFAULT_SUBJECT.to_owned();
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("stream", value)) if !value.is_empty() => value.clone_into(&mut stream),
+            Some(("subject", value)) if is_concrete(value) => value.clone_into(&mut subject),
+            Some(("subject", _)) => return Err("the feed's subject must have no wildcard".to_owned()),
+            Some(_) | None => return Err("a nats: feed takes stream= and subject= only".to_owned()),
+        }
+    }
+    Ok(Publisher::Nats(config::Nats { url: url.to_owned(), stream, subject }))
+}
+
+/// Longer than a drive letter, so that a path is a path.
+fn is_scheme(text: &str) -> bool {
+    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+fn is_concrete(subject: &str) -> bool {
+    !subject.is_empty() && !subject.contains(['*', '>', ' '])
+}

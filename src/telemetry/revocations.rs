@@ -1,0 +1,73 @@
+//! The metrics of revocation: what the index holds, what became of events, how the feed is, how long news took.
+//!
+//! Labels are names of closed tables.
+
+use super::metrics::{Label, family, register};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Handles to them; cheap clones.
+#[derive(Clone, Debug)]
+pub struct RevocationMetrics {
+    /// Entries of the index.
+    pub entries: Gauge,
+    events: Family<Label, Counter>,
+    rejected: Family<Label, Counter>,
+    feed_state: Family<Label, Gauge>,
+    since_event: Histogram,
+    since_publication: Histogram,
+}
+
+impl RevocationMetrics {
+    pub(super) fn register(all: &mut Registry) -> RevocationMetrics {
+        let propagation = Family::<Label, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        all.register("revocation_propagation_seconds", PROPAGATION, propagation.clone());
+        RevocationMetrics {
+            entries: register(all, "revocation_entries", "Revocations remembered"),
+            events: family(all, "revocation_events", "Revocation events by what became of them"),
+            rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
+            feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            since_event: propagation.get_or_create_owned(&[("since", "event")]),
+            since_publication: propagation.get_or_create_owned(&[("since", "publication")]),
+        }
+    }
+
+    /// An event was applied so long after what it tells of, and after the bus took it, where the bus says when.
+    pub(crate) fn applied(&self, since_event: Duration, since_publication: Option<Duration>) {
+        self.since_event.observe(since_event.as_secs_f64());
+        if let Some(since) = since_publication {
+            self.since_publication.observe(since.as_secs_f64());
+        }
+    }
+
+    /// Events so far: how many were applied, and how many refused, by reasons of a closed set.
+    pub(crate) fn set_events(&self, applied: u64, refused: impl Iterator<Item = (&'static str, u64)>) {
+        let set = |counter: &Counter, count| counter.inner().store(count, Relaxed);
+        set(&self.events.get_or_create(&[("result", "applied")]), applied);
+        let mut total = 0;
+        for (reason, count) in refused {
+            total += count;
+            set(&self.rejected.get_or_create(&[("reason", reason)]), count);
+        }
+        set(&self.events.get_or_create(&[("result", "rejected")]), total);
+    }
+
+    /// The feed is now in this state, a name of a closed set, and in no other.
+    pub(crate) fn set_feed_state(&self, state: &'static str) {
+        for known in FEED_STATES {
+            self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
+        }
+    }
+}
+
+const PROPAGATION: &str = "Time until a revocation counted here: since the event (in whole seconds where it is \
+                           told so), and since its publication; of events that came after the start";
+const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
+/// Seconds: a bus on the same host takes a millisecond, an outage minutes.
+const BUCKETS: [f64; 14] =
+    [5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
