@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 use story::Told;
 use telling::Telling;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Arguments of `clinch demo`.
 #[derive(clap::Args)]
@@ -74,16 +74,17 @@ enum Ended {
 fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime")?;
     runtime.block_on(async {
+        let mut stop = Stop::listen()?;
         let stage = tokio::select! {
             stage = Stage::build() => stage?,
-            stop = asked_to_stop() => return stop.map(|()| Ended::Interrupted),
+            () = stop.asked() => return Ok(Ended::Interrupted),
         };
         let ended = tokio::select! {
             ended = perform(&stage, arguments) => ended,
-            stop = asked_to_stop() => stop.map(|()| Ended::Interrupted),
+            () = stop.asked() => Ok(Ended::Interrupted),
         };
         if arguments.stay && matches!(ended, Ok(Ended::AsExpected | Ended::Otherwise)) {
-            asked_to_stop().await?;
+            stop.asked().await;
         }
         stage.strike().await;
         ended
@@ -116,15 +117,29 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> anyhow::Result<Ended> 
     Ok(if told.iter().all(Told::as_expected) { Ended::AsExpected } else { Ended::Otherwise })
 }
 
-/// Ctrl-C, SIGTERM or a closed terminal.
-async fn asked_to_stop() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    // A closed terminal is no reason to leave the demo's keys on the disk.
-    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.context("Ctrl-C"),
-        _ = terminate.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
+/// Ctrl-C, SIGTERM or a closed terminal, heard from before the first line is told.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Stop> {
+        Ok(Stop {
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            // A closed terminal is no reason to leave the demo's keys on the disk.
+            hangup: signal(SignalKind::hangup()).context("SIGHUP")?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
     }
 }
 
