@@ -97,19 +97,8 @@ impl Bearer for Token<'_> {
         self.issued
     }
     fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        match fact {
-            Fact::TokenId => Some(self.jti.into()),
-            Fact::Subject => Some(self.sub.into()),
-            Fact::Session
-            | Fact::Client
-            | Fact::Key
-            | Fact::Certificate
-            | Fact::SigningKey
-            | Fact::Email
-            | Fact::Phone
-            | Fact::Tenant
-            | Fact::Device => None,
-        }
+        let known = [(Fact::TokenId, self.jti), (Fact::Subject, self.sub)];
+        known.into_iter().find(|(name, _)| *name == fact).map(|(_, value)| value.into())
     }
 }
 
