@@ -1,0 +1,120 @@
+//! What the index remembers, and for whom.
+
+use super::*;
+
+const ISSUER: &str = "https://as.example.com";
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+struct Token<'a> {
+    issuer: &'a str,
+    issued_at: Timestamp,
+    facts: &'a [(Fact, &'a str)],
+}
+
+impl Bearer for Token<'_> {
+    fn issuer(&self) -> &str {
+        self.issuer
+    }
+    fn issued_at(&self) -> Timestamp {
+        self.issued_at
+    }
+    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+        self.facts.iter().find(|(name, _)| *name == fact).map(|(_, value)| (*value).into())
+    }
+}
+
+fn after(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(NOW.as_secs() + seconds)
+}
+fn revoke(index: &Index, facts: &[(Fact, &str)], at: i64, until: i64) -> Result<(), Full> {
+    let facts = facts.iter().map(|(fact, value)| (*fact, (*value).to_owned())).collect();
+    index.revoke(&Selector { issuer: ISSUER.to_owned(), facts }, after(at), after(until), NOW)
+}
+fn revoked(index: &Index, facts: &[(Fact, &str)], issued_at: Timestamp) -> bool {
+    index.is_revoked(&Token { issuer: ISSUER, issued_at, facts })
+}
+
+use Fact::{Session, Subject, TokenId};
+
+#[test]
+fn a_subject_is_revoked_up_to_and_including_the_second_of_the_event() {
+    let index = Index::new(10);
+    revoke(&index, &[(Subject, "alice")], 0, 3600).unwrap();
+    let at = |value, at| revoked(&index, &[(TokenId, "t"), (Subject, value)], at);
+    assert!(at("alice", after(-1)));
+    assert!(at("alice", Timestamp::from_millis(NOW.as_millis() + 999)));
+    assert!(!at("alice", after(1)));
+    assert!(!at("bob", after(-1)));
+    assert!(!revoked(&index, &[(TokenId, "alice"), (Subject, "bob")], NOW));
+    let elsewhere = Token { issuer: "https://other", issued_at: NOW, facts: &[(Subject, "alice")] };
+    assert!(!index.is_revoked(&elsewhere));
+}
+
+#[test]
+fn a_token_is_revoked_whenever_it_was_issued() {
+    let index = Index::new(10);
+    revoke(&index, &[(TokenId, "t")], 0, 3600).unwrap();
+    assert!(revoked(&index, &[(TokenId, "t")], after(100)));
+}
+
+#[test]
+fn all_of_an_issuer_means_all() {
+    let index = Index::new(10);
+    revoke(&index, &[], 0, 3600).unwrap();
+    assert!(revoked(&index, &[(TokenId, "t"), (Subject, "anybody")], NOW));
+    assert!(!revoked(&index, &[(TokenId, "t"), (Subject, "anybody")], after(1)));
+}
+
+/// SSF-11
+#[test]
+fn of_several_facts_all_must_hold_and_one_that_the_token_lacks_is_a_wildcard() {
+    let index = Index::new(10);
+    revoke(&index, &[(Subject, "alice"), (Session, "s")], 0, 3600).unwrap();
+    assert!(revoked(&index, &[(Subject, "alice"), (Session, "s")], NOW));
+    assert!(!revoked(&index, &[(Subject, "alice"), (Session, "other")], NOW));
+    assert!(!revoked(&index, &[(Subject, "bob"), (Session, "s")], NOW));
+    assert!(revoked(&index, &[(Subject, "alice")], NOW));
+    assert!(revoked(&index, &[(Session, "s")], NOW));
+    assert!(!revoked(&index, &[(TokenId, "t")], NOW), "a token of which nothing is known is not meant");
+    assert_eq!(index.len(), 3);
+}
+
+#[test]
+fn order_and_repetition_do_not_matter() {
+    let events = [(0, 50), (20, 40), (10, 90)];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let index = Index::new(1);
+        for n in order.into_iter().chain(order) {
+            revoke(&index, &[(Subject, "alice")], events[n].0, events[n].1).unwrap();
+        }
+        assert!(revoked(&index, &[(Subject, "alice")], after(20)));
+        assert!(!revoked(&index, &[(Subject, "alice")], after(21)));
+        assert_eq!(index.len(), 1);
+    }
+}
+
+#[test]
+fn full_takes_no_new_value_but_still_extends_a_known_one() {
+    let index = Index::new(2);
+    revoke(&index, &[(Subject, "a")], 0, 10).unwrap();
+    revoke(&index, &[(Subject, "b")], 0, 10).unwrap();
+    assert_eq!(revoke(&index, &[(Subject, "c")], 0, 10), Err(Full));
+    assert_eq!(revoke(&index, &[(Subject, "a")], 5, 10), Ok(()));
+    assert!(revoked(&index, &[(Subject, "a")], after(5)));
+    assert!(revoked(&index, &[(Subject, "b")], NOW));
+}
+
+#[test]
+fn an_entry_leaves_only_when_both_clocks_are_past_it() {
+    let mut index = Index::new(10);
+    revoke(&index, &[(Subject, "a")], 0, 100).unwrap();
+    index.sweep(after(1_000_000));
+    assert_eq!(index.len(), 1, "the wall clock alone was stepped");
+    let Some(earlier) = index.epoch.checked_sub(Duration::from_secs(200)) else { return };
+    index.epoch = earlier;
+    index.sweep(after(160));
+    assert_eq!(index.len(), 1, "the wall clock is not there yet");
+    index.sweep(after(162));
+    assert_eq!(index.len(), 0);
+    assert!(!revoked(&index, &[(Subject, "a")], NOW));
+}
