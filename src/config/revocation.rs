@@ -58,6 +58,8 @@ impl fmt::Debug for Nats {
 pub enum OnStale {
     /// Refuse with 503.
     Deny,
+    /// Ask the issuer about the token.
+    Introspect,
     /// Let pass.
     Allow,
 }
