@@ -160,7 +160,6 @@ impl Index {
     }
 
     /// Bytes of all tables.
-    #[cfg_attr(not(test), allow(dead_code, reason = "a figure that tests ask for"))]
     pub(super) fn bytes(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots().bytes()).sum()
     }

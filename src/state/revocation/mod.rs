@@ -8,6 +8,7 @@ pub mod event;
 pub mod feed;
 mod health;
 mod index;
+pub mod measured;
 
 use crate::config::{self, OnStale};
 use crate::pop::access_token::AccessToken;
