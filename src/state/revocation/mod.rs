@@ -8,6 +8,7 @@ pub mod event;
 pub mod feed;
 mod health;
 mod index;
+pub mod measured;
 pub mod standing;
 
 use crate::config::{self, OnStale};
