@@ -1,7 +1,7 @@
 //! `revocation`: where revocations come from and who is believed.
 
-use super::Checks;
 use super::upstream::{is_loopback, reachable};
+use super::{Checks, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
 use crate::config::words::quoted;
@@ -9,21 +9,26 @@ use crate::config::{Feed, Nats, OnStale, Revocation};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
-pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation> {
+pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[&str]) -> Option<Revocation> {
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let max_staleness = c.within("revocation.max_staleness", written.max_staleness, least, most);
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
+    let transmitters = transmitters::check(c, &written.transmitters, issuers);
     let plain = "revocation.accept_plain";
-    if !written.accept_plain && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
-        c.fault(plain, "no event could ever be believed: signed events are not supported yet")
-            .found("`accept_plain: false`")
-            .expected("`accept_plain: true`, on a bus that is itself authenticated");
+    let nobody = !written.accept_plain && written.transmitters.is_empty();
+    if nobody && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
+        c.fault(plain, "no event could ever be believed")
+            .found("`accept_plain: false` and no transmitters")
+            .expected(
+                "`transmitters:` that sign events, or `accept_plain: true` on a bus that is itself authenticated",
+            );
     }
     if written.on_stale == WrittenOnStale::Allow {
         c.warn("revocation.on_stale", "revoked tokens pass while the feed is out of reach");
     }
     Some(Revocation {
         feed: feed?,
+        transmitters: transmitters?,
         accept_plain: written.accept_plain,
         max_staleness: max_staleness?,
         on_stale: match written.on_stale {
