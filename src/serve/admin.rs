@@ -104,7 +104,11 @@ impl Admin {
         metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
         metrics.replay.set_state(self.proxy.gate.replay.status().name());
         metrics.revocations.set_feed_state(self.revocations.status().name());
-        metrics.revocations.set_events(self.revocations.applied(), self.revocations.refused());
+        metrics.revocations.set_events(
+            self.revocations.applied(),
+            self.revocations.ignored(),
+            self.revocations.refused(),
+        );
         self.telemetry.render()
     }
 

@@ -91,7 +91,7 @@ impl Server {
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
         let revocations =
-            Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics.revocations)?;
+            Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;

@@ -190,7 +190,7 @@ fn the_page_has_every_metric_and_ends() {
     assert!(during.contains("clinch_in_flight 1\n"), "{during}");
     telemetry.answered(span, StatusCode::OK, Some(Duration::from_millis(3)));
     telemetry.metrics.revocations.set_feed_state("current");
-    telemetry.metrics.revocations.set_events(1, [("malformed", 1)].into_iter());
+    telemetry.metrics.revocations.set_events(1, 2, [("malformed", 1)].into_iter());
     let issuer: Arc<str> = "https://as.example.com".into();
     telemetry.metrics.jwks_expected(&issuer);
     let before = telemetry.render();

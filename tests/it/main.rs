@@ -27,6 +27,7 @@ mod step_up;
 mod support;
 mod thief;
 mod tls;
+mod transmitter;
 mod upstream_faults;
 mod vectors;
 mod wycheproof;

@@ -1,7 +1,7 @@
 //! `revocation`: where revocations come from and who is believed.
 
-use super::Checks;
 use super::upstream::{is_loopback, reachable};
+use super::{Checks, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
 use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
@@ -14,11 +14,16 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let max_staleness = c.within("revocation.max_staleness", written.max_staleness, least, most);
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
+    let names: Vec<&str> = issuers.iter().filter_map(|one| one.issuer.as_deref()).collect();
+    let transmitters = transmitters::check(c, &written.transmitters, &names);
     let plain = "revocation.accept_plain";
-    if !written.accept_plain && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
-        c.fault(plain, "no event could ever be believed: signed events are not supported yet")
-            .found("`accept_plain: false`")
-            .expected("`accept_plain: true`, on a bus that is itself authenticated");
+    let nobody = !written.accept_plain && written.transmitters.is_empty();
+    if nobody && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
+        c.fault(plain, "no event could ever be believed")
+            .found("`accept_plain: false` and no transmitters")
+            .expected(
+                "`transmitters:` that sign events, or `accept_plain: true` on a bus that is itself authenticated",
+            );
     }
     if written.on_stale == WrittenOnStale::Introspect {
         issuers_answer(c, issuers);
@@ -28,6 +33,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     }
     Some(Revocation {
         feed: feed?,
+        transmitters: transmitters?,
         accept_plain: written.accept_plain,
         max_staleness: max_staleness?,
         on_stale: match written.on_stale {

@@ -10,6 +10,7 @@ mod issuers;
 mod listen;
 mod revocation;
 mod routes;
+mod transmitters;
 mod units;
 
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
@@ -17,6 +18,7 @@ pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience}
 pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
 pub(super) use routes::{Proof, ProofName, Route};
+pub(super) use transmitters::{Audience, Transmitter, Wildcard};
 pub(super) use units::{Size, Span};
 
 use schemars::{JsonSchema, generate::SchemaSettings};

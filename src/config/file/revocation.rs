@@ -1,6 +1,6 @@
 //! `revocation` as written.
 
-use super::Span;
+use super::{Span, Transmitter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,8 @@ pub(in crate::config) struct Revocation {
     /// The feed.
     #[schemars(required)]
     pub(in crate::config) feed: Option<Feed>,
-    /// Who may sign Security Event Tokens (RFC 8417). Not supported yet.
+    /// Who may sign Security Event Tokens (RFC 8417).
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) transmitters: Vec<Transmitter>,
     /// Whether unsigned plain events are believed: only where the bus itself is authenticated.
     #[serde(default)]
@@ -83,23 +81,4 @@ pub(in crate::config) enum OnStale {
     Introspect,
     /// Requests pass although a revocation may have been missed.
     Allow,
-}
-
-/// One entry of `revocation.transmitters`
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "does not work yet")]
-pub(in crate::config) struct Transmitter {
-    /// Its `iss`.
-    #[schemars(required)]
-    pub(in crate::config) issuer: Option<String>,
-    /// Where its keys are.
-    #[schemars(required)]
-    pub(in crate::config) jwks_uri: Option<String>,
-    /// The `aud` its tokens have for us.
-    #[schemars(required)]
-    pub(in crate::config) audience: Option<String>,
-    /// The signature algorithms that are accepted.
-    #[schemars(required)]
-    pub(in crate::config) algorithms: Option<Vec<String>>,
 }

@@ -5,7 +5,7 @@
 //! at start or after an outage, it is silent.
 
 use super::FeedStatus;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -16,6 +16,8 @@ pub(super) struct Health {
     max_staleness: Duration,
     /// Milliseconds from `epoch` to the last word.
     last_word: AtomicU64,
+    /// Milliseconds from `epoch` to when something began to be held back; [`i64::MAX`] while nothing is.
+    held: AtomicI64,
     caught_up: watch::Sender<bool>,
     connected: AtomicBool,
     /// Whether the log has said that the feed is stale, and not yet that it is no longer.
@@ -29,6 +31,7 @@ impl Health {
             epoch: Instant::now(),
             max_staleness,
             last_word: AtomicU64::new(0),
+            held: AtomicI64::new(i64::MAX),
             caught_up: watch::Sender::new(false),
             connected: AtomicBool::new(false),
             told_stale: AtomicBool::new(false),
@@ -40,7 +43,8 @@ impl Health {
     pub(super) fn heard(&self) {
         self.last_word.store(self.running(), Relaxed);
         let was_lost = !self.connected.swap(true, Relaxed);
-        if self.told_stale.swap(false, Relaxed) {
+        let current = self.silence() <= self.max_staleness;
+        if current && self.told_stale.swap(false, Relaxed) {
             tracing::warn!("the revocation feed is current again");
         } else if was_lost {
             // The line that ends what the feed's warning began.
@@ -49,6 +53,14 @@ impl Health {
         if !*self.caught_up.borrow() {
             self.caught_up.send_replace(true);
         }
+    }
+
+    /// Something has been held back for so long although the feed is heard: an event that can't be verified, or all
+    /// that a transmitter does not send (RV-024). As long has the feed been silent.
+    pub(super) fn hold(&self, age: Option<Duration>) {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let running = millis(self.epoch.elapsed());
+        self.held.store(age.map_or(i64::MAX, |age| running.saturating_sub(millis(age))), Relaxed);
     }
 
     /// Whether the backlog has ever been applied: what comes from then on is news.
@@ -103,9 +115,12 @@ impl Health {
         (self.max_staleness / 4).clamp(Duration::from_millis(100), Duration::from_secs(1))
     }
 
-    /// How long ago the last word came.
+    /// How long ago the last word came that told everything.
     pub(super) fn silence(&self) -> Duration {
-        Duration::from_millis(self.running().saturating_sub(self.last_word.load(Relaxed)))
+        let running = i64::try_from(self.running()).unwrap_or(i64::MAX);
+        let word = i64::try_from(self.last_word.load(Relaxed)).unwrap_or(i64::MAX);
+        let silence = running.saturating_sub(word.min(self.held.load(Relaxed)));
+        Duration::from_millis(u64::try_from(silence).unwrap_or(0))
     }
 
     /// Waits until the backlog has been applied for the first time.

@@ -78,7 +78,7 @@ pub fn follow(nats: config::Nats, max_entries: usize) -> anyhow::Result<Arc<Revo
         introspection: None,
     };
     let config = revocation(config::Feed::Nats(nats), max_entries);
-    Revocations::start(Some(&config), &[issuer], &Telemetry::off().metrics.revocations)
+    Revocations::start(Some(&config), &[issuer], &Telemetry::off().metrics)
 }
 
 /// Whether a replica refuses a token by now.
@@ -100,6 +100,7 @@ impl Bearer for Token {
 
 fn revocation(feed: config::Feed, max_entries: usize) -> config::Revocation {
     config::Revocation {
+        transmitters: Vec::new(),
         feed,
         accept_plain: true,
         max_staleness: Duration::from_secs(30),

@@ -10,21 +10,28 @@ mod health;
 mod index;
 pub mod measured;
 pub mod standing;
+mod transmitters;
 
-use crate::config::{self, OnStale};
+pub use transmitters::{Genuine, SetError};
+
+use crate::config::{self, OnStale, SubjectClaims};
 use crate::pop::access_token::AccessToken;
 use crate::pop::jose::Json;
 use crate::pop::jwk::Thumbprint;
 use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::{Denial, Timestamp, Verified};
-use crate::telemetry::RevocationMetrics;
+use crate::telemetry::Metrics;
+use event::subject::canonical_email;
 use event::{Fact, Refusal};
+use feed::parked::tend;
 use feed::{Feed, Intake};
 use index::Bearer;
 use standing::{Belief, Standing, Worth};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use transmitters::Transmitters;
 
 /// Verified, and not revoked as far as anybody tells who was asked.
 #[derive(Debug)]
@@ -51,7 +58,9 @@ pub struct Revocations {
 struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
-    tasks: [tokio::task::AbortHandle; 2],
+    /// In which claims tokens have their tenant and device, by issuer.
+    claims: HashMap<String, SubjectClaims>,
+    tasks: Vec<tokio::task::AbortHandle>,
     _feed: Feed,
 }
 
@@ -69,18 +78,48 @@ impl Revocations {
     pub fn start(
         config: Option<&config::Revocation>,
         issuers: &[config::Issuer],
-        metrics: &RevocationMetrics,
+        metrics: &Metrics,
     ) -> anyhow::Result<Arc<Revocations>> {
         let Some(config) = config else { return Ok(Revocations::off()) };
         let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
-        let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
+        let mut intake = Intake::new(config, issuers.collect(), metrics.revocations.clone());
+        let mut names = Vec::new();
+        if !config.transmitters.is_empty() {
+            let transmitters = Transmitters::start(&config.transmitters, metrics)?;
+            names.extend(transmitters.names());
+            intake = intake.believing(transmitters);
+        }
+        let intake = Arc::new(intake);
         let feed = Feed::start(&config.feed, &intake)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
         let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
-        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], _feed: feed };
+        let tending =
+            names.into_iter().map(|name| tokio::spawn(tend(Arc::clone(&intake), name)).abort_handle());
+        let tasks = [sweeper, watcher].into_iter().chain(tending).collect();
+        let of = |one: &config::Transmitter| {
+            let claims = one.claims.clone();
+            one.speaks_for.clone().into_iter().map(move |issuer| (issuer, claims.clone()))
+        };
+        let claims = config.transmitters.iter().flat_map(of).collect();
+        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, _feed: feed };
         Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
+    /// Whether a SET is genuine, for whoever takes it from a transmitter and puts it on the feed: it is not applied
+    /// here. Waits for the transmitter's keys if need be.
+    ///
+    /// # Errors
+    /// What the transmitter should be told (RFC 8935 section 2.4); without a `revocation` section
+    /// [`SetError::InvalidIssuer`].
+    pub async fn verify_set(&self, set: &[u8], now: Timestamp) -> Result<Genuine, SetError> {
+        let transmitters = self.fed.as_ref().and_then(|fed| fed.intake.transmitters());
+        match transmitters {
+            Some(transmitters) => transmitters.verify_now(set, now).await,
+            None => Err(SetError::InvalidIssuer),
+        }
+    }
+
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
     /// What the feed is worth now: to be asked before the token is established, and handed to
     /// [`check`](Revocations::check).
     pub fn belief(&self) -> Belief {
@@ -94,7 +133,9 @@ impl Revocations {
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, belief: &Belief) -> Result<Unrevoked, Denial> {
-        let standing = self.admits(verified.token(), belief)?;
+        let token = verified.token();
+        let claims = self.fed.as_ref().and_then(|fed| fed.claims.get(token.issuer()));
+        let standing = self.admits(&Presented { token, claims }, belief)?;
         Ok(Unrevoked(verified, standing))
     }
 
@@ -132,6 +173,11 @@ impl Revocations {
     /// How many events were applied.
     pub fn applied(&self) -> u64 {
         self.fed.as_ref().map_or(0, |fed| fed.intake.applied())
+    }
+
+    /// About how many events there was nothing to do.
+    pub fn ignored(&self) -> u64 {
+        self.fed.as_ref().map_or(0, |fed| fed.intake.ignored())
     }
 
     /// How many events were refused, for each reason there is; the reasons are metric labels.
@@ -199,10 +245,45 @@ impl Bearer for AccessToken {
             Fact::Key => self.confirmation().jkt.as_ref().map(Thumbprint::as_str),
             Fact::Certificate => self.confirmation().x5t.as_ref().map(CertificateThumbprint::as_str),
             Fact::SigningKey => self.signing_key(),
-            Fact::Email => claim("email"),
+            Fact::Email => {
+                let address = claim("email").filter(|address| !address.is_empty());
+                return address.map(|address| Cow::Owned(canonical_email(address)));
+            }
             Fact::Phone => claim("phone_number"),
             Fact::Tenant | Fact::Device => None,
         };
+        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
+    }
+}
+
+/// A token, and where it has what the operator says.
+struct Presented<'a> {
+    token: &'a AccessToken,
+    claims: Option<&'a SubjectClaims>,
+}
+
+impl Bearer for Presented<'_> {
+    fn issuer(&self) -> &str {
+        self.token.issuer()
+    }
+    fn issued_at(&self) -> Timestamp {
+        self.token.issued_at()
+    }
+    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+        let name = match fact {
+            Fact::Tenant => self.claims?.tenant.as_ref()?,
+            Fact::Device => self.claims?.device.as_ref()?,
+            Fact::TokenId
+            | Fact::Subject
+            | Fact::Session
+            | Fact::Client
+            | Fact::Key
+            | Fact::Certificate
+            | Fact::SigningKey
+            | Fact::Email
+            | Fact::Phone => return self.token.fact(fact),
+        };
+        let text = self.token.claims().get(name).and_then(Json::as_str);
         text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn event(fact: Fact, value: &str) -> Plain {
 pub(super) fn config(feed: config::Feed) -> config::Revocation {
     config::Revocation {
         feed,
+        transmitters: Vec::new(),
         accept_plain: true,
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,
@@ -73,7 +74,7 @@ pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocatio
         jwks_max_stale: Duration::from_secs(3600),
         introspection: None,
     };
-    Revocations::start(Some(config), &[issuer], &Telemetry::off().metrics.revocations)
+    Revocations::start(Some(config), &[issuer], &Telemetry::off().metrics)
 }
 
 /// What becomes of a token of `alice` with this `jti`, issued a minute ago.

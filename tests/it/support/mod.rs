@@ -17,6 +17,7 @@ pub mod proof;
 pub mod redis;
 pub mod stage;
 pub mod temporary;
+pub mod transmitter;
 pub mod wire;
 pub mod world;
 

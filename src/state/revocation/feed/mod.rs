@@ -7,22 +7,29 @@
 
 pub mod file;
 pub mod nats;
+pub(super) mod parked;
 pub mod publish;
 mod rejections;
+mod streams;
 
+use super::event::effects::Message;
 use super::event::plain::Plain;
-use super::event::{Event, Refusal};
+use super::event::set::Unverified;
+use super::event::{Event, MAX_BYTES, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
+use super::transmitters::{Transmitters, Unread};
 use crate::config;
 use crate::pop::Timestamp;
 use crate::telemetry::RevocationMetrics;
+use parked::Parked;
 use rejections::Rejections;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+use streams::Streams;
 
 /// The one feed, until dropped.
 #[derive(Debug)]
@@ -59,6 +66,8 @@ pub(super) enum Taken {
     Applied,
     /// It can't be acted on.
     Refused(Refusal),
+    /// It waits here for the key that signed it, and is not to be offered again.
+    Parked,
     /// There is no room: to be offered again.
     Full,
 }
@@ -71,7 +80,11 @@ pub(super) struct Intake {
     /// `max_token_lifetime` by issuer.
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
+    transmitters: Option<Transmitters>,
+    parked: Parked,
+    streams: Streams,
     applied: AtomicU64,
+    ignored: AtomicU64,
     metrics: RevocationMetrics,
     rejections: Rejections,
 }
@@ -87,51 +100,103 @@ impl Intake {
             health: Health::new(config.max_staleness),
             issuers,
             accept_plain: config.accept_plain,
+            transmitters: None,
+            parked: Parked::default(),
+            streams: Streams::default(),
             applied: AtomicU64::new(0),
+            ignored: AtomicU64::new(0),
             metrics,
             rejections: Rejections::default(),
         }
     }
 
-    /// Takes one event.
+    /// The same, believing what these sign.
+    pub(super) fn believing(self, transmitters: Transmitters) -> Intake {
+        Intake { transmitters: Some(transmitters), ..self }
+    }
+
+    pub(super) fn transmitters(&self) -> Option<&Transmitters> {
+        self.transmitters.as_ref()
+    }
+
+    /// Takes one event. To take it again does no harm, whenever and in whatever order (RV-013, RV-014).
     pub(super) fn take(&self, delivery: &Delivery<'_>, now: Timestamp) -> Taken {
-        match self.apply(delivery, now) {
-            Ok(Ok(())) => {
-                self.applied.fetch_add(1, Relaxed);
-                self.health.set_full(false);
-                Taken::Applied
-            }
-            Ok(Err(Full)) => {
-                self.health.set_full(true);
-                Taken::Full
-            }
-            Err(refusal) => {
+        match self.read(delivery.bytes, now) {
+            Ok(message) => match self.act(message, delivery.published, now) {
+                Ok(()) => Taken::Applied,
+                Err(Full) => Taken::Full,
+            },
+            Err(Unread::Refused(refusal)) => {
                 self.rejections.add(refusal, delivery.place, Instant::now());
                 Taken::Refused(refusal)
             }
+            Err(Unread::NoKey { transmitter, .. }) => match self.parked.park(delivery, transmitter) {
+                true => Taken::Parked,
+                false => Taken::Full,
+            },
         }
     }
 
-    /// A sign of life from a feed that has handed on all it had.
+    /// A sign of life from a feed that has handed on all it had. The backlog has been applied when nothing of it waits
+    /// for a key; what has to wait later is a silence of that length, and so is a paused stream.
     pub(super) fn heard(&self) {
+        let now = Timestamp::from_system(SystemTime::now());
+        let paused = self.streams.silent_since().map(|since| now.since(since));
+        let waiting = self.parked.longest_wait();
+        self.health.hold(waiting.max(paused));
+        if waiting.is_some() && !self.health.is_live() {
+            return;
+        }
         self.health.heard();
         self.rejections.caught_up(Instant::now());
     }
 
-    fn apply(&self, delivery: &Delivery<'_>, now: Timestamp) -> Result<Result<(), Full>, Refusal> {
-        let plain = Plain::parse(delivery.bytes)?;
+    /// Reads an event: a plain one begins with a brace, which no SET does.
+    fn read(&self, bytes: &[u8], now: Timestamp) -> Result<Message, Unread> {
+        if bytes.len() > MAX_BYTES {
+            return Err(Unread::Refused(Refusal::TooLong));
+        }
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            return self.plain(bytes).map(Message::Event).map_err(Unread::Refused);
+        }
+        match &self.transmitters {
+            Some(transmitters) => transmitters.read(bytes, now),
+            None if Unverified::parse(bytes).is_ok() => Err(Unread::Refused(Refusal::Transmitter)),
+            None => Err(Unread::Refused(Refusal::NotAnObject)),
+        }
+    }
+
+    fn plain(&self, bytes: &[u8]) -> Result<Event, Refusal> {
+        let plain = Plain::parse(bytes)?;
         if !self.accept_plain {
             return Err(Refusal::Plain);
         }
         if !self.issuers.contains_key(&plain.issuer) {
             return Err(Refusal::IssuerUnknown);
         }
-        let event = plain.into();
-        let entered = self.enter(&event, now);
-        if entered.is_ok() && self.health.is_live() {
-            self.metrics.applied(now.since(event.at), delivery.published.map(|at| now.since(at)));
+        Ok(plain.into())
+    }
+
+    /// Does what an event says, all of it or nothing that is counted as done.
+    fn act(&self, message: Message, published: Option<Timestamp>, now: Timestamp) -> Result<(), Full> {
+        match message {
+            Message::Event(event) if event.revokes.is_empty() => {
+                self.ignored.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+            Message::Event(event) => {
+                let entered = self.enter(&event, now);
+                self.health.set_full(entered.is_err());
+                entered?;
+                if self.health.is_live() {
+                    self.metrics.applied(now.since(event.at), published.map(|at| now.since(at)));
+                }
+            }
+            Message::Stream(stream) => self.streams.updated(stream),
+            Message::Verification => {}
         }
-        Ok(entered)
+        self.applied.fetch_add(1, Relaxed);
+        Ok(())
     }
 
     /// Enters all that an event revokes.
@@ -148,6 +213,11 @@ impl Intake {
 
     pub(super) fn applied(&self) -> u64 {
         self.applied.load(Relaxed)
+    }
+
+    /// How many events there was nothing to do about.
+    pub(super) fn ignored(&self) -> u64 {
+        self.ignored.load(Relaxed)
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {

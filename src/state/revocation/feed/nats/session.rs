@@ -197,7 +197,7 @@ impl Session<'_> {
             let place = Place { stream: &self.source.stream, sequence };
             let delivery = Delivery { bytes: &message.payload, place: &place, published };
             match self.intake().take(&delivery, Timestamp::from_system(SystemTime::now())) {
-                Taken::Applied => break,
+                Taken::Applied | Taken::Parked => break,
                 Taken::Refused(refusal) => {
                     // Those of the backlog at start were kept aside by whoever was here when they came.
                     if self.position.live {
