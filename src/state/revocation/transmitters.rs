@@ -9,7 +9,7 @@ use super::event::effects::{self, Message};
 use super::event::set::{Doubt, Set, Unverified};
 use crate::config::{self, Transmitter};
 use crate::pop::Timestamp;
-use crate::state::issuers::{Issuers, Refetched};
+use crate::state::issuers::Issuers;
 use crate::telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,14 +99,12 @@ impl Transmitters {
     pub(super) async fn verify_now(&self, bytes: &[u8], now: Timestamp) -> Result<Genuine, SetError> {
         let (set, transmitter) = match self.verify(bytes, now) {
             Err(Unread::NoKey { transmitter, .. }) => {
-                let fetched = self.keys.refetch(&transmitter).await;
+                let came = Instant::now();
+                self.keys.refetch(&transmitter).await;
                 self.verify(bytes, now).map_err(|unread| match unread {
                     Unread::Refused(refusal) => told(refusal).unwrap_or(SetError::InvalidRequest),
-                    Unread::NoKey { asked: None, .. } => SetError::KeysUnavailable,
-                    Unread::NoKey { asked: Some(_), .. } if fetched != Refetched::Fresh => {
-                        SetError::KeysUnavailable
-                    }
-                    Unread::NoKey { asked: Some(_), .. } => SetError::InvalidKey,
+                    Unread::NoKey { asked: Some(asked), .. } if asked >= came => SetError::InvalidKey,
+                    Unread::NoKey { .. } => SetError::KeysUnavailable,
                 })?
             }
             Err(Unread::Refused(refusal)) => {

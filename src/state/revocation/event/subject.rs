@@ -115,9 +115,9 @@ fn combine(members: &[(String, Identifier)], transmitter: &Transmitter) -> Resul
             None if is_critical => Err(Refusal::CriticalMember),
             None => continue,
         };
-        let more = more.map_err(|refusal| match refusal {
-            Refusal::SubjectUnsupported if is_critical => Refusal::CriticalMember,
-            refusal => refusal,
+        let more = more.map_err(|refusal| {
+            let unprocessed = is_critical && refusal == Refusal::SubjectUnsupported;
+            if unprocessed { Refusal::CriticalMember } else { refusal }
         })?;
         found = found.iter().flat_map(|one| more.iter().filter_map(|other| both(one, other))).collect();
         if found.len() > MAX_ALIASES {
@@ -238,9 +238,9 @@ fn identifier(object: &Object<'_>) -> Result<Identifier, Refusal> {
 /// Several names of one and the same, none of them a list again (SUBID-03).
 fn aliases(object: &Object<'_>) -> Result<Identifier, Refusal> {
     let list = object.get("identifiers").and_then(Json::as_array).ok_or(Refusal::Subject)?;
-    let read = |one: &Json<'_>| match identifier(one.as_object().ok_or(Refusal::Subject)?)? {
-        Identifier::Aliases(_) => Err(Refusal::Subject),
-        one => Ok(one),
+    let read = |one: &Json<'_>| {
+        let one = identifier(one.as_object().ok_or(Refusal::Subject)?)?;
+        if matches!(one, Identifier::Aliases(_)) { Err(Refusal::Subject) } else { Ok(one) }
     };
     if list.is_empty() || list.len() > MAX_ALIASES {
         return Err(Refusal::Subject);
