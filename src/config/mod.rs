@@ -19,7 +19,7 @@ mod words;
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
-pub use revocation::{Feed, Nats, OnStale, Revocation};
+pub use revocation::{Feed, Nats, OnStale, Revocation, Snapshot};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;

@@ -9,6 +9,7 @@ pub mod feed;
 mod health;
 mod index;
 pub mod measured;
+mod snapshot;
 
 use crate::config::{self, OnStale};
 use crate::pop::access_token::AccessToken;
@@ -20,6 +21,7 @@ use crate::telemetry::RevocationMetrics;
 use event::{Fact, Refusal};
 use feed::{Feed, Intake};
 use index::Bearer;
+use snapshot::{Keeper, Restored};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -45,8 +47,9 @@ pub struct Revocations {
 struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
-    tasks: [tokio::task::AbortHandle; 2],
-    _feed: Feed,
+    tasks: Vec<tokio::task::AbortHandle>,
+    feed: Arc<Feed>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Revocations {
@@ -66,13 +69,37 @@ impl Revocations {
         metrics: &RevocationMetrics,
     ) -> anyhow::Result<Arc<Revocations>> {
         let Some(config) = config else { return Ok(Revocations::off()) };
-        let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
-        let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
-        let feed = Feed::start(&config.feed, &intake)?;
+        let issuers =
+            issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime)).collect();
+        let basis = snapshot::basis(config, &issuers);
+        let mut intake = Intake::new(config, issuers, metrics.clone());
+        let keeper = config.snapshot.as_ref().map(|snapshot| Arc::new(Keeper::new(snapshot, basis)));
+        let now = Timestamp::from_system(SystemTime::now());
+        let restored = keeper.as_ref().and_then(|keeper| keeper.load(config.max_entries, now));
+        let position = restored.map(|Restored { index, position }| {
+            intake.index = index;
+            position
+        });
+        let intake = Arc::new(intake);
+        let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
         let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
-        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], _feed: feed };
+        let kept = keeper.clone().map(|keeper| keeper.keep(Arc::clone(&intake), Arc::clone(&feed)));
+        let tasks = [sweeper, watcher].into_iter().chain(kept.map(|kept| tokio::spawn(kept).abort_handle()));
+        let tasks = tasks.collect();
+        let fed = Fed { intake, on_stale: config.on_stale, tasks, feed, keeper };
         Ok(Arc::new(Revocations { fed: Some(fed) }))
+    }
+
+    /// Before an orderly stop: writes the last snapshot, if one is kept, for at most a few seconds.
+    pub async fn stop(&self) {
+        let Some(fed) = &self.fed else { return };
+        let Some(keeper) = fed.keeper.clone() else { return };
+        let (intake, feed) = (Arc::clone(&fed.intake), Arc::clone(&fed.feed));
+        let saved = tokio::task::spawn_blocking(move || keeper.save(&intake, &feed));
+        if tokio::time::timeout(LAST_SNAPSHOT, saved).await.is_err() {
+            tracing::warn!("the last snapshot of the revocations was not written in time");
+        }
     }
 
     /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
@@ -218,6 +245,8 @@ async fn watch(intake: Arc<Intake>, on_stale: OnStale) {
     intake.health.watch(told).await;
 }
 
+/// What the last snapshot may take.
+const LAST_SNAPSHOT: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

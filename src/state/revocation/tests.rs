@@ -54,6 +54,7 @@ pub(super) fn config(feed: config::Feed) -> config::Revocation {
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,
         max_entries: 10_000,
+        snapshot: None,
     }
 }
 

@@ -28,16 +28,32 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) enum Feed {
     File { _journal: file::Journal },
-    Nats { _follower: nats::Follower },
+    Nats { follower: nats::Follower },
 }
 
 impl Feed {
-    pub(super) fn start(config: &config::Feed, intake: &Arc<Intake>) -> anyhow::Result<Feed> {
+    /// Begins behind `position`, if it has one that it understands.
+    pub(super) fn start(
+        config: &config::Feed,
+        intake: &Arc<Intake>,
+        position: Option<&[u8]>,
+    ) -> anyhow::Result<Feed> {
         let intake = Arc::clone(intake);
         Ok(match config {
             config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
-            config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
+            config::Feed::Nats(nats) => {
+                Feed::Nats { follower: nats::Follower::start(nats, intake, position)? }
+            }
         })
+    }
+
+    /// How far the feed has been applied, in its own words: everything up to there is in the index. `None` as long as
+    /// there is no such place, and for a journal, which is read whole at every start.
+    pub(super) fn position(&self) -> Option<Vec<u8>> {
+        match self {
+            Feed::File { .. } => None,
+            Feed::Nats { follower } => follower.position(),
+        }
     }
 }
 
