@@ -19,6 +19,7 @@ pub struct RevocationMetrics {
     events: Family<Label, Counter>,
     rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
+    passed: Family<Label, Counter>,
     since_event: Histogram,
     since_publication: Histogram,
 }
@@ -32,6 +33,7 @@ impl RevocationMetrics {
             events: family(all, "revocation_events", "Revocation events by what became of them"),
             rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
             feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            passed: family(all, "revocation_unchecked_requests", UNCHECKED),
             since_event: propagation.get_or_create_owned(&[("since", "event")]),
             since_publication: propagation.get_or_create_owned(&[("since", "publication")]),
         }
@@ -43,6 +45,11 @@ impl RevocationMetrics {
         if let Some(since) = since_publication {
             self.since_publication.observe(since.as_secs_f64());
         }
+    }
+
+    /// A request passed while the feed was silent, marked so.
+    pub(super) fn passed(&self, mark: &'static str) {
+        self.passed.get_or_create(&[("how", mark)]).inc();
     }
 
     /// Events so far: how many were applied, and how many refused, by reasons of a closed set.
@@ -67,6 +74,7 @@ impl RevocationMetrics {
 
 const PROPAGATION: &str = "Time until a revocation counted here: since the event (in whole seconds where it is \
                            told so), and since its publication; of events that came after the start";
+const UNCHECKED: &str = "Requests granted while the revocation feed was stale: introspected or unchecked";
 const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a bus on the same host takes a millisecond, an outage minutes.
 const BUCKETS: [f64; 14] =

@@ -83,7 +83,7 @@ pub fn follow(nats: config::Nats, max_entries: usize) -> anyhow::Result<Arc<Revo
 
 /// Whether a replica refuses a token by now.
 pub fn refuses(replica: &Revocations, token: &Token) -> bool {
-    replica.admits(token).is_err()
+    replica.admits(token, &replica.belief()).is_err()
 }
 
 impl Bearer for Token {
