@@ -20,6 +20,17 @@ pub struct Revocation {
     pub on_stale: OnStale,
     /// The index's bound, in entries.
     pub max_entries: usize,
+    /// Where the index is kept over restarts, if anywhere.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// `revocation.snapshot`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file.
+    pub file: PathBuf,
+    /// How often it is written.
+    pub every: Duration,
 }
 
 /// `revocation.feed`

@@ -168,6 +168,7 @@ impl Server {
             tracing::warn!("requests still in flight after the drain time are cut");
             let _ = timeout(LAST_WORDS, self.room.acquire_many(self.connections)).await;
         }
+        self.admin.revocations.stop().await;
         self.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
         self.admin.settled_at()

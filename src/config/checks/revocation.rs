@@ -3,10 +3,10 @@
 use super::upstream::{is_loopback, reachable};
 use super::{Checks, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
-use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written};
+use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written, Snapshot as WrittenSnapshot};
 use crate::config::tree::member;
 use crate::config::words::quoted;
-use crate::config::{Feed, Nats, OnStale, Revocation};
+use crate::config::{Feed, Nats, OnStale, Revocation, Snapshot};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -31,6 +31,10 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     if written.on_stale == WrittenOnStale::Allow {
         c.warn("revocation.on_stale", "revoked tokens pass while the feed is out of reach");
     }
+    let snapshot = match &written.snapshot {
+        Some(snapshot) => Some(self::snapshot(c, snapshot, written.feed.as_ref())?),
+        None => None,
+    };
     Some(Revocation {
         feed: feed?,
         transmitters: transmitters?,
@@ -42,7 +46,27 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
             WrittenOnStale::Allow => OnStale::Allow,
         },
         max_entries: usize::try_from(written.max_entries).ok()?,
+        snapshot,
     })
+}
+
+/// Where the index is kept over restarts. The file may come later, its directory may not.
+fn snapshot(c: &mut Checks<'_>, written: &WrittenSnapshot, feed: Option<&WrittenFeed>) -> Option<Snapshot> {
+    if feed.and_then(|feed| feed.kind) == Some(FeedKind::File) {
+        c.fault("revocation.snapshot", "`snapshot` means nothing for `kind: file`")
+            .expected("the key left out: a journal is read whole at every start");
+    }
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let every = c.within("revocation.snapshot.every", written.every, least, most);
+    let file = written.file.as_ref()?;
+    let path = c.resolve(file);
+    if file.is_empty() || path.is_dir() || !path.parent().is_some_and(std::path::Path::is_dir) {
+        c.fault("revocation.snapshot.file", "there can't be a snapshot")
+            .found(quoted(&path.display().to_string()))
+            .expected("a file in a directory that exists");
+        return None;
+    }
+    Some(Snapshot { file: path, every: every? })
 }
 
 /// An issuer that can't be asked would have all its tokens refused, which nobody would notice before the outage.

@@ -27,12 +27,30 @@ pub(in crate::config) struct Revocation {
     #[serde(default = "max_entries")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub(in crate::config) max_entries: u64,
+    /// Where the index is kept over restarts, so that a start reads only what is new; default nowhere. Not for
+    /// `kind: file`: a journal is read whole at every start.
+    pub(in crate::config) snapshot: Option<Snapshot>,
 }
 fn max_staleness() -> Span {
     Span::secs(30)
 }
 fn max_entries() -> u64 {
     20_000_000
+}
+
+/// `revocation.snapshot`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Snapshot {
+    /// The file, in a directory where only clinch may write; `.new` and `.refused` are put beside it.
+    #[schemars(required)]
+    pub(in crate::config) file: Option<String>,
+    /// How often it is written, if there is news; it is written at an orderly stop too.
+    #[serde(default = "every")]
+    pub(in crate::config) every: Span,
+}
+fn every() -> Span {
+    Span::secs(60)
 }
 
 /// `revocation.feed`

@@ -106,6 +106,7 @@ fn revocation(feed: config::Feed, max_entries: usize) -> config::Revocation {
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,
         max_entries,
+        snapshot: None,
     }
 }
 

@@ -9,29 +9,26 @@ pub mod feed;
 mod health;
 mod index;
 pub mod measured;
+mod presented;
+mod snapshot;
 pub mod standing;
+mod start;
 mod transmitters;
 
 pub use transmitters::{Genuine, SetError};
 
-use crate::config::{self, OnStale, SubjectClaims};
+use crate::config::{OnStale, SubjectClaims};
 use crate::pop::access_token::AccessToken;
-use crate::pop::jose::Json;
-use crate::pop::jwk::Thumbprint;
-use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::{Denial, Timestamp, Verified};
-use crate::telemetry::Metrics;
-use event::subject::canonical_email;
-use event::{Fact, Refusal};
-use feed::parked::tend;
+use event::Refusal;
 use feed::{Feed, Intake};
 use index::Bearer;
+use presented::Presented;
+use snapshot::Keeper;
 use standing::{Belief, Standing, Worth};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-use transmitters::Transmitters;
+use std::time::Duration;
 
 /// Verified, and not revoked as far as anybody tells who was asked.
 #[derive(Debug)]
@@ -61,48 +58,14 @@ struct Fed {
     /// In which claims tokens have their tenant and device, by issuer.
     claims: HashMap<String, SubjectClaims>,
     tasks: Vec<tokio::task::AbortHandle>,
-    _feed: Feed,
+    feed: Arc<Feed>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Revocations {
     /// Without a feed: nothing is ever revoked.
     pub fn off() -> Arc<Revocations> {
         Arc::new(Revocations { fed: None })
-    }
-
-    /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
-    ///
-    /// # Errors
-    /// What no waiting would heal: a journal that can't be opened, an address that is none. A broker that
-    /// can't be reached is not among it: the feed keeps trying, and is not ready until then.
-    pub fn start(
-        config: Option<&config::Revocation>,
-        issuers: &[config::Issuer],
-        metrics: &Metrics,
-    ) -> anyhow::Result<Arc<Revocations>> {
-        let Some(config) = config else { return Ok(Revocations::off()) };
-        let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
-        let mut intake = Intake::new(config, issuers.collect(), metrics.revocations.clone());
-        let mut names = Vec::new();
-        if !config.transmitters.is_empty() {
-            let transmitters = Transmitters::start(&config.transmitters, metrics)?;
-            names.extend(transmitters.names());
-            intake = intake.believing(transmitters);
-        }
-        let intake = Arc::new(intake);
-        let feed = Feed::start(&config.feed, &intake)?;
-        let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
-        let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
-        let tending =
-            names.into_iter().map(|name| tokio::spawn(tend(Arc::clone(&intake), name)).abort_handle());
-        let tasks = [sweeper, watcher].into_iter().chain(tending).collect();
-        let of = |one: &config::Transmitter| {
-            let claims = one.claims.clone();
-            one.speaks_for.clone().into_iter().map(move |issuer| (issuer, claims.clone()))
-        };
-        let claims = config.transmitters.iter().flat_map(of).collect();
-        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, _feed: feed };
-        Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
     /// Whether a SET is genuine, for whoever takes it from a transmitter and puts it on the feed: it is not applied
@@ -119,7 +82,17 @@ impl Revocations {
         }
     }
 
-    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
+    /// Before an orderly stop: writes the last snapshot, if one is kept, for at most a few seconds.
+    pub async fn stop(&self) {
+        let Some(fed) = &self.fed else { return };
+        let Some(keeper) = fed.keeper.clone() else { return };
+        let (intake, feed) = (Arc::clone(&fed.intake), Arc::clone(&fed.feed));
+        let saved = tokio::task::spawn_blocking(move || keeper.save(&intake, &feed));
+        if tokio::time::timeout(LAST_SNAPSHOT, saved).await.is_err() {
+            tracing::warn!("the last snapshot of the revocations was not written in time");
+        }
+    }
+
     /// What the feed is worth now: to be asked before the token is established, and handed to
     /// [`check`](Revocations::check).
     pub fn belief(&self) -> Belief {
@@ -133,10 +106,13 @@ impl Revocations {
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, belief: &Belief) -> Result<Unrevoked, Denial> {
-        let token = verified.token();
-        let claims = self.fed.as_ref().and_then(|fed| fed.claims.get(token.issuer()));
-        let standing = self.admits(&Presented { token, claims }, belief)?;
+        let standing = self.admits(&self.presented(verified.token()), belief)?;
         Ok(Unrevoked(verified, standing))
+    }
+
+    fn presented<'a>(&'a self, token: &'a AccessToken) -> Presented<'a> {
+        let claims = self.fed.as_ref().and_then(|fed| fed.claims.get(token.issuer()));
+        Presented { token, claims }
     }
 
     /// What the index holds counts whatever the feed is worth.
@@ -228,88 +204,8 @@ impl FeedStatus {
     }
 }
 
-impl Bearer for AccessToken {
-    fn issuer(&self) -> &str {
-        self.issuer()
-    }
-    fn issued_at(&self) -> Timestamp {
-        self.issued_at()
-    }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        let claim = |name| self.claims().get(name).and_then(Json::as_str);
-        let text = match fact {
-            Fact::TokenId => Some(self.token_id()),
-            Fact::Subject => Some(self.subject()),
-            Fact::Session => claim("sid"),
-            Fact::Client => Some(self.client()),
-            Fact::Key => self.confirmation().jkt.as_ref().map(Thumbprint::as_str),
-            Fact::Certificate => self.confirmation().x5t.as_ref().map(CertificateThumbprint::as_str),
-            Fact::SigningKey => self.signing_key(),
-            Fact::Email => {
-                let address = claim("email").filter(|address| !address.is_empty());
-                return address.map(|address| Cow::Owned(canonical_email(address)));
-            }
-            Fact::Phone => claim("phone_number"),
-            Fact::Tenant | Fact::Device => None,
-        };
-        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
-    }
-}
-
-/// A token, and where it has what the operator says.
-struct Presented<'a> {
-    token: &'a AccessToken,
-    claims: Option<&'a SubjectClaims>,
-}
-
-impl Bearer for Presented<'_> {
-    fn issuer(&self) -> &str {
-        self.token.issuer()
-    }
-    fn issued_at(&self) -> Timestamp {
-        self.token.issued_at()
-    }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        let name = match fact {
-            Fact::Tenant => self.claims?.tenant.as_ref()?,
-            Fact::Device => self.claims?.device.as_ref()?,
-            Fact::TokenId
-            | Fact::Subject
-            | Fact::Session
-            | Fact::Client
-            | Fact::Key
-            | Fact::Certificate
-            | Fact::SigningKey
-            | Fact::Email
-            | Fact::Phone => return self.token.fact(fact),
-        };
-        let text = self.token.claims().get(name).and_then(Json::as_str);
-        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
-    }
-}
-
-async fn sweep(intake: Arc<Intake>) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        let intake = Arc::clone(&intake);
-        // Off the threads that serve requests: a large index takes a while to look through.
-        let swept = tokio::task::spawn_blocking(move || {
-            intake.index.sweep(Timestamp::from_system(SystemTime::now()))
-        });
-        let _ = swept.await;
-    }
-}
-
-async fn watch(intake: Arc<Intake>, on_stale: OnStale) {
-    let told = match on_stale {
-        OnStale::Deny => "deny: protected requests are refused",
-        OnStale::Introspect => "introspect: the issuer is asked about every token",
-        OnStale::Allow => "allow: requests are not checked for revocation",
-    };
-    intake.health.watch(told).await;
-}
-
-const SWEEP: Duration = Duration::from_secs(5);
+/// What the last snapshot may take.
+const LAST_SNAPSHOT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,15 @@
 //! The whole of revocation on a journal; and the pieces that its other tests share.
 
+use super::event::Fact;
 use super::event::plain::Plain;
 use super::feed::{Delivery, Taken, file};
 use super::*;
+use crate::config;
 use crate::pop::access_token::Expected;
 use crate::telemetry::Telemetry;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub(super) const ISSUER: &str = "https://as.example.com";
 
@@ -55,6 +58,7 @@ pub(super) fn config(feed: config::Feed) -> config::Revocation {
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,
         max_entries: 10_000,
+        snapshot: None,
     }
 }
 
@@ -255,11 +259,8 @@ async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
 fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let nobody = config::Feed::Nats(config::Nats {
-        url: "nats://127.0.0.1:1".into(),
-        stream: "S".into(),
-        subject: "s.>".into(),
-    });
+    let (url, stream, subject) = ("nats://127.0.0.1:1".into(), "S".into(), "s.>".into());
+    let nobody = config::Feed::Nats(config::Nats { url, stream, subject });
     let revocations = start(&config::Revocation { on_stale: OnStale::Allow, ..config(nobody) }).unwrap();
     assert_eq!(revocations.status(), FeedStatus::CatchingUp);
     assert_eq!(admits(&revocations, "t"), Err(Denial::RevocationsStale));

@@ -35,16 +35,32 @@ use streams::Streams;
 #[derive(Debug)]
 pub(super) enum Feed {
     File { _journal: file::Journal },
-    Nats { _follower: nats::Follower },
+    Nats { follower: nats::Follower },
 }
 
 impl Feed {
-    pub(super) fn start(config: &config::Feed, intake: &Arc<Intake>) -> anyhow::Result<Feed> {
+    /// Begins behind `position`, if it has one that it understands.
+    pub(super) fn start(
+        config: &config::Feed,
+        intake: &Arc<Intake>,
+        position: Option<&[u8]>,
+    ) -> anyhow::Result<Feed> {
         let intake = Arc::clone(intake);
         Ok(match config {
             config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
-            config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
+            config::Feed::Nats(nats) => {
+                Feed::Nats { follower: nats::Follower::start(nats, intake, position)? }
+            }
         })
+    }
+
+    /// How far the feed has been applied, in its own words: everything up to there is in the index. `None` as long as
+    /// there is no such place, and for a journal, which is read whole at every start.
+    pub(super) fn position(&self) -> Option<Vec<u8>> {
+        match self {
+            Feed::File { .. } => None,
+            Feed::Nats { follower } => follower.position(),
+        }
     }
 }
 
@@ -149,6 +165,11 @@ impl Intake {
         }
         self.health.heard();
         self.rejections.caught_up(Instant::now());
+    }
+
+    /// Whether something was heard that is not in the index.
+    pub(super) fn holds_back(&self) -> bool {
+        self.parked.longest_wait().is_some() || self.streams.silent_since().is_some()
     }
 
     /// Reads an event: a plain one begins with a brace, which no SET does.

@@ -15,7 +15,7 @@ use crate::config;
 use anyhow::{Context, anyhow};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
-use session::{Ended, Position, Session};
+use session::{Ended, Mark, Position, Session};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,14 +24,26 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
+    mark: Arc<Mark>,
 }
 
 impl Follower {
     /// Follows the stream; a server that can't be reached is tried again for ever.
-    pub(super) fn start(nats: &config::Nats, intake: Arc<Intake>) -> anyhow::Result<Follower> {
+    pub(super) fn start(
+        nats: &config::Nats,
+        intake: Arc<Intake>,
+        position: Option<&[u8]>,
+    ) -> anyhow::Result<Follower> {
         let (address, options) = options(&nats.url)?;
         let source = Source { stream: nats.stream.clone(), subject: nats.subject.clone(), intake };
-        Ok(Follower { task: tokio::spawn(source.follow(address, options)).abort_handle() })
+        let position = position.and_then(Position::from_bytes).unwrap_or_default();
+        let mark = position.mark();
+        Ok(Follower { task: tokio::spawn(source.follow(address, options, position)).abort_handle(), mark })
+    }
+
+    /// See [`Feed::position`](super::Feed::position).
+    pub(super) fn position(&self) -> Option<Vec<u8>> {
+        self.mark.to_bytes()
     }
 }
 
@@ -97,7 +109,7 @@ struct Source {
 }
 
 impl Source {
-    async fn follow(self, address: ServerAddr, options: ConnectOptions) {
+    async fn follow(self, address: ServerAddr, options: ConnectOptions, mut position: Position) {
         let (connections, mut connected) = watch::channel(Connection { up: false, count: 0 });
         let connections = Arc::new(connections);
         let options = options.retry_on_initial_connect().event_callback(move |event| {
@@ -112,7 +124,6 @@ impl Source {
                 return;
             }
         };
-        let mut position = Position::default();
         let mut failures = 0;
         let mut told = String::new();
         loop {

@@ -91,6 +91,11 @@ impl Shapes {
         Ok(number)
     }
 
+    /// Counts entries whose shapes are known already.
+    pub(super) fn add(&self, more: &[usize; MOST]) {
+        self.counts.lock().iter_mut().zip(more).for_each(|(count, more)| *count += more);
+    }
+
     /// Takes back what [`enter`](Shapes::enter) counted.
     pub(super) fn leave(&self, number: u8) {
         let count = &mut self.counts.lock()[usize::from(number)];

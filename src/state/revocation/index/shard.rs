@@ -48,6 +48,11 @@ impl Shard {
         self.slots.load().at(key)
     }
 
+    /// All that is known of a key.
+    pub(super) fn entry(&self, key: Key) -> Option<Entry> {
+        self.slots.load().entry(key)
+    }
+
     /// Enters a key, or lets what is known of it grow. `reserve` is asked for a place for a new one; `gone` is told
     /// what went to make room in the table.
     pub(super) fn enter(
@@ -119,7 +124,7 @@ impl Shard {
         if step == 0 { 0 } else { (SMALLEST * GROWTH.powf(f64::from(step) + f64::from(self.phase))) as usize }
     }
 
-    /// Every entry that is whole by now.
+    /// The table as it is now.
     pub(super) fn slots(&self) -> Arc<Slots> {
         self.slots.load_full()
     }

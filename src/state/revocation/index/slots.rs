@@ -79,6 +79,13 @@ impl Slots {
         self.find(key).map(|slot| self.marks[slot].load(Acquire) as u32)
     }
 
+    /// All that is known of the key.
+    pub(super) fn entry(&self, key: Key) -> Option<Entry> {
+        let slot = self.find(key)?;
+        let at = self.marks[slot].load(Acquire) as u32;
+        Some(Entry { at, life: Life::of(self.lives[slot].load(Relaxed)) })
+    }
+
     /// Lets the later `at` and the later ends count. False if the key is not here. For the one writer.
     pub(super) fn merge(&self, key: Key, entry: Entry) -> bool {
         let Some(slot) = self.find(key) else { return false };

@@ -129,6 +129,19 @@ fn an_entry_leaves_only_when_both_clocks_are_past_it() {
 }
 
 #[test]
+fn what_is_known_of_a_selector_can_be_asked() {
+    let index = Index::new(10);
+    revoke(&index, &[(Subject, "a"), (Session, "s")], 5, 100).unwrap();
+    let find = |facts: &[(Fact, &str)]| {
+        let facts = facts.iter().map(|(fact, value)| (*fact, (*value).to_owned())).collect();
+        index.find(&Selector { issuer: ISSUER.to_owned(), facts })
+    };
+    assert_eq!(find(&[(Subject, "a"), (Session, "s")]), Some((after(5), after(100))));
+    assert_eq!(find(&[(Subject, "a")]), None);
+    assert_eq!(find(&[(Subject, "a"), (Session, "t")]), None);
+}
+
+#[test]
 fn a_sweep_leaves_no_shape_without_entries_to_be_looked_up() {
     let mut index = Index::new(10);
     let shapes = |index: &Index| index.shapes.known().len();

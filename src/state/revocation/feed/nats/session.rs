@@ -10,7 +10,12 @@ use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+mod position;
+
+pub(super) use position::Mark;
 
 /// How far the stream has been applied; outlives sessions.
 #[derive(Debug, Default)]
@@ -19,6 +24,8 @@ pub(super) struct Position {
     stream: Option<String>,
     /// The stream sequence of the last event applied.
     sequence: u64,
+    /// Both, for whoever writes snapshots.
+    mark: Arc<Mark>,
     caught_up: bool,
     /// Whether this process has ever caught up: what comes from then on is news.
     live: bool,
@@ -142,13 +149,11 @@ impl Session<'_> {
         }
     }
 
-    /// Goes back to the start if this is not the stream that was read before.
+    /// Goes back to the start if this is not the stream that was read before, or has dropped what was not read.
     fn place(&mut self, info: &stream::Info) {
-        let created = Some(info.created.to_string());
-        if self.position.stream != created || info.state.last_sequence < self.position.sequence {
-            self.position.sequence = 0;
-            self.position.stream = created;
-        }
+        let (stream, last, first) =
+            (&self.source.stream, info.state.last_sequence, info.state.first_sequence);
+        self.position.place(stream, &info.created.to_string(), first, last);
     }
 
     fn consumer(&self, inbox: String) -> push::Config {
@@ -208,7 +213,7 @@ impl Session<'_> {
                 Taken::Full => tokio::time::sleep(RETRY_FULL).await,
             }
         }
-        self.position.sequence = self.position.sequence.max(sequence);
+        self.position.advance(sequence);
     }
 
     /// Every replica does this; the message id makes one of them.

@@ -1,5 +1,7 @@
 //! The stream feed against a real nats-server, which is killed without warning.
 
+mod snapshots;
+
 use crate::config;
 use crate::pop::Denial;
 use crate::state::revocation::event::Fact;
