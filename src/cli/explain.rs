@@ -157,7 +157,7 @@ impl Answer<'_> {
                     Access::Protected(demands) => (Some(kinds(demands.proof)), demands),
                 };
                 json!({
-                    "route": route.path,
+                    "route": &*route.path,
                     "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
                     "protected": proof.is_some(),
                     "proof": proof,

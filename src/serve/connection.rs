@@ -13,6 +13,7 @@
 use super::body::Passing;
 use super::unreadable::Unreadable;
 use crate::config::Limits;
+use futures_util::task::AtomicWaker;
 use hyper_util::server::graceful::GracefulConnection;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -47,6 +48,9 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     passing: Mutex<Vec<Weak<Passing>>>,
+    /// A response was ended before its end.
+    cut_short: AtomicBool,
+    supervisor: AtomicWaker,
     unreadable: OnceLock<Unreadable>,
 }
 
@@ -62,6 +66,8 @@ impl Activity {
             head_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
             passing: Mutex::default(),
+            cut_short: AtomicBool::new(false),
+            supervisor: AtomicWaker::new(),
             unreadable: OnceLock::new(),
         })
     }
@@ -106,6 +112,11 @@ impl Activity {
             passing.retain(|one| one.strong_count() > 0);
         }
         passing.push(response);
+    }
+    /// A response was ended before its end: over HTTP/1.1 the connection ends with it, whatever is still to be sent.
+    pub(super) fn cut_short(&self) {
+        self.cut_short.store(true, Relaxed);
+        self.supervisor.wake();
     }
     /// Gives up the responses of which the client takes nothing.
     fn cut(&self, patience: Duration) {
@@ -185,8 +196,12 @@ pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
     }
     loop {
         let moved = poll_fn(|cx| {
+            activity.supervisor.register(cx.waker());
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 activity.ended(&ended, http2);
+                return Poll::Ready(Event::Ended);
+            }
+            if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
             let due =

@@ -12,6 +12,7 @@ mod caller;
 mod client_chain;
 mod connection;
 mod cors;
+mod cut;
 mod fields;
 mod forward;
 mod forwarded;

@@ -10,6 +10,7 @@ use super::body::ResponseBody;
 use super::caller::Caller;
 use super::connection::Activity;
 use super::cors::{self, BrowserOrigins};
+use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::upstream::Upstream;
@@ -20,6 +21,7 @@ use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
+use crate::state::revocation::Cut;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, Version};
@@ -71,6 +73,14 @@ impl InFlight {
         peer.activity.request_began();
         let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
         (InFlight { peer: Arc::clone(peer) }, before + 1)
+    }
+    /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
+    /// when the client takes nothing, so that the body is not asked for.
+    pub(super) fn cut(&self, why: Cut, cuttable: Option<&Cuttable>) {
+        if let Some(cuttable) = cuttable {
+            cuttable.tell(why, &self.peer);
+        }
+        self.peer.activity.cut_short();
     }
 }
 impl Drop for InFlight {
@@ -171,8 +181,7 @@ fn answer<'a>(
         decided.store(true, Relaxed);
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
-                let route = decision.route.map(|route| route.path.as_str());
-                let admitted = Admitted { admission, route, origin };
+                let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub replay: ReplayMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
+    /// Granted requests that were ended before their end.
+    pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     handshake_failures: Family<Label, Counter>,
@@ -82,6 +84,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             revocations: RevocationMetrics::register(all),
+            cut: family(all, "cut", "Granted requests ended before their end, by reason"),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",

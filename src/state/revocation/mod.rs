@@ -8,6 +8,9 @@ pub mod event;
 pub mod feed;
 mod health;
 mod index;
+mod open;
+
+pub use open::{Cut, OpenRequest};
 
 use crate::config::{self, OnStale};
 use crate::pop::access_token::AccessToken;
@@ -19,18 +22,26 @@ use crate::telemetry::RevocationMetrics;
 use event::{Fact, Refusal};
 use feed::{Feed, Intake};
 use index::Bearer;
+use open::OpenRequests;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Verified, and not revoked as far as the feed tells.
+/// Verified, and not revoked as far as the feed tells; it is told when that changes.
 #[derive(Debug)]
-pub struct Unrevoked(Verified);
+pub struct Unrevoked {
+    verified: Verified,
+    open: OpenRequest,
+}
 
 impl Unrevoked {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
-        &self.0
+        &self.verified
+    }
+    /// The request as one that may be ended while it is open.
+    pub fn into_open(self) -> OpenRequest {
+        self.open
     }
 }
 
@@ -38,6 +49,7 @@ impl Unrevoked {
 #[derive(Debug)]
 pub struct Revocations {
     fed: Option<Fed>,
+    open: Arc<OpenRequests>,
 }
 
 #[derive(Debug)]
@@ -49,12 +61,13 @@ struct Fed {
 }
 
 impl Revocations {
-    /// Without a feed: nothing is ever revoked.
+    /// Nothing is ever revoked, and nobody looks whether open requests outlive their tokens.
     pub fn off() -> Arc<Revocations> {
-        Arc::new(Revocations { fed: None })
+        Arc::new(Revocations { fed: None, open: Arc::default() })
     }
 
-    /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
+    /// Starts the feed, and the watch over open requests; without a `revocation` section nothing is ever revoked,
+    /// but tokens expire all the same. Needs a tokio runtime.
     ///
     /// # Errors
     /// What no waiting would heal: a journal that can't be opened, an address that is none. A broker that
@@ -64,24 +77,32 @@ impl Revocations {
         issuers: &[config::Issuer],
         metrics: &RevocationMetrics,
     ) -> anyhow::Result<Arc<Revocations>> {
-        let Some(config) = config else { return Ok(Revocations::off()) };
+        let Some(config) = config else {
+            let unfed = Revocations::off();
+            unfed.open.start(|_| false)?;
+            return Ok(unfed);
+        };
         let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
         let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
+        let (open, judge) = (Arc::clone(&intake.open), Arc::clone(&intake));
+        open.start(move |token| judge.index.is_revoked(token))?;
         let feed = Feed::start(&config.feed, &intake)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
         let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
         let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], _feed: feed };
-        Ok(Arc::new(Revocations { fed: Some(fed) }))
+        Ok(Arc::new(Revocations { fed: Some(fed), open }))
     }
 
-    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07), and the
+    /// request is entered among the open ones before, so that no event passes between the two (RV-039).
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> {
-        self.admits(verified.token())?;
-        Ok(Unrevoked(verified))
+        let open = self.open.enter(verified.token());
+        self.admits(open.token())?;
+        Ok(Unrevoked { verified, open })
     }
 
     fn admits(&self, bearer: &impl Bearer) -> Result<(), Denial> {
@@ -130,6 +151,12 @@ impl Fed {
             (FeedStatus::Stale, OnStale::Allow) => Ok(()),
             (FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting, _) => Ok(()),
         }
+    }
+}
+
+impl Drop for Revocations {
+    fn drop(&mut self) {
+        self.open.stop();
     }
 }
 

@@ -14,6 +14,7 @@ use super::event::plain::Plain;
 use super::event::{Event, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
+use super::open::OpenRequests;
 use crate::config;
 use crate::pop::Timestamp;
 use crate::telemetry::RevocationMetrics;
@@ -68,6 +69,8 @@ pub(super) enum Taken {
 pub(super) struct Intake {
     pub(super) index: Index,
     pub(super) health: Health,
+    /// What an event may end.
+    pub(super) open: Arc<OpenRequests>,
     /// `max_token_lifetime` by issuer.
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
@@ -85,6 +88,7 @@ impl Intake {
         Intake {
             index: Index::new(config.max_entries),
             health: Health::new(config.max_staleness),
+            open: Arc::default(),
             issuers,
             accept_plain: config.accept_plain,
             applied: AtomicU64::new(0),
@@ -99,6 +103,7 @@ impl Intake {
             Ok(Ok(())) => {
                 self.applied.fetch_add(1, Relaxed);
                 self.health.set_full(false);
+                self.open.news();
                 Taken::Applied
             }
             Ok(Err(Full)) => {
