@@ -258,11 +258,9 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Own(content) => SizeHint::with_exact(content.len() as u64),
-            Content::Service(passing) => passing
-                .open
-                .lock()
-                .as_ref()
-                .map_or_else(SizeHint::default, |flow| flow.content.size_hint()),
+            Content::Service(passing) => {
+                passing.open.lock().as_ref().map_or_else(SizeHint::default, |flow| flow.content.size_hint())
+            }
         }
     }
 }

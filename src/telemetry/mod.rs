@@ -163,7 +163,13 @@ impl Telemetry {
         if let Some(open) = &mut span.open {
             open.unanswered(reason);
         }
-        tracing::warn!(method, route, reason, trace_id = span.trace_id.as_str(), "no answer from the service");
+        tracing::warn!(
+            method,
+            route,
+            reason,
+            trace_id = span.trace_id.as_str(),
+            "no answer from the service"
+        );
     }
 
     /// The metrics as Prometheus text (OpenMetrics).

@@ -16,6 +16,7 @@ pub mod program;
 pub mod proof;
 pub mod redis;
 pub mod stage;
+pub mod streaming;
 pub mod temporary;
 pub mod wire;
 pub mod world;
