@@ -12,12 +12,12 @@
 
 use super::body::Passing;
 use super::unreadable::Unreadable;
+use super::upgrade::Tunnel;
 use crate::config::Limits;
 use futures_util::task::AtomicWaker;
-use hyper_util::server::graceful::GracefulConnection;
 use parking_lot::Mutex;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
@@ -51,6 +51,7 @@ pub(super) struct Activity {
     /// A response was ended before its end.
     cut_short: AtomicBool,
     supervisor: AtomicWaker,
+    tunnel: Mutex<Option<Tunnel>>,
     unreadable: OnceLock<Unreadable>,
 }
 
@@ -68,6 +69,7 @@ impl Activity {
             passing: Mutex::default(),
             cut_short: AtomicBool::new(false),
             supervisor: AtomicWaker::new(),
+            tunnel: Mutex::default(),
             unreadable: OnceLock::new(),
         })
     }
@@ -117,6 +119,14 @@ impl Activity {
     pub(super) fn cut_short(&self) {
         self.cut_short.store(true, Relaxed);
         self.supervisor.wake();
+    }
+    /// When the connection is no longer HTTP, it is this.
+    pub(super) fn becomes(&self, tunnel: Tunnel) {
+        *self.tunnel.lock() = Some(tunnel);
+    }
+    /// What the connection has become.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().take()
     }
     /// Gives up the responses of which the client takes nothing.
     fn cut(&self, patience: Duration) {
@@ -180,9 +190,10 @@ impl Activity {
     }
 }
 
-/// Polls a connection to its end, and ends it when its time is over.
-pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
+/// Polls a connection to its end, and ends it when its time is over: `wind_up` lets it finish what it is at.
+pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     connection: C,
+    wind_up: fn(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
     http2: bool,
@@ -240,7 +251,7 @@ pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
             (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
-                connection.as_mut().graceful_shutdown();
+                wind_up(connection.as_mut());
                 let patience = if activity.served.load(Relaxed) { LAST_WORDS } else { NO_WORDS };
                 timer.as_mut().reset(now + patience);
             }

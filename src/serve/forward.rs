@@ -10,6 +10,7 @@ use super::pool::Lease;
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
+use super::upgrade::{self, Tunnel};
 use super::upstream::Upstream;
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
@@ -23,6 +24,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -60,6 +62,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
+    let wish = upgrade::wish(&mut parts, unread);
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
     } else if proxy.pseudonym.is_in(&parts.headers) {
@@ -71,8 +74,12 @@ pub(super) fn forward<'a>(
             called = parts.uri.path_and_query().cloned();
         }
         parts.uri = Upstream::uri(&parts.uri);
+        if wish.is_some() {
+            upgrade::write(&mut parts.headers);
+        }
         let (body, progress) = RequestBody::new(body);
-        Way::Service(proxy.upstream.send(http::Request::from_parts(parts, body), progress))
+        let request = http::Request::from_parts(parts, body);
+        Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
     async move {
         let answered = match answer {
@@ -82,7 +89,11 @@ pub(super) fn forward<'a>(
         };
         let response = match answered {
             Ok(Some((response, lease))) => {
-                let mut response = passed_on(peer, response, received, in_flight, lease, cuttable);
+                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let mut response = match wish.filter(|_| switches) {
+                    Some(client) => switched(peer, response, client, in_flight, lease, cuttable),
+                    None => passed_on(peer, response, received, in_flight, lease, cuttable),
+                };
                 offer(renewal, response.headers_mut());
                 response
             }
@@ -187,6 +198,26 @@ fn passed_on(
         peer.activity.watch(passing);
     }
     Response::from_parts(parts, body)
+}
+
+/// The service's 101: the client gets it, and then both have the connection to themselves. That to the service is of
+/// no use for another request.
+fn switched(
+    peer: &Peer,
+    mut response: Response<Incoming>,
+    client: OnUpgrade,
+    in_flight: InFlight,
+    lease: Lease,
+    cuttable: Option<Cuttable>,
+) -> Response<ResponseBody> {
+    let service = hyper::upgrade::on(&mut response);
+    lease.close();
+    peer.activity.becomes(Tunnel { client, service, in_flight, cuttable });
+    let (mut parts, _) = response.into_parts();
+    fields::clean_response(&mut parts.headers);
+    upgrade::write(&mut parts.headers);
+    parts.extensions.clear();
+    Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }
 
 /// Turns the client's request into ours: first everything of the client's that must not pass, then what we say

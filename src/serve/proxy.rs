@@ -24,7 +24,7 @@ use crate::pop::{Denial, Request, Timestamp};
 use crate::state::revocation::Cut;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, Version};
+use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -131,7 +131,8 @@ pub(super) async fn serve(
     if let Some(origin) = browser {
         cors::let_read(origin, &mut response);
     }
-    if version != Version::HTTP_2 && peer.activity.is_leaving() {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     Ok(response)

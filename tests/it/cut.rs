@@ -6,6 +6,7 @@
 mod expiry;
 mod many;
 mod responses;
+mod sockets;
 
 use crate::support::eventually;
 use crate::support::front::Front;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -52,10 +54,14 @@ impl Scene {
 
     async fn with_feed(feed: &str, nats: Option<(Nats, async_nats::jetstream::Context)>) -> Scene {
         let service = Streaming::start().await;
-        let listen = "  public_origins: ['https://api.example.com']\n  limits: { in_flight: 5000 }";
-        let routes = format!("{ROUTES}  feed: {feed}\n");
-        let front = Front::before_service(service.address, listen, &routes).await;
+        let front = front(service.address, "", feed).await;
         Scene { front, service, nats }
+    }
+
+    /// Before another service, with a journal and these lines more of `listen`.
+    async fn before(address: SocketAddr, listen: &str) -> Scene {
+        let front = front(address, listen, "{ kind: file, path: revocations.jsonl }").await;
+        Scene { front, service: Streaming::start().await, nats: None }
     }
 
     /// A token of its own name.
@@ -141,6 +147,12 @@ impl Scene {
         let fields = lines.map(|line| line.get("fields").cloned().unwrap_or(line));
         fields.filter(|fields| fields["message"] == "request cut").collect()
     }
+}
+
+async fn front(service: SocketAddr, listen: &str, feed: &str) -> Front {
+    let listen =
+        format!("  public_origins: ['https://api.example.com']\n  limits: {{ in_flight: 5000 }}{listen}");
+    Front::before_service(service, &listen, &format!("{ROUTES}  feed: {feed}\n")).await
 }
 
 fn contains(all: &[u8], part: &[u8]) -> bool {

@@ -15,6 +15,7 @@ pub mod pki;
 pub mod program;
 pub mod proof;
 pub mod redis;
+pub mod sockets;
 pub mod stage;
 pub mod streaming;
 pub mod temporary;
