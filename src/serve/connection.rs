@@ -11,8 +11,8 @@
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::body::Passing;
+use super::tunnel::Tunnel;
 use super::unreadable::Unreadable;
-use super::upgrade::Tunnel;
 use crate::config::Limits;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;

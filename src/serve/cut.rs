@@ -1,7 +1,7 @@
 //! A granted request that may be ended before its end: by the revocation of its token, or its expiry.
 //!
 //! Decides what is told of that. When it happens is decided in
-//! [`state::revocation`](crate::state::revocation), what the client gets in `forward`, `body` and `upgrade`.
+//! [`state::revocation`](crate::state::revocation), what the client gets in `forward`, `body` and `tunnel`.
 
 use super::proxy::Peer;
 use crate::pop::policy::{Access, Route};

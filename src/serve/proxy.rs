@@ -128,10 +128,10 @@ pub(super) async fn serve(
     if panicked {
         peer.close_after(version, &mut response);
     }
-    if let Some(origin) = browser {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let Some(origin) = browser.filter(|_| !switches) {
         cors::let_read(origin, &mut response);
     }
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }

@@ -1,6 +1,10 @@
 //! Requests that were granted and ended before their end: one log line and one count for each.
 
 use super::Telemetry;
+use super::metrics::{Label, family};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use std::time::Duration;
 
 /// What is said of one cut. Nothing in here is a secret: no token, no proof.
@@ -18,6 +22,15 @@ pub struct Cut<'a> {
     pub trace_id: TraceId,
     /// How long it had been open.
     pub open_for: Duration,
+}
+
+/// The counters, at zero from the start.
+pub(super) fn register(all: &mut Registry) -> Family<Label, Counter> {
+    let cut = family(all, "cut", "Granted requests ended before their end, by reason");
+    for reason in REASONS {
+        drop(cut.get_or_create(&[("reason", reason)]));
+    }
+    cut
 }
 
 /// The trace id of a request: 32 hex digits.
@@ -41,3 +54,5 @@ impl Telemetry {
         tracing::info!(reason, route, issuer, token_id, trace_id, open_ms, "request cut");
     }
 }
+
+const REASONS: [&str; 2] = ["revoked", "expired"];

@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
 use super::replay::ReplayMetrics;
@@ -84,7 +85,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             revocations: RevocationMetrics::register(all),
-            cut: family(all, "cut", "Granted requests ended before their end, by reason"),
+            cut: cuts::register(all),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
