@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
 use super::replay::ReplayMetrics;
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub replay: ReplayMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
+    /// Granted requests that were ended before their end.
+    pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     handshake_failures: Family<Label, Counter>,
@@ -84,6 +87,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             revocations: RevocationMetrics::register(all),
+            cut: cuts::register(all),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",

@@ -9,6 +9,7 @@ mod attacks;
 mod config;
 mod conformance;
 mod cors;
+mod cut;
 mod demo;
 mod end_to_end;
 mod framing;

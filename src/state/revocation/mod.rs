@@ -9,11 +9,14 @@ pub mod feed;
 mod health;
 mod index;
 pub mod measured;
+mod open;
 mod presented;
 mod snapshot;
 pub mod standing;
 mod start;
 mod transmitters;
+
+pub use open::{Cut, OpenRequest};
 
 pub use transmitters::{Genuine, SetError};
 
@@ -23,6 +26,7 @@ use crate::pop::{Denial, Timestamp, Verified};
 use event::Refusal;
 use feed::{Feed, Intake};
 use index::Bearer;
+use open::OpenRequests;
 use presented::Presented;
 use snapshot::Keeper;
 use standing::{Belief, Standing, Worth};
@@ -30,18 +34,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Verified, and not revoked as far as anybody tells who was asked.
+/// Verified, and not revoked as far as anybody tells who was asked; it is told when that changes.
 #[derive(Debug)]
-pub struct Unrevoked(Verified, Standing);
+pub struct Unrevoked {
+    verified: Verified,
+    standing: Standing,
+    open: OpenRequest,
+}
 
 impl Unrevoked {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
-        &self.0
+        &self.verified
+    }
+    /// The request as one that may be ended while it is open.
+    pub fn into_open(self) -> OpenRequest {
+        self.open
     }
     /// Who said that it is not revoked.
     pub fn standing(&self) -> Standing {
-        self.1
+        self.standing
     }
 }
 
@@ -49,6 +61,7 @@ impl Unrevoked {
 #[derive(Debug)]
 pub struct Revocations {
     fed: Option<Fed>,
+    open: Arc<OpenRequests>,
 }
 
 #[derive(Debug)]
@@ -56,16 +69,16 @@ struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
     /// In which claims tokens have their tenant and device, by issuer.
-    claims: HashMap<String, SubjectClaims>,
+    claims: Arc<HashMap<String, SubjectClaims>>,
     tasks: Vec<tokio::task::AbortHandle>,
     feed: Arc<Feed>,
     keeper: Option<Arc<Keeper>>,
 }
 
 impl Revocations {
-    /// Without a feed: nothing is ever revoked.
+    /// Nothing is ever revoked, and nobody looks whether open requests outlive their tokens.
     pub fn off() -> Arc<Revocations> {
-        Arc::new(Revocations { fed: None })
+        Arc::new(Revocations { fed: None, open: Arc::default() })
     }
 
     /// Whether a SET is genuine, for whoever takes it from a transmitter and puts it on the feed: it is not applied
@@ -99,15 +112,16 @@ impl Revocations {
         self.fed.as_ref().map_or(Belief(Worth::Sound), |fed| Belief::of(&self.status(), fed.on_stale))
     }
 
-    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07). Where
-    /// the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07), and the
+    /// request is entered among the open ones before, so that no event passes between the two (RV-039). Where the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, belief: &Belief) -> Result<Unrevoked, Denial> {
+        let open = self.open.enter(verified.token());
         let standing = self.admits(&self.presented(verified.token()), belief)?;
-        Ok(Unrevoked(verified, standing))
+        Ok(Unrevoked { verified, standing, open })
     }
 
     fn presented<'a>(&'a self, token: &'a AccessToken) -> Presented<'a> {
@@ -162,6 +176,12 @@ impl Revocations {
             let count = self.fed.as_ref().map_or(0, |fed| fed.intake.refused(*refusal));
             (refusal.reason(), count)
         })
+    }
+}
+
+impl Drop for Revocations {
+    fn drop(&mut self) {
+        self.open.stop();
     }
 }
 

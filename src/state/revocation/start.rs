@@ -2,6 +2,7 @@
 
 use super::feed::parked::tend;
 use super::feed::{Feed, Intake};
+use super::presented::Presented;
 use super::snapshot::{self, Keeper, Restored};
 use super::transmitters::Transmitters;
 use super::{Fed, Revocations};
@@ -14,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use tokio::task::AbortHandle;
 
 impl Revocations {
-    /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
+    /// Starts the feed, and the watch over open requests; without a `revocation` section nothing is ever revoked,
+    /// but tokens expire all the same. Needs a tokio runtime.
     ///
     /// # Errors
     /// What no waiting would heal: a journal that can't be opened, an address that is none. A broker that
@@ -24,7 +26,11 @@ impl Revocations {
         issuers: &[config::Issuer],
         metrics: &Metrics,
     ) -> anyhow::Result<Arc<Revocations>> {
-        let Some(config) = config else { return Ok(Revocations::off()) };
+        let Some(config) = config else {
+            let unfed = Revocations::off();
+            unfed.open.start(|_| false)?;
+            return Ok(unfed);
+        };
         let lifetimes = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
         let lifetimes = lifetimes.collect();
         let keeper = config
@@ -42,11 +48,16 @@ impl Revocations {
             position
         });
         let intake = Arc::new(intake);
+        let claims = Arc::new(claims(&config.transmitters));
+        let open = Arc::clone(&intake.open);
+        let (judge, named) = (Arc::clone(&intake), Arc::clone(&claims));
+        open.start(move |token| {
+            judge.index.is_revoked(&Presented { token, claims: named.get(token.issuer()) })
+        })?;
         let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
         let tasks = tasks(&intake, config.on_stale, keeper.as_ref().map(|keeper| (keeper, &feed)));
-        let claims = claims(&config.transmitters);
         let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper };
-        Ok(Arc::new(Revocations { fed: Some(fed) }))
+        Ok(Arc::new(Revocations { fed: Some(fed), open }))
     }
 }
 

@@ -18,6 +18,7 @@ use super::event::set::Unverified;
 use super::event::{Event, MAX_BYTES, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
+use super::open::OpenRequests;
 use super::transmitters::{Transmitters, Unread};
 use crate::config;
 use crate::pop::Timestamp;
@@ -93,6 +94,8 @@ pub(super) enum Taken {
 pub(super) struct Intake {
     pub(super) index: Index,
     pub(super) health: Health,
+    /// What an event may end.
+    pub(super) open: Arc<OpenRequests>,
     /// `max_token_lifetime` by issuer.
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
@@ -114,6 +117,7 @@ impl Intake {
         Intake {
             index: Index::new(config.max_entries),
             health: Health::new(config.max_staleness),
+            open: Arc::default(),
             issuers,
             accept_plain: config.accept_plain,
             transmitters: None,
@@ -209,6 +213,7 @@ impl Intake {
                 let entered = self.enter(&event, now);
                 self.health.set_full(entered.is_err());
                 entered?;
+                self.open.news();
                 if self.health.is_live() {
                     self.metrics.applied(now.since(event.at), published.map(|at| now.since(at)));
                 }
