@@ -137,6 +137,16 @@ impl Index {
         at.is_some_and(|at| shape.is_for_ever() || seconds(bearer.issued_at().as_secs()) <= at)
     }
 
+    /// Until which time of issue, and how long, what fits exactly this selector is revoked. For people who ask.
+    pub(super) fn find(&self, selector: &Selector) -> Option<(Timestamp, Timestamp)> {
+        let named = selector.facts.iter().fold(0, |bits, (fact, _)| bits | bit(*fact));
+        let values = selector.facts.iter().map(|(_, value)| value.as_str());
+        let key = self.key(Shape { named, present: named }, &selector.issuer, values);
+        let entry = *self.shard(key).read().get(&key)?;
+        let time = |seconds: u32| Timestamp::from_secs(i64::from(seconds));
+        Some((time(entry.at), time(entry.until.saturating_sub(1))))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len.load(Relaxed)
     }

@@ -8,6 +8,12 @@ pub mod event;
 pub mod feed;
 mod health;
 mod index;
+mod recent;
+mod report;
+
+pub use feed::Progress;
+pub use recent::{Applied, Outcome, Seen};
+pub use report::FeedReport;
 
 use crate::config::{self, OnStale};
 use crate::pop::access_token::AccessToken;
@@ -45,7 +51,7 @@ struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
     tasks: [tokio::task::AbortHandle; 2],
-    _feed: Feed,
+    feed: Feed,
 }
 
 impl Revocations {
@@ -69,8 +75,8 @@ impl Revocations {
         let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
         let feed = Feed::start(&config.feed, &intake)?;
         let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
-        let watcher = tokio::spawn(watch(Arc::clone(&intake), config.on_stale)).abort_handle();
-        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], _feed: feed };
+        let watcher = tokio::spawn(watch(Arc::clone(&intake))).abort_handle();
+        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], feed };
         Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
@@ -142,7 +148,7 @@ impl Drop for Fed {
 }
 
 /// The feed as seen by `/ready`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStatus {
     /// No feed configured.
     Off,
@@ -159,6 +165,16 @@ pub enum FeedStatus {
 }
 
 impl FeedStatus {
+    /// Every state there is.
+    pub const ALL: &'static [FeedStatus] = &[
+        FeedStatus::Off,
+        FeedStatus::CatchingUp,
+        FeedStatus::Current,
+        FeedStatus::Reconnecting,
+        FeedStatus::Stale,
+        FeedStatus::Full,
+    ];
+
     /// In `/ready` and as a metric label.
     pub fn name(&self) -> &'static str {
         match self {
@@ -209,12 +225,8 @@ async fn sweep(intake: Arc<Intake>) {
     }
 }
 
-async fn watch(intake: Arc<Intake>, on_stale: OnStale) {
-    let told = match on_stale {
-        OnStale::Deny => "deny: protected requests are refused",
-        OnStale::Allow => "allow: requests are not checked for revocation",
-    };
-    intake.health.watch(told).await;
+async fn watch(intake: Arc<Intake>) {
+    intake.health.watch().await;
 }
 
 const SWEEP: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@
 pub mod plain;
 
 use crate::pop::Timestamp;
+use crate::pop::jose::{Compact, Json};
 
 /// Something that events say of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,6 +155,17 @@ refusals! {
     Until, "until_invalid", "until is not a NumericDate";
     /// A plain event where only signed ones are accepted.
     Plain, "plain_not_accepted", "plain events are not accepted";
+    /// It made us panic: a fault of ours.
+    Internal, "internal", "clinch failed on it";
+}
+
+/// What an event that can't be acted on calls itself, if it says so: `id`, or the `jti` of a Security Event Token.
+pub(super) fn name(bytes: &[u8]) -> Option<String> {
+    if bytes.len() > MAX_BYTES {
+        return None;
+    }
+    let text = |json: &[u8], name| Json::parse_object(json)?.get(name)?.as_str().map(str::to_owned);
+    text(bytes, "id").or_else(|| text(&Compact::split(std::str::from_utf8(bytes).ok()?)?.payload()?, "jti"))
 }
 
 /// No event needs more; a journal line without an end must not fill the memory.

@@ -11,15 +11,17 @@ pub mod publish;
 mod rejections;
 
 use super::event::plain::Plain;
-use super::event::{Event, Refusal};
+use super::event::{self, Event, Refusal};
 use super::health::Health;
 use super::index::{Full, Index};
+use super::recent::{Outcome, Recent};
 use crate::config;
 use crate::pop::Timestamp;
 use crate::telemetry::RevocationMetrics;
 use rejections::Rejections;
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -27,17 +29,43 @@ use std::time::{Duration, Instant};
 /// The one feed, until dropped.
 #[derive(Debug)]
 pub(super) enum Feed {
-    File { _journal: file::Journal },
-    Nats { _follower: nats::Follower },
+    File { journal: file::Journal },
+    Nats { follower: nats::Follower },
+}
+
+/// How far a feed has come, as far as it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The place of the last event that was handed on.
+    pub position: Option<String>,
+    /// How many events the feed has that this replica has not had.
+    pub lag: Option<u64>,
+    /// Why the feed can forget an event before the tokens that it revokes have expired.
+    pub retention_warning: Option<String>,
 }
 
 impl Feed {
     pub(super) fn start(config: &config::Feed, intake: &Arc<Intake>) -> anyhow::Result<Feed> {
         let intake = Arc::clone(intake);
         Ok(match config {
-            config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
-            config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
+            config::Feed::File { path } => Feed::File { journal: file::Journal::start(path, intake)? },
+            config::Feed::Nats(nats) => Feed::Nats { follower: nats::Follower::start(nats, intake)? },
         })
+    }
+
+    /// `revocation.feed.kind`
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Feed::File { .. } => "file",
+            Feed::Nats { .. } => "nats",
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        match self {
+            Feed::File { journal } => journal.progress(),
+            Feed::Nats { follower } => follower.progress(),
+        }
     }
 }
 
@@ -67,11 +95,13 @@ pub(super) enum Taken {
 #[derive(Debug)]
 pub(super) struct Intake {
     pub(super) index: Index,
-    pub(super) health: Health,
+    pub(super) health: Arc<Health>,
+    pub(super) recent: Recent,
     /// `max_token_lifetime` by issuer.
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
     applied: AtomicU64,
+    ignored: AtomicU64,
     metrics: RevocationMetrics,
     rejections: Rejections,
 }
@@ -84,28 +114,37 @@ impl Intake {
     ) -> Intake {
         Intake {
             index: Index::new(config.max_entries),
-            health: Health::new(config.max_staleness),
+            health: Arc::new(Health::new(config.max_staleness, config.on_stale)),
+            recent: Recent::default(),
             issuers,
             accept_plain: config.accept_plain,
             applied: AtomicU64::new(0),
+            ignored: AtomicU64::new(0),
             metrics,
             rejections: Rejections::default(),
         }
     }
 
-    /// Takes one event.
+    /// Takes one event. One that makes us panic is rejected as our own failure, and stops nothing (ATTACKS RV-020).
     pub(super) fn take(&self, delivery: &Delivery<'_>, now: Timestamp) -> Taken {
-        match self.apply(delivery, now) {
-            Ok(Ok(())) => {
-                self.applied.fetch_add(1, Relaxed);
+        let applied = catch_unwind(AssertUnwindSafe(|| self.apply(delivery, now)));
+        let place = self.health.is_live().then_some(delivery.place as &dyn fmt::Display);
+        match applied.unwrap_or(Err(Refusal::Internal)) {
+            Ok((event, Ok(outcome))) => {
+                let count = if outcome == Outcome::Applied { &self.applied } else { &self.ignored };
+                count.fetch_add(1, Relaxed);
                 self.health.set_full(false);
+                self.recent.read(event, outcome, now, place);
                 Taken::Applied
             }
-            Ok(Err(Full)) => {
+            Ok((_, Err(Full))) => {
                 self.health.set_full(true);
                 Taken::Full
             }
             Err(refusal) => {
+                if let Some(id) = event::name(delivery.bytes) {
+                    self.recent.rejected(&id, refusal, now, place);
+                }
                 self.rejections.add(refusal, delivery.place, Instant::now());
                 Taken::Refused(refusal)
             }
@@ -118,7 +157,7 @@ impl Intake {
         self.rejections.caught_up(Instant::now());
     }
 
-    fn apply(&self, delivery: &Delivery<'_>, now: Timestamp) -> Result<Result<(), Full>, Refusal> {
+    fn apply(&self, delivery: &Delivery<'_>, now: Timestamp) -> Result<Entered, Refusal> {
         let plain = Plain::parse(delivery.bytes)?;
         if !self.accept_plain {
             return Err(Refusal::Plain);
@@ -128,26 +167,34 @@ impl Intake {
         }
         let event = plain.into();
         let entered = self.enter(&event, now);
-        if entered.is_ok() && self.health.is_live() {
+        if entered == Ok(Outcome::Applied) && self.health.is_live() {
             self.metrics.applied(now.since(event.at), delivery.published.map(|at| now.since(at)));
         }
-        Ok(entered)
+        Ok((event, entered))
     }
 
     /// Enters all that an event revokes.
-    fn enter(&self, event: &Event, now: Timestamp) -> Result<(), Full> {
+    fn enter(&self, event: &Event, now: Timestamp) -> Result<Outcome, Full> {
+        #[cfg(test)]
+        assert_ne!(event.id, "event-panic", "a test wants a panic");
+        let mut outcome = Outcome::Ignored(if event.revokes.is_empty() { "nothing_to_do" } else { "over" });
         for selector in &event.revokes {
             let lifetime = self.issuers.get(&selector.issuer).copied().unwrap_or_default();
             let until = event.until.unwrap_or(event.at.plus(lifetime));
             if until.plus(LONG_OVER) >= now {
                 self.index.revoke(selector, event.at, until, now)?;
+                outcome = Outcome::Applied;
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 
     pub(super) fn applied(&self) -> u64 {
         self.applied.load(Relaxed)
+    }
+
+    pub(super) fn ignored(&self) -> u64 {
+        self.ignored.load(Relaxed)
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> u64 {
@@ -160,7 +207,13 @@ impl Intake {
     }
 }
 
+/// An event that could be read, and what became of it.
+type Entered = (Event, Result<Outcome, Full>);
+
 /// An event in the backlog that ended this long ago is not worth its place.
 const LONG_OVER: Duration = Duration::from_secs(300);
 /// How often a feed offers an event again for which there was no room.
 const RETRY_FULL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,15 @@
 
 mod session;
 
-use super::Intake;
+use super::{Intake, Progress};
 use crate::config;
 use anyhow::{Context, anyhow};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
+use parking_lot::Mutex;
 use session::{Ended, Position, Session};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,14 +26,43 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
+    stream: String,
+    seen: Arc<Seen>,
+}
+
+/// How far the stream has been read, for whoever asks from outside.
+#[derive(Debug)]
+struct Seen {
+    sequence: AtomicU64,
+    /// Events of ours in the stream behind that one; [`UNKNOWN`] before the stream has told.
+    pending: AtomicU64,
+    retention_warning: Mutex<Option<String>>,
 }
 
 impl Follower {
     /// Follows the stream; a server that can't be reached is tried again for ever.
     pub(super) fn start(nats: &config::Nats, intake: Arc<Intake>) -> anyhow::Result<Follower> {
         let (address, options) = options(&nats.url)?;
-        let source = Source { stream: nats.stream.clone(), subject: nats.subject.clone(), intake };
-        Ok(Follower { task: tokio::spawn(source.follow(address, options)).abort_handle() })
+        let (stream, subject) = (nats.stream.clone(), nats.subject.clone());
+        let (sequence, pending) = (AtomicU64::new(0), AtomicU64::new(UNKNOWN));
+        let seen = Arc::new(Seen { sequence, pending, retention_warning: Mutex::default() });
+        let source = Source { stream: stream.clone(), subject, intake, seen: Arc::clone(&seen) };
+        let alive = source.intake.health.alive();
+        let follow = async move {
+            let _alive = alive;
+            source.follow(address, options).await;
+        };
+        Ok(Follower { task: tokio::spawn(follow).abort_handle(), stream, seen })
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let known = |number: u64| (number != UNKNOWN).then_some(number);
+        let sequence = known(self.seen.sequence.load(Relaxed)).filter(|sequence| *sequence > 0);
+        Progress {
+            position: sequence.map(|sequence| format!("sequence {sequence} of {}", self.stream)),
+            lag: known(self.seen.pending.load(Relaxed)),
+            retention_warning: self.seen.retention_warning.lock().clone(),
+        }
     }
 }
 
@@ -94,6 +125,7 @@ struct Source {
     stream: String,
     subject: String,
     intake: Arc<Intake>,
+    seen: Arc<Seen>,
 }
 
 impl Source {
@@ -169,6 +201,8 @@ pub const REJECTED: &str = "clinch.revocations.rejected";
 pub const DEFAULT_STREAM: &str = "CLINCH_REVOCATIONS";
 /// The subject of plain events when none is named.
 pub const DEFAULT_SUBJECT: &str = "clinch.revocations.plain";
+/// A number that nobody has told yet.
+const UNKNOWN: u64 = u64::MAX;
 /// For a connection or an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 

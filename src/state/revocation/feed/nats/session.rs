@@ -10,6 +10,7 @@ use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt;
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 /// How far the stream has been applied; outlives sessions.
@@ -80,6 +81,8 @@ impl Session<'_> {
         let info = consumer.cached_info();
         // What was delivered before this answer was written no longer counts as pending.
         let backlog = info.delivered.consumer_sequence + info.num_pending;
+        let seen = &self.source.seen;
+        seen.pending.store(backlog, Relaxed);
         let mut delivered = 0;
         loop {
             if delivered >= backlog {
@@ -101,6 +104,8 @@ impl Session<'_> {
                     let millis = info.published.unix_timestamp_nanos() / 1_000_000;
                     let published = i64::try_from(millis).ok().map(Timestamp::from_millis);
                     self.apply(&message.message, sequence, published).await;
+                    seen.sequence.store(sequence, Relaxed);
+                    seen.pending.store(info.pending, Relaxed);
                 }
             }
         }
