@@ -74,6 +74,7 @@ struct Findings<'g> {
     scheme: Option<Scheme>,
     token: Option<Arc<AccessToken>>,
     proof: Option<ProofKind>,
+    revocation: Option<&'static str>,
 }
 
 impl Gate {
@@ -110,6 +111,7 @@ impl Gate {
                 subject: token.map(AccessToken::subject),
                 client: token.map(AccessToken::client),
                 token_id: token.map(AccessToken::token_id),
+                revocation: found.revocation,
                 verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
                 elapsed: started.elapsed(),
             },
@@ -147,7 +149,8 @@ impl Gate {
         };
         let credentials = Credentials::of(request)?;
         found.scheme = Some(credentials.scheme);
-        let token = self.tokens.establish(credentials.token(), clock()).await?;
+        let belief = self.revocations.belief();
+        let token = self.tokens.establish(credentials.token(), belief.asks_issuer(), clock()).await?;
         // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
         let now = clock();
         found.token = Some(Arc::clone(&token));
@@ -155,7 +158,8 @@ impl Gate {
         let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now)?;
         drop(nonces);
         found.proof = Some(verified.kind());
-        let unrevoked = self.revocations.check(verified, now)?;
+        let unrevoked = self.revocations.check(verified, &belief)?;
+        found.revocation = unrevoked.standing().mark();
         let grant = self.replay.claim(unrevoked, now).await?;
         Ok(Admission::Granted(grant))
     }

@@ -12,6 +12,7 @@ mod problems;
 mod replay;
 mod revocation;
 mod scalar;
+mod secrecy;
 mod shape;
 mod tree;
 mod words;

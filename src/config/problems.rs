@@ -3,6 +3,7 @@
 //! Decides how faults look, to people ([`Problems::render`]) and to machines ([`Problems::to_json`]).
 //! What is a fault is decided in [`tree`](super::tree), [`shape`](super::shape) and `checks`.
 
+use super::secrecy::{without_passwords, without_secrets};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::fmt;
 use std::ops::Range;
@@ -66,7 +67,7 @@ impl Problems {
                 *text = without_passwords(text);
             }
         }
-        Problems { file: file.to_owned(), source: Some(without_passwords(source)), faults }
+        Problems { file: file.to_owned(), source: Some(without_secrets(source)), faults }
     }
 
     /// The file itself can't be read.
@@ -160,42 +161,3 @@ impl fmt::Debug for Problems {
     }
 }
 impl std::error::Error for Problems {}
-
-/// Blanks the password of every `scheme://user:password@host`, keeping the length in bytes. A password may
-/// hold what ends a URL elsewhere; where that leaves a doubt, too much is blanked.
-pub(super) fn without_passwords(text: &str) -> String {
-    let mut bytes = text.as_bytes().to_vec();
-    for (at, _) in text.match_indices("://") {
-        let rest = text.get(at + 3..).unwrap_or("");
-        let word = rest.get(..rest.find(char::is_whitespace).unwrap_or(rest.len())).unwrap_or("");
-        let authority = word.get(..word.find('/').unwrap_or(word.len())).unwrap_or("");
-        let within = if authority.contains(['@', ':']) { word } else { authority };
-        let Some(end) = within.rfind('@') else { continue };
-        let start = within.get(..end).and_then(|userinfo| userinfo.find(':')).map_or(0, |colon| colon + 1);
-        bytes[at + 3 + start..at + 3 + end].fill(b'*');
-    }
-    // Whole characters were replaced by as many asterisks as they had bytes.
-    String::from_utf8(bytes).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_blanked_and_the_rest_is_not() {
-        let text = "a nats://user:secrét@h:4222/x 'nats://token@h' http://h/a:b@c";
-        let blanked = without_passwords(text);
-        assert_eq!(blanked, "a nats://user:*******@h:4222/x 'nats://*****@h' http://h/a:b@c");
-        assert_eq!(blanked.len(), text.len());
-    }
-
-    #[test]
-    fn a_password_may_hold_what_ends_a_url() {
-        for secret in ["s,cret", "s/cret", "s'cret", "s}cret", "s@cret", "s:c]r`et", "//cret"] {
-            let text = format!("url: 'nats://user:{secret}@host:4222', stream: a");
-            let blanked = without_passwords(&text);
-            assert!(!blanked.contains("cret") && blanked.contains("@host:4222', stream: a"), "{blanked}");
-        }
-    }
-}

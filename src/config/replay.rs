@@ -1,6 +1,6 @@
 //! `dpop.replay`, checked.
 
-use super::problems::without_passwords;
+use super::secrecy::without_passwords;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::time::Duration;

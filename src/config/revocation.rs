@@ -1,6 +1,6 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::problems;
+use super::secrecy;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct Nats {
 impl fmt::Debug for Nats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nats")
-            .field("url", &problems::without_passwords(&self.url))
+            .field("url", &secrecy::without_passwords(&self.url))
             .field("stream", &self.stream)
             .field("subject", &self.subject)
             .finish()
@@ -58,6 +58,8 @@ impl fmt::Debug for Nats {
 pub enum OnStale {
     /// Refuse with 503.
     Deny,
+    /// Ask the issuer about the token.
+    Introspect,
     /// Let pass.
     Allow,
 }

@@ -1,6 +1,6 @@
 //! What was found and what is expected, in words.
 
-use super::problems::without_passwords;
+use super::secrecy::without_passwords;
 use super::tree::{Node, Value};
 use serde_json::Value as Json;
 

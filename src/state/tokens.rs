@@ -54,12 +54,18 @@ impl Tokens {
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
     /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen,
     /// `IntrospectionUnavailable` when it can't be asked about the token.
-    pub async fn establish(&self, token: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
+    /// `ask`: its issuer must agree, whatever is configured.
+    pub async fn establish(
+        &self,
+        token: &str,
+        ask: bool,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, Denial> {
         let hash = TokenHash::of(token);
         if let Some(known) = self.genuine.get(&hash).filter(|known| known.edition.is_current()) {
             known.token.still_valid(now)?;
             self.metrics.token_cache_hits.inc();
-            return known.confirmed(token, now).await;
+            return self.confirmed(known, token, ask, now).await;
         }
         // What follows is boxed where it waits: rare, and every request's future would be as large as this one.
         let verified = match self.verify(token, hash, now) {
@@ -70,7 +76,24 @@ impl Tokens {
             settled => settled,
         };
         self.metrics.token_cache_misses.inc();
-        verified?.confirmed(token, now).await
+        self.confirmed(verified?, token, ask, now).await
+    }
+
+    /// The token; where its issuer must be asked too, only if it agrees.
+    async fn confirmed(
+        &self,
+        known: Genuine,
+        text: &str,
+        ask: bool,
+        now: Timestamp,
+    ) -> Result<Arc<AccessToken>, Denial> {
+        let authority = match &known.confirmed_by {
+            None if !ask => return Ok(known.token),
+            None => self.introspection.of(known.token.issuer()),
+            Some(authority) => Some(authority),
+        };
+        let authority = authority.ok_or(Denial::IntrospectionUnavailable)?;
+        Box::pin(authority.confirm(text, known.token, now)).await
     }
 
     fn verify(&self, text: &str, hash: TokenHash, now: Timestamp) -> Result<Genuine, Denial> {
@@ -103,16 +126,6 @@ impl Tokens {
             Refetched::Fresh => self.verify(text, hash, now),
             Refetched::Recent => Err(Denial::TokenKeyUnknown),
             Refetched::Failed => Err(Denial::KeysUnavailable),
-        }
-    }
-}
-
-impl Genuine {
-    /// The token; where its issuer must be asked too, only if it agrees.
-    async fn confirmed(self, text: &str, now: Timestamp) -> Result<Arc<AccessToken>, Denial> {
-        match &self.confirmed_by {
-            None => Ok(self.token),
-            Some(authority) => Box::pin(authority.confirm(text, self.token, now)).await,
         }
     }
 }

@@ -67,6 +67,8 @@ pub struct Record<'a> {
     pub client: Option<&'a str>,
     /// `jti`
     pub token_id: Option<&'a str>,
+    /// How it is marked that the revocation feed did not vouch for the token.
+    pub revocation: Option<&'static str>,
     /// Granted, and what for, or why not.
     pub verdict: Result<Passed, Denial>,
     /// How long the decision took.
@@ -135,6 +137,9 @@ impl Telemetry {
     /// gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
         self.metrics.decided(record.route, record.verdict, record.elapsed);
+        if let Some(mark) = record.revocation.filter(|_| record.verdict.is_ok()) {
+            self.metrics.revocations.passed(mark);
+        }
         if let Some(open) = &mut span.open {
             open.decided(record);
         }
@@ -246,6 +251,7 @@ fn log(trace_id: &str, record: &Record<'_>) {
                 subject = record.subject,
                 client = record.client,
                 token_id = record.token_id,
+                revocation = record.revocation,
                 verdict = $verdict,
                 reason = $reason,
                 elapsed_us = u64::try_from(record.elapsed.as_micros()).unwrap_or(u64::MAX),

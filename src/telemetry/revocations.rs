@@ -26,6 +26,7 @@ pub struct RevocationMetrics {
     feed_transitions: Family<Label, Counter>,
     feed_silence: Gauge<f64, AtomicU64>,
     feed_lag: Lag,
+    passed: Family<Label, Counter>,
     since_event: Histogram,
     since_publication: Histogram,
 }
@@ -42,6 +43,7 @@ impl RevocationMetrics {
             feed_transitions: family(all, "feed_transitions", "Changes of the feed's state, by the new one"),
             feed_silence: register(all, "feed_silence_seconds", SILENCE),
             feed_lag: register(all, "feed_lag_events", LAG),
+            passed: family(all, "revocation_unchecked_requests", UNCHECKED),
             since_event: propagation.get_or_create_owned(&[("since", "event")]),
             since_publication: propagation.get_or_create_owned(&[("since", "publication")]),
         }
@@ -53,6 +55,11 @@ impl RevocationMetrics {
         if let Some(since) = since_publication {
             self.since_publication.observe(since.as_secs_f64());
         }
+    }
+
+    /// A request passed while the feed was silent, marked so.
+    pub(super) fn passed(&self, mark: &'static str) {
+        self.passed.get_or_create(&[("how", mark)]).inc();
     }
 
     /// Events so far: how many were applied, how many there was nothing to do about, and how many refused, by
@@ -117,6 +124,7 @@ const LAG: &str =
 
 const PROPAGATION: &str = "Time until a revocation counted here: since the event (in whole seconds where it is \
                            told so), and since its publication; of events that came after the start";
+const UNCHECKED: &str = "Requests granted while the revocation feed was stale: introspected or unchecked";
 const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a bus on the same host takes a millisecond, an outage minutes.
 const BUCKETS: [f64; 14] =

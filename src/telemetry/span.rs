@@ -75,6 +75,7 @@ impl OpenSpan {
         text("clinch.subject", record.subject);
         text("clinch.client", record.client);
         text("clinch.token_id", record.token_id);
+        text("clinch.revocation", record.revocation);
         text("clinch.verdict", Some(if record.verdict.is_ok() { "granted" } else { "refused" }));
         text("clinch.reason", record.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason));
         text("network.protocol.name", Some("http"));

@@ -29,6 +29,7 @@ fn record(verdict: Result<Passed, Denial>) -> Record<'static> {
         issuer: Some("https://as.example.com"),
         subject: Some("alice"),
         client: Some("app"),
+        revocation: None,
         token_id: Some("token-1"),
         verdict,
         elapsed: Duration::from_micros(60),

@@ -22,6 +22,7 @@ mod proof;
 mod properties;
 mod replay;
 mod revocation;
+mod stale;
 mod step_up;
 mod support;
 mod thief;

@@ -241,7 +241,7 @@ fn identity(subject: &str, team: &[String], scope: &str) -> HeaderMap {
     let dpop = DpopPolicy { algorithms: Vec::new(), max_age: Duration::ZERO, max_future: Duration::ZERO };
     let verified =
         pop::verify(&request, &credentials, Arc::new(token), &demands, &dpop, &Nonces::off(), now).unwrap();
-    let unrevoked = Revocations::off().check(verified, now).unwrap();
+    let unrevoked = Revocations::off().check(verified, &Revocations::off().belief()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let era = Era::begin(now, Before::Orderly, Duration::ZERO);
     let grant = runtime.block_on(ReplayStore::Memory(Memory::new(1), era).claim(unrevoked, now)).unwrap();

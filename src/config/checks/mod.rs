@@ -55,7 +55,10 @@ pub(super) fn all(
     let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
     let replay = replay::check(&mut c, &file.dpop.replay);
-    let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r));
+    let revocation = file
+        .revocation
+        .as_ref()
+        .map(|r| revocation::check(&mut c, r, file.issuers.as_deref().unwrap_or_default()));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
     // Where a terminator tells, certificates come although none is asked for here.

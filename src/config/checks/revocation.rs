@@ -2,14 +2,15 @@
 
 use super::Checks;
 use super::upstream::{is_loopback, reachable};
-use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
+use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
+use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written};
 use crate::config::tree::member;
 use crate::config::words::quoted;
 use crate::config::{Feed, Nats, OnStale, Revocation};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
-pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation> {
+pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIssuer]) -> Option<Revocation> {
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let max_staleness = c.within("revocation.max_staleness", written.max_staleness, least, most);
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
@@ -19,6 +20,9 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
             .found("`accept_plain: false`")
             .expected("`accept_plain: true`, on a bus that is itself authenticated");
     }
+    if written.on_stale == WrittenOnStale::Introspect {
+        issuers_answer(c, issuers);
+    }
     if written.on_stale == WrittenOnStale::Allow {
         c.warn("revocation.on_stale", "revoked tokens pass while the feed is out of reach");
     }
@@ -27,11 +31,25 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
         accept_plain: written.accept_plain,
         max_staleness: max_staleness?,
         on_stale: match written.on_stale {
-            WrittenOnStale::Deny | WrittenOnStale::Introspect => OnStale::Deny,
+            WrittenOnStale::Deny => OnStale::Deny,
+            WrittenOnStale::Introspect => OnStale::Introspect,
             WrittenOnStale::Allow => OnStale::Allow,
         },
         max_entries: usize::try_from(written.max_entries).ok()?,
     })
+}
+
+/// An issuer that can't be asked would have all its tokens refused, which nobody would notice before the outage.
+fn issuers_answer(c: &mut Checks<'_>, issuers: &[WrittenIssuer]) {
+    let mute = issuers.iter().filter(|one| one.introspection.is_none());
+    for issuer in mute.filter_map(|one| one.issuer.as_deref()) {
+        c.fault(
+            "revocation.on_stale",
+            format!("{} can't be asked: it has no `introspection`", quoted(issuer)),
+        )
+        .found("`on_stale: introspect`")
+        .expected("an `introspection` section for every issuer, or another `on_stale`");
+    }
 }
 
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {

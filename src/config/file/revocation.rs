@@ -79,8 +79,7 @@ pub(in crate::config) enum OnStale {
     /// Requests are answered with 503.
     #[default]
     Deny,
-    /// The issuer is asked. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The issuer is asked about every token (RFC 7662); every issuer needs an `introspection` section.
     Introspect,
     /// Requests pass although a revocation may have been missed.
     Allow,

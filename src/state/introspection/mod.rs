@@ -47,7 +47,12 @@ impl Introspection {
 
     /// Whom to ask about a JWT of this issuer, even after it was verified.
     pub fn confirms(&self, issuer: &str) -> Option<&Arc<Authority>> {
-        self.0.iter().find(|authority| authority.always && authority.name() == issuer)
+        self.of(issuer).filter(|authority| authority.always)
+    }
+
+    /// Whom to ask about a token of this issuer, if anybody can be asked.
+    pub fn of(&self, issuer: &str) -> Option<&Arc<Authority>> {
+        self.0.iter().find(|authority| authority.name() == issuer)
     }
 
     /// A token that is no JWT, by whoever knows it: `TokenMalformed` where nobody is asked, `TokenInactive` if

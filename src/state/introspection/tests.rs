@@ -201,6 +201,22 @@ async fn a_verified_token_in_the_cache_is_asked_about_all_the_same() {
     assert_eq!(setup.denial(&good).await, Denial::IntrospectionUnavailable);
 }
 
+/// What `on_stale: introspect` does while the revocation feed is silent.
+#[tokio::test]
+async fn a_verified_token_is_asked_about_where_nobody_else_vouches_for_it() {
+    let setup = Setup::new(|c| c.cache = Duration::ZERO).await;
+    let good = jwt(setup.server());
+    setup.establish(&good).await.unwrap();
+    assert_eq!(setup.asked(), 0, "its signature is enough");
+    setup.says(Says::Json(json!({ "active": true, "aud": "https://api.example.com" })));
+    assert!(setup.establish_asking(&good).await.is_ok());
+    setup.says(Says::Json(json!({ "active": false })));
+    assert_eq!(setup.establish_asking(&good).await.unwrap_err(), Denial::TokenInactive);
+    setup.says(Says::Status(500));
+    assert_eq!(setup.establish_asking(&good).await.unwrap_err(), Denial::IntrospectionUnavailable);
+    assert!(setup.establish(&good).await.is_ok(), "the feed is back");
+}
+
 /// JINT-01, JINT-05.
 #[tokio::test]
 async fn signed_answers_are_asked_for_and_nothing_else_is_believed() {

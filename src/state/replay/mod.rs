@@ -30,7 +30,8 @@ impl Grant {
     }
     /// Writes the identity headers for the service.
     pub fn write_identity(&self, extra: &[(HeaderName, String)], headers: &mut HeaderMap) {
-        crate::pop::identity::write(self.verified(), extra, headers)
+        crate::pop::identity::write(self.verified(), extra, headers);
+        self.0.standing().write(headers);
     }
 }
 

@@ -16,7 +16,7 @@ fn unrevoked(revocations: &Revocations, jwt: &str, proof: &str) -> Unrevoked {
     let fields = [("authorization", format!("DPoP {jwt}")), ("dpop", proof.to_owned())];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let verified = forge::verdict(DPOP_ONLY, &forge::parts("GET", URL, &fields), None).unwrap();
-    revocations.check(verified, NOW).unwrap()
+    revocations.check(verified, &revocations.belief()).unwrap()
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ impl Health {
 fn on_stale(on_stale: OnStale) -> &'static str {
     match on_stale {
         OnStale::Deny => "deny: protected requests are refused",
+        OnStale::Introspect => "introspect: the issuer is asked about every token",
         OnStale::Allow => "allow: requests are not checked for revocation",
     }
 }

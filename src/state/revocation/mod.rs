@@ -10,6 +10,7 @@ mod health;
 mod index;
 mod recent;
 mod report;
+pub mod standing;
 
 pub use feed::Progress;
 pub use recent::{Applied, Outcome, Seen};
@@ -25,18 +26,23 @@ use crate::telemetry::RevocationMetrics;
 use event::{Fact, Refusal};
 use feed::{Feed, Intake};
 use index::Bearer;
+use standing::{Belief, Standing, Worth};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Verified, and not revoked as far as the feed tells.
+/// Verified, and not revoked as far as anybody tells who was asked.
 #[derive(Debug)]
-pub struct Unrevoked(Verified);
+pub struct Unrevoked(Verified, Standing);
 
 impl Unrevoked {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
         &self.0
+    }
+    /// Who said that it is not revoked.
+    pub fn standing(&self) -> Standing {
+        self.1
     }
 }
 
@@ -80,20 +86,35 @@ impl Revocations {
         Ok(Arc::new(Revocations { fed: Some(fed) }))
     }
 
-    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07).
+    /// What the feed is worth now: to be asked before the token is established, and handed to
+    /// [`check`](Revocations::check).
+    pub fn belief(&self) -> Belief {
+        self.fed.as_ref().map_or(Belief(Worth::Sound), |fed| Belief::of(&self.status(), fed.on_stale))
+    }
+
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07). Where
+    /// the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
-    pub fn check(&self, verified: Verified, _now: Timestamp) -> Result<Unrevoked, Denial> {
-        self.admits(verified.token())?;
-        Ok(Unrevoked(verified))
+    pub fn check(&self, verified: Verified, belief: &Belief) -> Result<Unrevoked, Denial> {
+        let standing = self.admits(verified.token(), belief)?;
+        Ok(Unrevoked(verified, standing))
     }
 
-    fn admits(&self, bearer: &impl Bearer) -> Result<(), Denial> {
-        let Some(fed) = &self.fed else { return Ok(()) };
-        fed.believe()?;
-        if fed.intake.index.is_revoked(bearer) { Err(Denial::TokenRevoked) } else { Ok(()) }
+    /// What the index holds counts whatever the feed is worth.
+    fn admits(&self, bearer: &impl Bearer, belief: &Belief) -> Result<Standing, Denial> {
+        let standing = match belief.0 {
+            Worth::Sound => Standing::Checked,
+            Worth::Unsound => return Err(Denial::RevocationsStale),
+            Worth::Issuer => Standing::Introspected,
+            Worth::Nobody => Standing::Unchecked,
+        };
+        match &self.fed {
+            Some(fed) if fed.intake.index.is_revoked(bearer) => Err(Denial::TokenRevoked),
+            Some(_) | None => Ok(standing),
+        }
     }
 
     /// For `/ready` and metrics.
@@ -124,18 +145,6 @@ impl Revocations {
             let count = self.fed.as_ref().map_or(0, |fed| fed.intake.refused(*refusal));
             (refusal.reason(), count)
         })
-    }
-}
-
-impl Fed {
-    fn believe(&self) -> Result<(), Denial> {
-        match (self.intake.health.status(), self.on_stale) {
-            // `on_stale` speaks of a feed that fell silent, not of events that we had and could not keep.
-            (FeedStatus::CatchingUp | FeedStatus::Full, _) => Err(Denial::RevocationsStale),
-            (FeedStatus::Stale, OnStale::Deny) => Err(Denial::RevocationsStale),
-            (FeedStatus::Stale, OnStale::Allow) => Ok(()),
-            (FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting, _) => Ok(()),
-        }
     }
 }
 

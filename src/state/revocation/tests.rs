@@ -79,7 +79,7 @@ pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocatio
 /// What becomes of a token of `alice` with this `jti`, issued a minute ago.
 pub(super) fn admits(revocations: &Revocations, jti: &str) -> Result<(), Denial> {
     let issued = Timestamp::from_secs(now().as_secs() - 60);
-    revocations.admits(&Token { sub: "alice", jti, issued })
+    revocations.admits(&Token { sub: "alice", jti, issued }, &revocations.belief()).map(|_| ())
 }
 
 /// A token of [`ISSUER`].
@@ -173,7 +173,7 @@ async fn a_revoked_subject_may_come_back_with_a_new_token() {
     ready(&revocations).await;
     let judged = |sub, after: i64| {
         let issued = Timestamp::from_secs(now().as_secs() + after);
-        revocations.admits(&Token { sub, jti: "t", issued })
+        revocations.admits(&Token { sub, jti: "t", issued }, &revocations.belief()).map(|_| ())
     };
     assert_eq!(judged("alice", -60), Err(Denial::TokenRevoked));
     assert_eq!(judged("alice", 60), Ok(()));
@@ -267,14 +267,16 @@ fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed
 /// FAPI-03
 #[tokio::test]
 async fn a_verified_request_is_judged_by_its_token() {
-    use crate::pop::forge::{self, DPOP_ONLY, NOW, URL};
+    use crate::pop::forge::{self, DPOP_ONLY, URL};
     let directory = Directory::new();
     let revocations = start(&on_journal(&directory)).unwrap();
     ready(&revocations).await;
     let jwt = forge::token(|_, claims| claims["sub"] = "carol".into());
     let (authorization, proof) = (format!("DPoP {jwt}"), forge::proof(&jwt, |_, _| ()));
     let parts = forge::parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
-    let check = || revocations.check(forge::verdict(DPOP_ONLY, &parts, None).unwrap(), NOW).map(|_| ());
+    let check = || {
+        revocations.check(forge::verdict(DPOP_ONLY, &parts, None).unwrap(), &revocations.belief()).map(|_| ())
+    };
     file::append(&journal(&directory), &event(Fact::Subject, "dave").to_json()).unwrap();
     until("dave", || revocations.entries() == 1).await;
     assert_eq!(check(), Ok(()));

@@ -26,7 +26,7 @@ impl Setup {
         Setup { published, tokens: Tokens::new(issuers, Introspection::default(), telemetry.metrics.clone()) }
     }
     async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, NOW).await
+        self.tokens.establish(token, false, NOW).await
     }
     fn hits(&self) -> u64 {
         self.tokens.metrics.token_cache_hits.get()
@@ -49,7 +49,7 @@ async fn a_kept_token_still_expires() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
     let token = token(&setup.published, 1, "k1");
     let expires = setup.establish(&token).await.unwrap().expires_at();
-    assert_eq!(setup.tokens.establish(&token, expires).await.unwrap_err(), Denial::TokenExpired);
+    assert_eq!(setup.tokens.establish(&token, false, expires).await.unwrap_err(), Denial::TokenExpired);
 }
 
 #[tokio::test]

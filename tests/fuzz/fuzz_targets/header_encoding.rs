@@ -32,7 +32,7 @@ struct Story {
     outside: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-static REVOCATIONS: LazyLock<Arc<Revocations>> = LazyLock::new(|| Revocations::start(None, &[]).unwrap());
+static REVOCATIONS: LazyLock<Arc<Revocations>> = LazyLock::new(Revocations::off);
 static REPLAY: LazyLock<ReplayStore> = LazyLock::new(|| {
     let era = Era::begin(Timestamp::from_secs(NOW), Before::Orderly, Duration::ZERO);
     ReplayStore::Memory(Memory::new(10), era)
@@ -103,7 +103,7 @@ fn granted(story: &Story) -> Option<(Grant, Value)> {
     let verified =
         verdict(&parts, &token, &Nonces::off()).expect("an unbound token where those are admitted");
     let now = Timestamp::from_secs(NOW);
-    let unrevoked = REVOCATIONS.check(verified, now).unwrap();
+    let unrevoked = REVOCATIONS.check(verified, &REVOCATIONS.belief()).unwrap();
     let mut claim = pin!(REPLAY.claim(unrevoked, now));
     match claim.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(grant) => Some((grant.unwrap(), claims)),

@@ -54,6 +54,11 @@ impl World {
         World::assemble(Some(Nats::start().await), |text| text).await
     }
 
+    /// Starts everything, with revocations over NATS and the config changed like this.
+    pub async fn with_nats_and_config(change: impl Fn(String) -> String) -> World {
+        World::assemble(Some(Nats::start().await), change).await
+    }
+
     async fn assemble(nats: Option<Nats>, change: impl Fn(String) -> String) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
