@@ -5,6 +5,7 @@
 //! replica that was asked has applied it; 1 when it could not be published or a replica has not; 64 for a wrong
 //! command line.
 
+mod feed;
 mod report;
 mod wait;
 
@@ -15,6 +16,7 @@ use crate::state::revocation::event::Fact;
 use crate::state::revocation::event::plain::Plain;
 use crate::state::revocation::feed::publish::Publisher;
 use aws_lc_rs::rand;
+use feed::Where;
 use report::Report;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,9 +27,8 @@ use wait::Word;
 #[derive(clap::Args)]
 #[command(after_long_help = AFTER_HELP, group = clap::ArgGroup::new("what").required(true).args(TARGETS))]
 pub(super) struct Arguments {
-    /// Where to publish: a journal's path, file:/PATH, or nats://HOST:PORT[?stream=NAME&subject=NAME]
-    #[arg(long, value_name = "URL")]
-    feed: String,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
     /// The issuer whose tokens are meant, exactly as in their `iss`
@@ -81,7 +82,9 @@ pub(super) struct Target {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    let planned = Publisher::of_url(&arguments.feed)
+    let planned = arguments
+        .place
+        .publisher()
         .and_then(|feed| Ok((feed, event(arguments, now())?)))
         .and_then(|(feed, event)| Ok((feed, event, replicas(&arguments.wait)?)));
     let (feed, event, replicas) = match planned {

@@ -20,7 +20,7 @@ mod words;
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
-pub use revocation::{Feed, Nats, OnStale, Revocation};
+pub use revocation::{ClientIdentity, Feed, Login, Nats, OnStale, Revocation};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;

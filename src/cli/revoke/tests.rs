@@ -71,7 +71,12 @@ fn an_end_before_the_beginning_and_empty_values_are_refused() {
 fn feeds_are_told_apart() {
     let file = |path: &str| Ok(Publisher::File(path.into()));
     let nats = |url: &str, stream: &str, subject: &str| {
-        Ok(Publisher::Nats(Nats { url: url.into(), stream: stream.into(), subject: subject.into() }))
+        Ok(Publisher::Nats(Nats {
+            url: url.into(),
+            stream: stream.into(),
+            subject: subject.into(),
+            ..Nats::default()
+        }))
     };
     assert_eq!(Publisher::of_url("events.jsonl"), file("events.jsonl"));
     assert_eq!(Publisher::of_url("/var/lib/a:b"), file("/var/lib/a:b"));
@@ -85,6 +90,38 @@ fn feeds_are_told_apart() {
     for wrong in ["file:x", "http://h", "nats://h?subject=a.>", "nats://h?stream=", "nats://h?queue=q"] {
         assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_feed_or_a_configuration_is_needed_and_access_only_for_a_server() {
+    for wrong in ["", "--feed f --config c", "--config c --ca a", "--feed f --nkey n --credentials c"] {
+        assert!(parse(&format!("{wrong} --jti t --issuer i").replace("  ", " ")).is_err(), "{wrong}");
+    }
+    let publisher = |line: &str| parse(&format!("{line} --jti t --issuer i")).unwrap().place.publisher();
+    assert_eq!(publisher("--feed f"), Ok(Publisher::File("f".into())));
+    let told = |line: &str| publisher(line).unwrap_err();
+    assert_eq!(told("--feed f --ca a"), "--ca, --credentials and --nkey are for a feed on NATS");
+    assert_eq!(told("--feed nats://h --ca a"), "--ca means nothing without TLS: use tls://");
+    assert_eq!(told("--feed tls://h --ca Cargo.toml"), "Cargo.toml holds no PEM certificates");
+    assert_eq!(told("--feed nats://h --nkey Cargo.toml"), "Cargo.toml holds no seed of a user's nkey");
+    assert_eq!(told("--feed nats://h --credentials Cargo.toml"), "Cargo.toml holds no NATS credentials");
+    assert!(told("--config absent.yaml").contains("absent.yaml"));
+    // A configuration names the stream and who we are; the events go where its filter finds them.
+    let of = |file: &str| publisher(&format!("--config config/{file}"));
+    let nats = Nats {
+        url: "nats://127.0.0.1:4222".into(),
+        stream: "CLINCH_REVOCATIONS".into(),
+        subject: "clinch.revocations.plain".into(),
+        ..Nats::default()
+    };
+    assert_eq!(
+        Publisher::of_config(&crate::config::Feed::Nats(Nats {
+            subject: "clinch.revocations.>".into(),
+            ..nats.clone()
+        })),
+        Publisher::Nats(nats)
+    );
+    assert!(of("minimal.yaml").is_err());
 }
 
 #[test]

@@ -258,6 +258,7 @@ fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed
         url: "nats://127.0.0.1:1".into(),
         stream: "S".into(),
         subject: "s.>".into(),
+        ..config::Nats::default()
     });
     let revocations = start(&config::Revocation { on_stale: OnStale::Allow, ..config(nobody) }).unwrap();
     assert_eq!(revocations.status(), FeedStatus::CatchingUp);

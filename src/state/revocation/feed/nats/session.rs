@@ -1,7 +1,8 @@
 //! One consumer on one connection, from its creation to the first doubt about it.
 
 use super::super::{Delivery, Intake, RETRY_FULL, Taken};
-use super::{REJECTED, Source};
+use super::ended::Ended;
+use super::{REJECTED, Source, retention};
 use crate::pop::Timestamp;
 use crate::state::revocation::event::Refusal;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
@@ -18,39 +19,18 @@ use std::time::{Duration, SystemTime};
 pub(super) struct Position {
     /// When the stream was created: another time means another stream, to be read from its start.
     stream: Option<String>,
-    /// The stream sequence of the last event applied.
+    /// The stream sequence up to which everything has been applied.
     sequence: u64,
-    caught_up: bool,
+    /// Whether something was applied, or the feed has caught up, since this was last asked.
+    progress: bool,
     /// Whether this process has ever caught up: what comes from then on is news.
     live: bool,
 }
 
 impl Position {
-    /// Whether a session has caught up since this was last asked.
-    pub(super) fn take_caught_up(&mut self) -> bool {
-        std::mem::take(&mut self.caught_up)
-    }
-}
-
-/// Why a session ended.
-#[derive(Debug)]
-pub(super) enum Ended {
-    ConnectionLost,
-    Silent,
-    Gap,
-    Consumer(String),
-    Stream(String),
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ended::ConnectionLost => f.write_str("the connection to NATS was lost"),
-            Ended::Silent => f.write_str("NATS sent no heartbeat"),
-            Ended::Gap => f.write_str("NATS skipped an event"),
-            Ended::Consumer(why) => write!(f, "the stream can't be read: {why}"),
-            Ended::Stream(why) => write!(f, "{why}"),
-        }
+    /// Whether a session has got anywhere since this was last asked.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
     }
 }
 
@@ -74,6 +54,8 @@ impl Session<'_> {
         let context = jetstream::new(self.client.clone());
         let stream = self.stream(&context).await?;
         self.place(stream.cached_info());
+        self.judge_retention(&stream.cached_info().config);
+        let last = stream.cached_info().state.last_sequence;
         let inbox = self.client.new_inbox();
         let cannot = |error: &dyn fmt::Display| Ended::Consumer(error.to_string());
         let mut messages = self.client.subscribe(inbox.clone()).await.map_err(|e| cannot(&e))?;
@@ -86,7 +68,9 @@ impl Session<'_> {
         let mut delivered = 0;
         loop {
             if delivered >= backlog {
-                (self.position.caught_up, self.position.live) = (true, true);
+                // Everything of ours up to there was in the backlog.
+                self.position.sequence = self.position.sequence.max(last);
+                (self.position.progress, self.position.live) = (true, true);
                 self.intake().heard();
             }
             let message = next(&mut messages, 3 * self.intake().health.heartbeat()).await?;
@@ -147,13 +131,41 @@ impl Session<'_> {
         }
     }
 
-    /// Goes back to the start if this is not the stream that was read before.
+    /// Goes back to the start if this is not the stream that was read before, or if it has forgotten events that were
+    /// not read here (ATTACKS RV-026). To read what was read already does no harm.
     fn place(&mut self, info: &stream::Info) {
-        let created = Some(info.created.to_string());
-        if self.position.stream != created || info.state.last_sequence < self.position.sequence {
+        let (stream, created) = (&self.source.stream, Some(info.created.to_string()));
+        let (first, last, read) =
+            (info.state.first_sequence, info.state.last_sequence, self.position.sequence);
+        if self.position.stream != created || last < read {
+            if self.position.stream.is_some() {
+                tracing::warn!(stream, "the stream of revocations is another one: it is read from its start");
+            }
             self.position.sequence = 0;
             self.position.stream = created;
+        } else if read > 0 && first > read + 1 {
+            tracing::warn!(
+                stream,
+                first,
+                read,
+                "the stream has forgotten events that were not read here: all that it retains is read again"
+            );
+            self.position.sequence = 0;
         }
+    }
+
+    /// Tells once when the stream can forget an event too early, and what it says then.
+    fn judge_retention(&self, config: &stream::Config) {
+        let warning = retention::warning(config, self.intake().longest_lifetime());
+        let mut told = self.source.seen.retention_warning.lock();
+        if *told == warning {
+            return;
+        }
+        if let Some(why) = &warning {
+            let stream = &self.source.stream;
+            tracing::warn!(stream, %why, "the stream may forget a revocation before the revoked tokens expire");
+        }
+        *told = warning;
     }
 
     fn consumer(&self, inbox: String) -> push::Config {
@@ -214,16 +226,20 @@ impl Session<'_> {
             }
         }
         self.position.sequence = self.position.sequence.max(sequence);
+        self.position.progress = true;
     }
 
-    /// Every replica does this; the message id makes one of them.
+    /// Every replica does this; the message id makes one of them. What is long is cut: the whole is in the stream, and
+    /// nobody can fill it by making us repeat (ATTACKS RV-019).
     async fn set_aside(&self, message: &Message, sequence: u64, refusal: Refusal) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", format!("rejected-{}-{sequence}", self.source.stream));
         headers.insert("Clinch-Sequence", sequence.to_string());
         headers.insert("Clinch-Subject", message.subject.as_str());
         headers.insert("Clinch-Reason", refusal.reason());
-        let _ = self.client.publish_with_headers(REJECTED, headers, message.payload.clone()).await;
+        headers.insert("Clinch-Length", message.payload.len().to_string());
+        let kept = message.payload.slice(..message.payload.len().min(KEPT));
+        let _ = self.client.publish_with_headers(REJECTED, headers, kept).await;
     }
 
     fn intake(&self) -> &Intake {
@@ -253,3 +269,5 @@ async fn next(messages: &mut Subscriber, patience: Duration) -> Result<Message, 
 
 /// A stream made here keeps events longer than any token lives: clocks differ, tokens may be issued late.
 const RETENTION_SLACK: Duration = Duration::from_secs(600);
+/// So much of a bad event is kept aside.
+const KEPT: usize = 4096;
