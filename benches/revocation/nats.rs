@@ -138,7 +138,7 @@ impl Server {
 
     fn replica(&self) -> std::sync::Arc<Revocations> {
         let subject = "clinch.revocations.>".to_owned();
-        let nats = Nats { url: self.url(), stream: STREAM.to_owned(), subject };
+        let nats = Nats { url: self.url(), stream: STREAM.to_owned(), subject, ..Nats::default() };
         follow(nats, 2 * BACKLOG as usize).unwrap()
     }
 }

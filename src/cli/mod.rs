@@ -1,4 +1,4 @@
-//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`.
+//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`, `revocations`.
 //!
 //! Exit codes: 0 fine, 1 failed, 64 wrong usage or config (sysexits `EX_USAGE`).
 
@@ -7,6 +7,8 @@ mod demo;
 mod explain;
 pub mod holder;
 mod proof;
+mod replica;
+mod revocations;
 mod revoke;
 mod run;
 mod schema;
@@ -45,6 +47,8 @@ enum Command {
     Proof(proof::Arguments),
     /// Publish a revocation to a feed
     Revoke(revoke::Arguments),
+    /// Ask a replica what it knows to be revoked
+    Revocations(revocations::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -64,5 +68,6 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::main(&arguments),
         Command::Proof(arguments) => proof::main(&arguments),
         Command::Revoke(arguments) => revoke::main(&arguments),
+        Command::Revocations(arguments) => revocations::main(&arguments),
     }
 }

@@ -1,25 +1,34 @@
 //! `clinch revoke`: publishes one revocation event to a feed and waits until the feed has it.
 //!
 //! Whether it revokes anything, each replica decides when it reads the event, so nothing is called revoked
-//! here. Exit code 0 when it has, 1 when it could not be published, 64 for a wrong command line.
+//! here. With `--wait` the replicas are asked until each has said. Exit code 0 when the feed has the event, and every
+//! replica that was asked has applied it; 1 when it could not be published or a replica has not; 64 for a wrong
+//! command line.
+
+mod feed;
+mod report;
+mod wait;
 
 use super::EX_USAGE;
+use super::replica::Replica;
 use crate::pop::Timestamp;
 use crate::state::revocation::event::Fact;
 use crate::state::revocation::event::plain::Plain;
-use crate::state::revocation::feed::publish::{Published, Publisher};
+use crate::state::revocation::feed::publish::Publisher;
 use aws_lc_rs::rand;
+use feed::Where;
+use report::Report;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
+use wait::Word;
 
 /// Arguments of `clinch revoke`.
 #[derive(clap::Args)]
-#[command(after_long_help = AFTER_HELP)]
+#[command(after_long_help = AFTER_HELP, group = clap::ArgGroup::new("what").required(true).args(TARGETS))]
 pub(super) struct Arguments {
-    /// Where to publish: a journal's path, file:/PATH, or nats://HOST:PORT[?stream=NAME&subject=NAME]
-    #[arg(long, value_name = "URL")]
-    feed: String,
+    #[command(flatten)]
+    place: Where,
     #[command(flatten)]
     target: Target,
     /// The issuer whose tokens are meant, exactly as in their `iss`
@@ -31,6 +40,12 @@ pub(super) struct Arguments {
     /// When the event may be forgotten [default: the issuer's longest token lifetime after --at]
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
+    /// Wait until these replicas have the event: their admin addresses, such as http://127.0.0.1:9901
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    wait: Vec<String>,
+    /// How long to wait for them at most
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -38,8 +53,8 @@ pub(super) struct Arguments {
 
 // Ids are base64url more often than not, which may begin with a hyphen.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-struct Target {
+#[group(multiple = false)]
+pub(super) struct Target {
     /// One token, by its `jti`
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     jti: Option<String>,
@@ -67,31 +82,63 @@ struct Target {
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
-    let planned = Publisher::of_url(&arguments.feed)
-        .and_then(|feed| Ok((feed, event(arguments, Timestamp::from_system(SystemTime::now()))?)));
-    let (feed, event) = match planned {
+    let planned = arguments
+        .place
+        .publisher()
+        .and_then(|feed| Ok((feed, event(arguments, now())?)))
+        .and_then(|(feed, event)| Ok((feed, event, replicas(&arguments.wait)?)));
+    let (feed, event, replicas) = match planned {
         Ok(planned) => planned,
         Err(fault) => return complain(&fault, EX_USAGE),
     };
-    match publish(&feed, &event) {
-        Ok(published) => {
-            let _ = report(&event, &feed, &published, arguments.json, &mut io::stdout());
-            if published.journal_created {
-                let journal = feed.name();
-                let _ = writeln!(
-                    io::stderr(),
-                    "warning: {journal} did not exist and was created; is it the journal that clinch reads?"
-                );
-            }
-            ExitCode::SUCCESS
+    match revoke(&feed, &event, &replicas, arguments) {
+        Ok(words) if words.iter().all(Word::is_applied) => ExitCode::SUCCESS,
+        Ok(words) => {
+            let applied = words.iter().filter(|word| word.is_applied()).count();
+            complain(&format!("{applied} of {} replicas have applied it", words.len()), 1)
         }
         Err(error) => complain(&format!("nothing was published: {error:#}"), 1),
     }
 }
 
-fn publish(feed: &Publisher, event: &Plain) -> anyhow::Result<Published> {
+/// Publishes, tells, waits, tells.
+fn revoke(
+    feed: &Publisher,
+    event: &Plain,
+    replicas: &[Replica],
+    arguments: &Arguments,
+) -> anyhow::Result<Vec<Word>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(feed.publish(&event.id, &event.to_json()))
+    let at = now();
+    let published = runtime.block_on(feed.publish(&event.id, &event.to_json()))?;
+    let (out, waits) = (&mut io::stdout(), !replicas.is_empty());
+    let report = Report { event, feed: feed.name(), published: &published, at };
+    // From here on the event is published, whatever becomes of the lines about it.
+    if !arguments.json {
+        let _ = report.print(out);
+    }
+    if published.journal_created {
+        let journal = feed.name();
+        let _ = writeln!(
+            io::stderr(),
+            "warning: {journal} did not exist and was created; is it the journal that clinch reads?"
+        );
+    }
+    let words = runtime.block_on(wait::wait(replicas, &event.id, at, arguments.timeout));
+    let _ = match (arguments.json, waits) {
+        (true, waits) => report.print_json(waits.then_some(&words), out),
+        (false, true) => Report::print_words(&words, arguments.timeout, out),
+        (false, false) => Report::print_effect(out),
+    };
+    Ok(words)
+}
+
+fn replicas(urls: &[String]) -> Result<Vec<Replica>, String> {
+    urls.iter().map(|url| Replica::new(url)).collect()
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
 }
 
 fn complain(fault: &str, code: u8) -> ExitCode {
@@ -120,7 +167,8 @@ fn event(arguments: &Arguments, now: Timestamp) -> Result<Plain, String> {
 }
 
 impl Target {
-    fn chosen(&self) -> Option<(Option<Fact>, &str)> {
+    /// What is meant, all tokens being `None`, and the value.
+    pub(super) fn chosen(&self) -> Option<(Option<Fact>, &str)> {
         let all = [
             (Fact::TokenId, &self.jti),
             (Fact::Subject, &self.sub),
@@ -142,57 +190,20 @@ fn id() -> Option<String> {
     Some(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
-fn report(
-    event: &Plain,
-    feed: &Publisher,
-    published: &Published,
-    json: bool,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let at = rfc3339(event.at);
-    let feed = feed.name();
-    if json {
-        let until = event.until.map(rfc3339);
-        let revoke = match event.fact {
-            Some(fact) => serde_json::json!({ fact.name(): event.value }),
-            None => serde_json::json!({ "all": true }),
-        };
-        let object = serde_json::json!({
-            "id": event.id, "iss": event.issuer, "revoke": revoke, "at": at, "until": until,
-            "published": true, "feed": feed, "sequence": sequence(published),
-            "journal_created": published.journal_created,
-        });
-        return writeln!(out, "{object}");
-    }
-    match event.fact {
-        Some(fact) => writeln!(out, "published {} {:?} of {}", fact.name(), event.value, event.issuer)?,
-        None => writeln!(out, "published all tokens of {}", event.issuer)?,
-    }
-    if event.fact.is_none_or(|fact| !fact.is_for_ever()) {
-        writeln!(out, "issued    until {at}")?;
-    }
-    writeln!(out, "event     {}", event.id)?;
-    match &published.sequence {
-        Some(sequence) => writeln!(out, "feed      {feed}, sequence {sequence}")?,
-        None => writeln!(out, "feed      {feed}")?,
-    }
-    writeln!(out, "effect    when a replica reads it; one without this issuer rejects it")
-}
-
-/// A number where the feed counts, a text where it does not.
-fn sequence(published: &Published) -> Option<serde_json::Value> {
-    let sequence = published.sequence.as_deref()?;
-    Some(sequence.parse::<u64>().map_or_else(|_| sequence.into(), Into::into))
-}
-
+/// The options of [`Target`].
+const TARGETS: [&str; 8] = ["jti", "sub", "sid", "client", "jkt", "x5t", "kid", "all"];
 const AFTER_HELP: &str = "\
 Published is not yet revoked: each replica decides when it reads the event, and rejects one for an issuer that \
-its configuration does not have (clinch_revocation_rejected_total, and a line in its log).
+its configuration does not have (clinch_revocation_rejected_total, and a line in its log). With --wait each replica is \
+asked what became of the event, and the exit code is 1 unless all of them have applied it within --timeout. The delay \
+is by the two clocks: the replica's and that of this machine.
 
-With --json, one object: published (true), id, iss, revoke (one member: the claim and its value, or all: true), at and until \
-(RFC 3339, until may be null), feed (the journal's path or the stream's name), sequence (in the stream; null for a \
-journal), journal_created (whether the journal was not there before). On failure nothing is printed on standard \
-output, and the exit code is 1, or 64 for wrong usage.";
+With --json, one object: published (true), published_at, id, iss, revoke (one member: the claim and its value, or \
+all: true), at and until (RFC 3339, until may be null), feed (the journal's path or the stream's name), sequence (in the \
+stream; null for a journal), journal_created (whether the journal was not there before). With --wait also replicas (each \
+with replica, result, and at, after_ms or reason; result is applied, ignored, rejected, missing or no_answer) and \
+applied_everywhere. When nothing was published nothing is printed on standard output, and the exit code is 1, or 64 for \
+wrong usage.";
 
 fn rfc3339(time: Timestamp) -> String {
     let since_1970 = Duration::from_secs(u64::try_from(time.as_secs()).unwrap_or(0));

@@ -1,8 +1,11 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::{Issuer, secrecy};
+use super::{Issuer, Secret, secrecy};
+use nkeys::{KeyPair, KeyPairType};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `revocation`
@@ -46,14 +49,56 @@ pub enum Feed {
 }
 
 /// A NATS JetStream stream; its Debug shows no password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Nats {
-    /// `nats://` or `tls://`.
+    /// `nats://` or `tls://`; several servers of one cluster, separated by commas.
     pub url: String,
     /// The stream.
     pub stream: String,
     /// The subject: a filter where it is read, without wildcards where it is published to.
     pub subject: String,
+    /// The trust anchors for TLS; the system's if there are none here.
+    pub ca: Vec<CertificateDer<'static>>,
+    /// Who we are, where the URL does not say it.
+    pub login: Option<Login>,
+    /// The certificate shown to the server.
+    pub identity: Option<Arc<ClientIdentity>>,
+}
+
+/// Who we are for NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// The content of a `.creds` file.
+    Credentials(Secret),
+    /// The seed of a user's nkey.
+    Nkey(Secret),
+}
+
+impl Login {
+    /// Whether this is the content of a `.creds` file.
+    pub fn are_credentials(text: &str) -> bool {
+        async_nats::ConnectOptions::with_credentials(text).is_ok()
+    }
+
+    /// Whether this is the seed of a user's nkey.
+    pub fn is_seed(text: &str) -> bool {
+        KeyPair::from_seed(text).is_ok_and(|key| key.key_pair_type() == KeyPairType::User)
+    }
+}
+
+/// A client certificate and its key; its Debug shows no key.
+#[derive(PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The chain, leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the leaf.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIdentity").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Nats {
@@ -62,7 +107,8 @@ impl fmt::Debug for Nats {
             .field("url", &secrecy::without_passwords(&self.url))
             .field("stream", &self.stream)
             .field("subject", &self.subject)
-            .finish()
+            .field("login", &self.login)
+            .finish_non_exhaustive()
     }
 }
 

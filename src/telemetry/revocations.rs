@@ -3,12 +3,16 @@
 //! Labels are names of closed tables.
 
 use super::metrics::{Label, family, register};
+use parking_lot::Mutex;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Handles to them; cheap clones.
@@ -19,6 +23,9 @@ pub struct RevocationMetrics {
     events: Family<Label, Counter>,
     rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
+    feed_transitions: Family<Label, Counter>,
+    feed_silence: Gauge<f64, AtomicU64>,
+    feed_lag: Lag,
     passed: Family<Label, Counter>,
     since_event: Histogram,
     since_publication: Histogram,
@@ -33,6 +40,9 @@ impl RevocationMetrics {
             events: family(all, "revocation_events", "Revocation events by what became of them"),
             rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),
             feed_state: family(all, "feed_state", "1 for the state the revocation feed is in"),
+            feed_transitions: family(all, "feed_transitions", "Changes of the feed's state, by the new one"),
+            feed_silence: register(all, "feed_silence_seconds", SILENCE),
+            feed_lag: register(all, "feed_lag_events", LAG),
             passed: family(all, "revocation_unchecked_requests", UNCHECKED),
             since_event: propagation.get_or_create_owned(&[("since", "event")]),
             since_publication: propagation.get_or_create_owned(&[("since", "publication")]),
@@ -77,7 +87,41 @@ impl RevocationMetrics {
             self.feed_state.get_or_create(&[("state", known)]).set(i64::from(known == state));
         }
     }
+
+    /// How often the feed came into each state, how long it has been silent, and how many events it has that were
+    /// not had here, if it knows.
+    pub(crate) fn set_feed(&self, transitions: &[(&'static str, u64)], silence: Duration, lag: Option<u64>) {
+        for (state, count) in transitions {
+            set(&self.feed_transitions.get_or_create(&[("state", *state)]), *count);
+        }
+        self.feed_silence.set(silence.as_secs_f64());
+        *self.feed_lag.0.lock() = lag;
+    }
 }
+
+/// A gauge that is absent while nobody knows.
+#[derive(Clone, Debug, Default)]
+struct Lag(Arc<Mutex<Option<u64>>>);
+
+impl EncodeMetric for Lag {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        match *self.0.lock() {
+            Some(lag) => encoder.encode_gauge(&lag),
+            None => Ok(()),
+        }
+    }
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
+fn set(counter: &Counter, count: u64) {
+    counter.inner().store(count, Relaxed);
+}
+
+const SILENCE: &str = "Time since the revocation feed's last word";
+const LAG: &str =
+    "Events that the feed has and this replica has not had; absent where the feed does not tell";
 
 const PROPAGATION: &str = "Time until a revocation counted here: since the event (in whole seconds where it is \
                            told so), and since its publication; of events that came after the start";

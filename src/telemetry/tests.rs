@@ -191,6 +191,11 @@ fn the_page_has_every_metric_and_ends() {
     telemetry.answered(span, StatusCode::OK, Some(Duration::from_millis(3)));
     telemetry.metrics.revocations.set_feed_state("current");
     telemetry.metrics.revocations.set_events(1, 2, [("malformed", 1)].into_iter());
+    let lags = |lag| {
+        telemetry.metrics.revocations.set_feed(&[("stale", 3)], Duration::from_millis(1500), lag);
+        telemetry.render().contains("clinch_feed_lag_events 7\n")
+    };
+    assert!(!lags(None) && lags(Some(7)) && !lags(None) && lags(Some(7)), "absent where it is not known");
     let issuer: Arc<str> = "https://as.example.com".into();
     telemetry.metrics.jwks_expected(&issuer);
     let before = telemetry.render();
@@ -206,7 +211,10 @@ fn the_page_has_every_metric_and_ends() {
         "clinch_in_flight 0\n",
         "clinch_feed_state{state=\"current\"} 1\n",
         "clinch_feed_state{state=\"stale\"} 0\n",
+        "clinch_feed_transitions_total{state=\"stale\"} 3\n",
+        "clinch_feed_silence_seconds 1.5\n",
         "clinch_revocation_events_total{result=\"applied\"} 1\n",
+        "clinch_revocation_events_total{result=\"ignored\"} 2\n",
         "clinch_revocation_rejected_total{reason=\"malformed\"} 1\n",
         "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 1\n",
         "clinch_jwks_age_seconds{issuer=\"https://as.example.com\"} ",

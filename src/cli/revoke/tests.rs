@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Nats;
+use crate::state::revocation::feed::publish::Published;
 use clap::Parser;
 
 #[derive(Parser)]
@@ -70,7 +71,12 @@ fn an_end_before_the_beginning_and_empty_values_are_refused() {
 fn feeds_are_told_apart() {
     let file = |path: &str| Ok(Publisher::File(path.into()));
     let nats = |url: &str, stream: &str, subject: &str| {
-        Ok(Publisher::Nats(Nats { url: url.into(), stream: stream.into(), subject: subject.into() }))
+        Ok(Publisher::Nats(Nats {
+            url: url.into(),
+            stream: stream.into(),
+            subject: subject.into(),
+            ..Nats::default()
+        }))
     };
     assert_eq!(Publisher::of_url("events.jsonl"), file("events.jsonl"));
     assert_eq!(Publisher::of_url("/var/lib/a:b"), file("/var/lib/a:b"));
@@ -87,6 +93,38 @@ fn feeds_are_told_apart() {
 }
 
 #[test]
+fn a_feed_or_a_configuration_is_needed_and_access_only_for_a_server() {
+    for wrong in ["", "--feed f --config c", "--config c --ca a", "--feed f --nkey n --credentials c"] {
+        assert!(parse(&format!("{wrong} --jti t --issuer i").replace("  ", " ")).is_err(), "{wrong}");
+    }
+    let publisher = |line: &str| parse(&format!("{line} --jti t --issuer i")).unwrap().place.publisher();
+    assert_eq!(publisher("--feed f"), Ok(Publisher::File("f".into())));
+    let told = |line: &str| publisher(line).unwrap_err();
+    assert_eq!(told("--feed f --ca a"), "--ca, --credentials and --nkey are for a feed on NATS");
+    assert_eq!(told("--feed nats://h --ca a"), "--ca means nothing without TLS: use tls://");
+    assert_eq!(told("--feed tls://h --ca Cargo.toml"), "Cargo.toml holds no PEM certificates");
+    assert_eq!(told("--feed nats://h --nkey Cargo.toml"), "Cargo.toml holds no seed of a user's nkey");
+    assert_eq!(told("--feed nats://h --credentials Cargo.toml"), "Cargo.toml holds no NATS credentials");
+    assert!(told("--config absent.yaml").contains("absent.yaml"));
+    // A configuration names the stream and who we are; the events go where its filter finds them.
+    let of = |file: &str| publisher(&format!("--config config/{file}"));
+    let nats = Nats {
+        url: "nats://127.0.0.1:4222".into(),
+        stream: "CLINCH_REVOCATIONS".into(),
+        subject: "clinch.revocations.plain".into(),
+        ..Nats::default()
+    };
+    assert_eq!(
+        Publisher::of_config(&crate::config::Feed::Nats(Nats {
+            subject: "clinch.revocations.>".into(),
+            ..nats.clone()
+        })),
+        Publisher::Nats(nats)
+    );
+    assert!(of("minimal.yaml").is_err());
+}
+
+#[test]
 fn a_journal_gets_one_line_and_the_report_names_the_event() {
     let mut name = std::env::temp_dir();
     name.push(format!("clinch-revoke-{}", id().unwrap()));
@@ -96,29 +134,76 @@ fn a_journal_gets_one_line_and_the_report_names_the_event() {
     std::fs::remove_file(&name).unwrap();
     let event = Plain::parse(journal.trim_end().as_bytes()).unwrap();
     assert_eq!((event.fact, event.value.as_str(), journal.lines().count()), (Some(Fact::TokenId), "t", 1));
-    let mut out = Vec::new();
-    report(
-        &event,
-        &Publisher::File(name.clone()),
-        &Published { sequence: Some("7".into()), journal_created: false },
-        true,
-        &mut out,
-    )
-    .unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let of =
+        |sequence: Option<&str>| Published { sequence: sequence.map(str::to_owned), journal_created: false };
+    let report = |published, print: &dyn Fn(Report<'_>, &mut Vec<u8>)| {
+        let mut out = Vec::new();
+        print(Report { event: &event, feed: "journal".to_owned(), published: &published, at: NOW }, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let json = report(of(Some("7")), &|report, out| report.print_json(None, out).unwrap());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["id"], &json["sequence"]), (&event.id.clone().into(), &7.into()));
     assert_eq!((&json["published"], &json["journal_created"]), (&true.into(), &false.into()));
-    let mut out = Vec::new();
-    report(
-        &event,
-        &Publisher::File(name),
-        &Published { sequence: None, journal_created: false },
-        false,
-        &mut out,
-    )
-    .unwrap();
-    let text = String::from_utf8(out).unwrap();
-    assert!(text.starts_with("published jti \"t\" of i\n") && !text.contains("revoked"), "{text}");
+    assert_eq!(
+        (&json["published_at"], &json["replicas"]),
+        (&"2024-11-21T00:00:00.000Z".into(), &json["none"])
+    );
+    let text = report(of(None), &|report, out| report.print(out).unwrap());
+    let id = &event.id;
+    assert_eq!(
+        text,
+        format!("published jti \"t\" of i\nevent     {id}, at 2024-11-21T00:00:00.000Z\nfeed      journal\n")
+    );
+}
+
+#[test]
+fn what_each_replica_said_is_a_line_and_an_object() {
+    use wait::Fate;
+    let word = |fate| Word { replica: "http://h:1".to_owned(), fate };
+    let after = Duration::from_millis(3);
+    for (fate, line, json) in [
+        (
+            Fate::Applied { at: "T".to_owned(), after },
+            "http://h:1 applied it at T, 3 ms after publication",
+            r#"{"after_ms":3,"at":"T","replica":"http://h:1","result":"applied"}"#,
+        ),
+        (
+            Fate::Not { result: "rejected", reason: "issuer_unknown".to_owned() },
+            "http://h:1 rejected it: issuer_unknown",
+            r#"{"reason":"issuer_unknown","replica":"http://h:1","result":"rejected"}"#,
+        ),
+        (
+            Fate::Missing,
+            "http://h:1 has not had it within 10s",
+            r#"{"replica":"http://h:1","result":"missing"}"#,
+        ),
+        (
+            Fate::Silent("refused".to_owned()),
+            "http://h:1 gives no answer: refused",
+            r#"{"reason":"refused","replica":"http://h:1","result":"no_answer"}"#,
+        ),
+    ] {
+        let word = word(fate);
+        assert_eq!(
+            (word.line(Duration::from_secs(10)).as_str(), word.json().to_string().as_str()),
+            (line, json)
+        );
+    }
+}
+
+#[test]
+fn replicas_are_named_one_by_one_or_in_a_row() {
+    let wait =
+        |line: &str| parse(&format!("--feed f --jti t --issuer i {line}")).map(|a| (a.wait, a.timeout));
+    let row = wait("--wait http://a:1,http://b:1 --wait http://c:1 --timeout 250ms").unwrap();
+    assert_eq!(
+        row,
+        (["http://a:1", "http://b:1", "http://c:1"].map(str::to_owned).into(), Duration::from_millis(250))
+    );
+    assert_eq!(wait("--wait http://a:1").unwrap().1, Duration::from_secs(10));
+    let arguments = parse("--feed /absent/journal --jti t --issuer i --wait a:1").unwrap();
+    assert_eq!(main(&arguments), ExitCode::from(EX_USAGE), "before anything is published");
 }
 
 #[test]
@@ -144,4 +229,9 @@ fn a_server_that_is_not_there_is_told_once() {
 fn a_feed_that_can_not_be_written_is_a_failure_not_a_usage_error() {
     let arguments = parse("--feed /absent/directory/journal --jti t --issuer i").unwrap();
     assert_eq!(main(&arguments), ExitCode::from(1));
+}
+
+fn publish(feed: &Publisher, event: &Plain) -> anyhow::Result<Published> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(feed.publish(&event.id, &event.to_json()))
 }

@@ -1,12 +1,13 @@
 //! `revocation`: where revocations come from and who is believed.
 
-use super::upstream::{is_loopback, reachable};
+mod nats;
+
 use super::{Checks, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
 use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written, Snapshot as WrittenSnapshot};
 use crate::config::tree::member;
 use crate::config::words::quoted;
-use crate::config::{Feed, Nats, OnStale, Revocation, Snapshot};
+use crate::config::{Feed, OnStale, Revocation, Snapshot};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -85,20 +86,23 @@ fn issuers_answer(c: &mut Checks<'_>, issuers: &[WrittenIssuer]) {
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
     match written.kind? {
         FeedKind::File => {
-            foreign(
-                c,
-                "file",
-                &[("url", &written.url), ("stream", &written.stream), ("subject", &written.subject)],
-            );
+            let of_nats = [
+                ("url", &written.url),
+                ("stream", &written.stream),
+                ("subject", &written.subject),
+                ("ca", &written.ca),
+                ("credentials_file", &written.credentials_file),
+                ("nkey_file", &written.nkey_file),
+                ("client_certificate", &written.client_certificate),
+                ("client_key", &written.client_key),
+            ];
+            foreign(c, "file", &of_nats);
             let path = needed(c, "file", "path", &written.path)?;
             journal(c, path)
         }
         FeedKind::Nats => {
             foreign(c, "nats", &[("path", &written.path)]);
-            let url = needed(c, "nats", "url", &written.url).and_then(|w| nats_url(c, w));
-            let stream = needed(c, "nats", "stream", &written.stream).and_then(|w| stream(c, w));
-            let subject = needed(c, "nats", "subject", &written.subject).and_then(|w| subject(c, w));
-            Some(Feed::Nats(Nats { url: url?, stream: stream?, subject: subject? }))
+            nats::check(c, written).map(Feed::Nats)
         }
         FeedKind::Redis => None,
     }
@@ -133,53 +137,6 @@ fn journal(c: &mut Checks<'_>, written: &str) -> Option<Feed> {
         return None;
     }
     Some(Feed::File { path })
-}
-
-fn nats_url(c: &mut Checks<'_>, written: &str) -> Option<String> {
-    let rest = written.strip_prefix("nats://").or_else(|| written.strip_prefix("tls://"));
-    let authority = rest.and_then(|rest| reachable(rest.strip_suffix('/').unwrap_or(rest)));
-    let Some(authority) = authority else {
-        c.fault("revocation.feed.url", "this is not the URL of a NATS server")
-            .found(quoted(written))
-            .expected("nats://HOST:PORT or tls://HOST:PORT");
-        return None;
-    };
-    // The client would ignore a token without a word, and be refused for want of one.
-    if authority.as_str().rsplit_once('@').is_some_and(|(login, _)| !login.contains(':')) {
-        c.fault("revocation.feed.url", "a token alone is not understood here")
-            .found(quoted(written))
-            .expected("nats://USER:PASSWORD@HOST:PORT");
-        return None;
-    }
-    if written.starts_with("nats://") && !is_loopback(authority.host()) {
-        c.warn("revocation.feed.url", "revocations cross the network in clear: use tls://");
-    }
-    Some(written.to_owned())
-}
-
-fn stream(c: &mut Checks<'_>, written: &str) -> Option<String> {
-    let sound = !written.is_empty() && written.chars().all(|c| c.is_ascii_graphic() && !".*>/\\".contains(c));
-    if !sound {
-        c.fault("revocation.feed.stream", "this is not the name of a JetStream stream")
-            .found(quoted(written))
-            .expected("a name without spaces and without . * > / \\");
-    }
-    sound.then(|| written.to_owned())
-}
-
-fn subject(c: &mut Checks<'_>, written: &str) -> Option<String> {
-    let tokens: Vec<&str> = written.split('.').collect();
-    let last = tokens.len() - 1;
-    let sound = tokens.iter().enumerate().all(|(at, token)| {
-        let wild = *token == "*" || (*token == ">" && at == last);
-        wild || (!token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() && !"*>".contains(c)))
-    });
-    if !sound {
-        c.fault("revocation.feed.subject", "this is not a NATS subject")
-            .found(quoted(written))
-            .expected("tokens between dots, such as clinch.revocations.>");
-    }
-    sound.then(|| written.to_owned())
 }
 
 const FEED: &str = "revocation.feed";

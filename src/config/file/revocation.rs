@@ -62,12 +62,22 @@ pub(in crate::config) struct Feed {
     pub(in crate::config) kind: Option<FeedKind>,
     /// For `kind: file`: the JSON-lines journal; it is created when it does not exist.
     pub(in crate::config) path: Option<String>,
-    /// For `kind: nats`: `nats://host:port` or `tls://host:port`.
+    /// For `kind: nats`: `nats://host:port` or `tls://host:port`; several servers of a cluster are separated by commas.
     pub(in crate::config) url: Option<String>,
     /// For `kind: nats`: the JetStream stream.
     pub(in crate::config) stream: Option<String>,
     /// For `kind: nats`: the subject filter.
     pub(in crate::config) subject: Option<String>,
+    /// For `kind: nats` with `tls://`: a PEM file of the authorities that are trusted instead of the system's.
+    pub(in crate::config) ca: Option<String>,
+    /// For `kind: nats`: a `.creds` file, with a user's JWT and the seed of its nkey.
+    pub(in crate::config) credentials_file: Option<String>,
+    /// For `kind: nats`: a file with the seed of a user's nkey.
+    pub(in crate::config) nkey_file: Option<String>,
+    /// For `kind: nats` with `tls://`: a PEM file with the certificate shown to the server.
+    pub(in crate::config) client_certificate: Option<String>,
+    /// Its private key, in PEM.
+    pub(in crate::config) client_key: Option<String>,
     /// Whether events may also be pushed (RFC 8935). Not supported yet.
     #[serde(default)]
     #[schemars(extend("x-not-yet" = true))]

@@ -108,6 +108,13 @@ impl Issuers {
         }
     }
 
+    /// Every issuer.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.by_name.keys().map(AsRef::as_ref).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// For `/ready`: every issuer whose keys are not usable.
     pub fn unready(&self) -> Vec<String> {
         let unusable = self.by_name.iter().filter(|(_, keys)| keys.current().is_none());

@@ -131,7 +131,6 @@ impl Index {
     }
 
     /// Until which time of issue, and how long, what fits exactly this selector is revoked. For people who ask.
-    #[allow(dead_code, reason = "asked by tests so far")]
     pub(super) fn find(&self, selector: &Selector) -> Option<(Timestamp, Timestamp)> {
         // The last shape is the one of a token that lacks none of the facts.
         let shape = Shape::all(selector).last()?;

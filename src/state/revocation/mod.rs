@@ -11,6 +11,8 @@ mod index;
 pub mod measured;
 mod open;
 mod presented;
+mod recent;
+mod report;
 mod snapshot;
 pub mod standing;
 mod start;
@@ -21,6 +23,10 @@ pub use open::{Cut, OpenRequest};
 pub use transmitters::{Genuine, SetError};
 
 use crate::config::{OnStale, SubjectClaims};
+pub use feed::Progress;
+pub use recent::{Applied, Outcome, Seen};
+pub use report::FeedReport;
+
 use crate::pop::access_token::AccessToken;
 use crate::pop::{Denial, Timestamp, Verified};
 use event::Refusal;
@@ -194,7 +200,7 @@ impl Drop for Fed {
 }
 
 /// The feed as seen by `/ready`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStatus {
     /// No feed configured.
     Off,
@@ -211,6 +217,16 @@ pub enum FeedStatus {
 }
 
 impl FeedStatus {
+    /// Every state there is.
+    pub const ALL: &'static [FeedStatus] = &[
+        FeedStatus::Off,
+        FeedStatus::CatchingUp,
+        FeedStatus::Current,
+        FeedStatus::Reconnecting,
+        FeedStatus::Stale,
+        FeedStatus::Full,
+    ];
+
     /// In `/ready` and as a metric label.
     pub fn name(&self) -> &'static str {
         match self {

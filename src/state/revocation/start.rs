@@ -6,7 +6,7 @@ use super::presented::Presented;
 use super::snapshot::{self, Keeper, Restored};
 use super::transmitters::Transmitters;
 use super::{Fed, Revocations};
-use crate::config::{self, OnStale, SubjectClaims};
+use crate::config::{self, SubjectClaims};
 use crate::pop::Timestamp;
 use crate::telemetry::Metrics;
 use std::collections::HashMap;
@@ -55,20 +55,16 @@ impl Revocations {
             judge.index.is_revoked(&Presented { token, claims: named.get(token.issuer()) })
         })?;
         let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
-        let tasks = tasks(&intake, config.on_stale, keeper.as_ref().map(|keeper| (keeper, &feed)));
+        let tasks = tasks(&intake, keeper.as_ref().map(|keeper| (keeper, &feed)));
         let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper };
         Ok(Arc::new(Revocations { fed: Some(fed), open }))
     }
 }
 
-fn tasks(
-    intake: &Arc<Intake>,
-    on_stale: OnStale,
-    kept: Option<(&Arc<Keeper>, &Arc<Feed>)>,
-) -> Vec<AbortHandle> {
+fn tasks(intake: &Arc<Intake>, kept: Option<(&Arc<Keeper>, &Arc<Feed>)>) -> Vec<AbortHandle> {
     let mut tasks = vec![
         tokio::spawn(sweep(Arc::clone(intake))).abort_handle(),
-        tokio::spawn(watch(Arc::clone(intake), on_stale)).abort_handle(),
+        tokio::spawn(watch(Arc::clone(intake))).abort_handle(),
     ];
     let names = intake.transmitters().into_iter().flat_map(Transmitters::names);
     tasks.extend(names.map(|name| tokio::spawn(tend(Arc::clone(intake), name)).abort_handle()));
@@ -100,13 +96,8 @@ async fn sweep(intake: Arc<Intake>) {
     }
 }
 
-async fn watch(intake: Arc<Intake>, on_stale: OnStale) {
-    let told = match on_stale {
-        OnStale::Deny => "deny: protected requests are refused",
-        OnStale::Introspect => "introspect: the issuer is asked about every token",
-        OnStale::Allow => "allow: requests are not checked for revocation",
-    };
-    intake.health.watch(told).await;
+async fn watch(intake: Arc<Intake>) {
+    intake.health.watch().await;
 }
 
 const SWEEP: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use super::event::Fact;
 use super::event::plain::Plain;
-use super::feed::{Delivery, Taken, file};
+use super::feed::file;
 use super::*;
 use crate::config;
 use crate::pop::access_token::Expected;
@@ -259,26 +259,15 @@ async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
 fn before_the_backlog_is_applied_nothing_is_believed_even_where_stale_is_allowed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
-    let (url, stream, subject) = ("nats://127.0.0.1:1".into(), "S".into(), "s.>".into());
-    let nobody = config::Feed::Nats(config::Nats { url, stream, subject });
+    let nobody = config::Feed::Nats(config::Nats {
+        url: "nats://127.0.0.1:1".into(),
+        stream: "S".into(),
+        subject: "s.>".into(),
+        ..config::Nats::default()
+    });
     let revocations = start(&config::Revocation { on_stale: OnStale::Allow, ..config(nobody) }).unwrap();
     assert_eq!(revocations.status(), FeedStatus::CatchingUp);
     assert_eq!(admits(&revocations, "t"), Err(Denial::RevocationsStale));
-}
-
-#[tokio::test]
-async fn an_event_that_is_long_over_takes_no_place() {
-    let intake = Intake::new(
-        &config(config::Feed::File { path: PathBuf::new() }),
-        [(ISSUER.to_owned(), Duration::from_secs(3600))].into(),
-        Telemetry::off().metrics.revocations.clone(),
-    );
-    let mut event = event(Fact::TokenId, "t");
-    event.at = Timestamp::from_secs(now().as_secs() - 4000);
-    let text = event.to_json();
-    let delivery = Delivery { bytes: text.as_bytes(), place: &"here", published: None };
-    assert_eq!(intake.take(&delivery, now()), Taken::Applied);
-    assert_eq!(intake.index.len(), 0);
 }
 
 /// FAPI-03

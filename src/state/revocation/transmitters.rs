@@ -171,6 +171,7 @@ fn told(refusal: Refusal) -> Option<SetError> {
         | Refusal::Subject
         | Refusal::SubjectObsolete
         | Refusal::SubjectContradicted
+        | Refusal::Internal
         | Refusal::State => Some(SetError::InvalidRequest),
     }
 }

@@ -28,6 +28,8 @@ impl Fixture {
         fs::create_dir_all(&secrets).unwrap();
         private(&secrets.join("introspection"), "a-client-secret\n");
         private(&secrets.join("empty"), "\n");
+        let user = nkeys::KeyPair::new_user().seed().unwrap();
+        private(&secrets.join("nats.nkey"), &format!("{user}\n"));
         private(&secrets.join("lines"), "one-secret\ntwo-secrets\n");
         Fixture(directory)
     }

@@ -80,6 +80,11 @@ impl World {
         Clinch::start(&self.config).await
     }
 
+    /// The same, before it is ready.
+    pub async fn another_clinch_unready(&self) -> Clinch {
+        Clinch::start_unready(&self.config).await
+    }
+
     /// Ends the sidecar in order and starts it again.
     pub async fn restart_clinch(&mut self) {
         self.clinch.program.terminate();

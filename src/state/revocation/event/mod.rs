@@ -12,6 +12,7 @@ pub(super) mod set;
 pub(super) mod subject;
 
 use crate::pop::Timestamp;
+use crate::pop::jose::{Compact, Json};
 
 /// Something that events say of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -213,6 +214,17 @@ refusals! {
     CriticalMember, "critical_member", "a critical member of the subject is not understood";
     /// A verification event with another state than was asked for (SSF section 8.1.4.1).
     State, "state_invalid", "state is not the one that was asked for";
+    /// It made us panic: a fault of ours.
+    Internal, "internal", "clinch failed on it";
+}
+
+/// What an event that can't be acted on calls itself, if it says so: `id`, or the `jti` of a Security Event Token.
+pub(super) fn name(bytes: &[u8]) -> Option<String> {
+    if bytes.len() > MAX_BYTES {
+        return None;
+    }
+    let text = |json: &[u8], name| Json::parse_object(json)?.get(name)?.as_str().map(str::to_owned);
+    text(bytes, "id").or_else(|| text(&Compact::split(std::str::from_utf8(bytes).ok()?)?.payload()?, "jti"))
 }
 
 /// No event needs more; a journal line without an end must not fill the memory.

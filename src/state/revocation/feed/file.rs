@@ -8,7 +8,7 @@
 //!
 //! Bad lines stay where they are, in the journal; the log tells at which byte.
 
-use super::{Delivery, Intake, RETRY_FULL, Taken};
+use super::{Delivery, Intake, Progress, RETRY_FULL, Taken};
 use crate::pop::Timestamp;
 use crate::state::revocation::event::MAX_BYTES;
 use anyhow::Context;
@@ -18,13 +18,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 /// A journal being followed, by a thread of its own, until dropped.
 #[derive(Debug)]
 pub(in crate::state::revocation) struct Journal {
     stop: Arc<AtomicBool>,
+    /// How far it has been read, in bytes.
+    read: Arc<AtomicU64>,
+    path: PathBuf,
 }
 
 impl Journal {
@@ -39,9 +42,20 @@ impl Journal {
         }
         File::open(path).with_context(|| format!("can't read the revocation journal {}", path.display()))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let reader = Reader { intake, stop: Arc::clone(&stop), path: path.to_owned() };
-        std::thread::Builder::new().name("clinch-journal".to_owned()).spawn(move || reader.follow())?;
-        Ok(Journal { stop })
+        let (read, path) = (Arc::default(), path.to_owned());
+        let reader = Reader { intake, stop: Arc::clone(&stop), read: Arc::clone(&read), path: path.clone() };
+        let alive = reader.intake.health.alive();
+        let follow = move || {
+            let _alive = alive;
+            reader.follow();
+        };
+        std::thread::Builder::new().name("clinch-journal".to_owned()).spawn(follow)?;
+        Ok(Journal { stop, read, path })
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let place = Place { at: self.read.load(Relaxed), journal: &self.path };
+        Progress { position: Some(place.to_string()), ..Progress::default() }
     }
 }
 
@@ -99,6 +113,7 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
 struct Reader {
     intake: Arc<Intake>,
     stop: Arc<AtomicBool>,
+    read: Arc<AtomicU64>,
     path: PathBuf,
 }
 
@@ -129,7 +144,9 @@ impl Reader {
         while !self.stop.load(Relaxed) {
             let delivery = Delivery { bytes: line, place: &place, published: None };
             match self.intake.take(&delivery, Timestamp::from_system(SystemTime::now())) {
-                Taken::Applied | Taken::Parked | Taken::Refused(_) => return,
+                Taken::Applied | Taken::Parked | Taken::Refused(_) => {
+                    return self.read.store(at, Relaxed);
+                }
                 Taken::Full => std::thread::sleep(RETRY_FULL),
             }
         }

@@ -6,18 +6,28 @@
 //! first doubt (connection lost, silence, a gap in the consumer's sequence) it ends and the next one
 //! begins behind the last event applied. Idle heartbeats are the signs of life between events.
 //!
-//! A bad event is also published to [`REJECTED`], best effort, for whoever mends it.
+//! When events come faster than they are applied, the client drops some and says so: that too ends the session, and
+//! what was dropped is read again. A stream that is not the one of before, or that has forgotten events which were not
+//! read here, is read from its start (ATTACKS RV-026).
+//!
+//! The beginning of a bad event is also published to [`REJECTED`], best effort, for whoever mends it.
 
+mod connect;
+mod ended;
+mod retention;
 mod session;
 
-use super::Intake;
+use super::{Intake, Progress};
 use crate::config;
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
-use session::{Ended, Mark, Position, Session};
+use connect::{backoff, options};
+use ended::Ended;
+use parking_lot::Mutex;
+use session::{Mark, Position, Session};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::watch;
 
 /// A stream being followed until dropped.
@@ -25,20 +35,63 @@ use tokio::sync::watch;
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
     mark: Arc<Mark>,
+    stream: String,
+    seen: Arc<Seen>,
+}
+
+/// How far the stream has been read, for whoever asks from outside.
+#[derive(Debug)]
+struct Seen {
+    sequence: AtomicU64,
+    /// Events of ours in the stream behind that one; [`UNKNOWN`] before the stream has told.
+    pending: AtomicU64,
+    /// How often events came faster than they were applied.
+    overflows: AtomicU64,
+    retention_warning: Mutex<Option<String>>,
 }
 
 impl Follower {
-    /// Follows the stream; a server that can't be reached is tried again for ever.
+    /// Follows the stream from this position; a server that can't be reached is tried again for ever.
     pub(super) fn start(
         nats: &config::Nats,
         intake: Arc<Intake>,
         position: Option<&[u8]>,
     ) -> anyhow::Result<Follower> {
-        let (address, options) = options(&nats.url)?;
-        let source = Source { stream: nats.stream.clone(), subject: nats.subject.clone(), intake };
+        Follower::with_room(nats, intake, position, ROOM)
+    }
+
+    /// With room for so many events that have come and were not applied yet.
+    fn with_room(
+        nats: &config::Nats,
+        intake: Arc<Intake>,
+        position: Option<&[u8]>,
+        room: usize,
+    ) -> anyhow::Result<Follower> {
+        let (servers, options) = options(nats)?;
+        let options = options.subscription_capacity(room);
+        let (stream, subject) = (nats.stream.clone(), nats.subject.clone());
+        let (sequence, pending) = (AtomicU64::new(0), AtomicU64::new(UNKNOWN));
+        let (overflows, retention_warning) = (AtomicU64::new(0), Mutex::default());
+        let seen = Arc::new(Seen { sequence, pending, overflows, retention_warning });
+        let source = Source { stream: stream.clone(), subject, intake, seen: Arc::clone(&seen) };
         let position = position.and_then(Position::from_bytes).unwrap_or_default();
         let mark = position.mark();
-        Ok(Follower { task: tokio::spawn(source.follow(address, options, position)).abort_handle(), mark })
+        let alive = source.intake.health.alive();
+        let follow = async move {
+            let _alive = alive;
+            source.follow(servers, options, position).await;
+        };
+        Ok(Follower { task: tokio::spawn(follow).abort_handle(), mark, stream, seen })
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let known = |number: u64| (number != UNKNOWN).then_some(number);
+        let sequence = known(self.seen.sequence.load(Relaxed)).filter(|sequence| *sequence > 0);
+        Progress {
+            position: sequence.map(|sequence| format!("sequence {sequence} of {}", self.stream)),
+            lag: known(self.seen.pending.load(Relaxed)),
+            retention_warning: self.seen.retention_warning.lock().clone(),
+        }
     }
 
     /// See [`Feed::position`](super::Feed::position).
@@ -58,12 +111,13 @@ impl Drop for Follower {
 /// # Errors
 /// No server, no such stream behind the subject, or no acknowledgement.
 pub(super) async fn publish(nats: &config::Nats, id: &str, payload: &[u8]) -> anyhow::Result<u64> {
-    let config::Nats { url, stream, subject } = nats;
-    let (address, options) = options(url)?;
-    let server = format!("{}:{}", address.host(), address.port());
+    let (stream, subject) = (&nats.stream, &nats.subject);
+    let (servers, options) = options(nats)?;
+    let named: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect();
     // Errors of async-nats name their cause themselves, so as the cause of ours it would be told twice.
-    let connected = options.connect(address).await;
-    let client = connected.map_err(|error| anyhow!("can't connect to NATS at {server}: {error}"))?;
+    let connected = options.connect(servers).await;
+    let client =
+        connected.map_err(|error| anyhow!("can't connect to NATS at {}: {error}", named.join(", ")))?;
     let message =
         PublishMessage::build().payload(payload.to_vec().into()).message_id(id).expected_stream(stream);
     let jetstream = async_nats::jetstream::new(client);
@@ -77,46 +131,23 @@ pub(super) async fn publish(nats: &config::Nats, id: &str, payload: &[u8]) -> an
     Ok(acknowledged.sequence)
 }
 
-/// Reads `nats://[user:password@]host[:port]` or `tls://…`. The address is never shown with its password.
-fn options(url: &str) -> anyhow::Result<(ServerAddr, ConnectOptions)> {
-    let address: ServerAddr =
-        url.parse().ok().context("the feed's url is not an address of a NATS server")?;
-    let mut options = ConnectOptions::new()
-        .name("clinch")
-        .connection_timeout(PATIENCE)
-        .request_timeout(Some(PATIENCE))
-        .reconnect_delay_callback(|attempts| backoff(attempts.saturating_sub(1)));
-    if let (Some(user), Some(password)) = (address.username(), address.password()) {
-        options = options.user_and_password(user.to_owned(), password.to_owned());
-    }
-    Ok((address, options))
-}
-
-/// 0, 20, 40, 80 ... milliseconds, at most one second.
-fn backoff(failures: usize) -> Duration {
-    match u32::try_from(failures) {
-        Ok(0) => Duration::ZERO,
-        Ok(failures) => Duration::from_millis(10 << failures.min(7)).min(Duration::from_secs(1)),
-        Err(_) => Duration::from_secs(1),
-    }
-}
-
 /// What is followed, and where events go.
 struct Source {
     stream: String,
     subject: String,
     intake: Arc<Intake>,
+    seen: Arc<Seen>,
 }
 
 impl Source {
-    async fn follow(self, address: ServerAddr, options: ConnectOptions, mut position: Position) {
-        let (connections, mut connected) = watch::channel(Connection { up: false, count: 0 });
+    async fn follow(self, servers: Vec<ServerAddr>, options: ConnectOptions, mut position: Position) {
+        let (connections, mut connected) = watch::channel(Connection::default());
         let connections = Arc::new(connections);
         let options = options.retry_on_initial_connect().event_callback(move |event| {
             let connections = Arc::clone(&connections);
             async move { note(&connections, &event) }
         });
-        let client = match options.connect(address).await {
+        let client = match options.connect(servers).await {
             Ok(client) => client,
             Err(error) => {
                 // With retries on the initial connect this is a fault of the options, not of the network.
@@ -133,33 +164,37 @@ impl Source {
             let session = Session { source: &self, client: &client, position: &mut position };
             let ended = tokio::select! {
                 ended = session.run() => ended,
-                _ = connected.wait_for(|now| *now != connection) => Ended::ConnectionLost,
+                now = connected.wait_for(|now| *now != connection) => match now {
+                    Ok(now) if now.overflows != connection.overflows => Ended::Overflow,
+                    Ok(_) | Err(_) => Ended::ConnectionLost,
+                },
             };
             self.intake.health.lost();
-            failures = if position.take_caught_up() { 0 } else { failures + 1 };
+            if matches!(ended, Ended::Overflow) {
+                self.seen.overflows.fetch_add(1, Relaxed);
+            }
+            failures = if position.take_progress() { 0 } else { failures + 1 };
             tell(&ended, &mut told, failures);
             tokio::time::sleep(backoff(failures)).await;
         }
     }
 }
 
-/// Which connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which connection this is, and how often something that came on it was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Connection {
     up: bool,
     count: u64,
+    overflows: u64,
 }
 
 fn note(connections: &watch::Sender<Connection>, event: &async_nats::Event) {
     use async_nats::Event;
     match event {
-        Event::Connected => connections.send_modify(|c| *c = Connection { up: true, count: c.count + 1 }),
+        Event::Connected => connections.send_modify(|c| (c.up, c.count) = (true, c.count + 1)),
         Event::Disconnected | Event::Closed => connections.send_modify(|c| c.up = false),
-        Event::LameDuckMode
-        | Event::Draining
-        | Event::SlowConsumer(_)
-        | Event::ServerError(_)
-        | Event::ClientError(_) => {
+        Event::SlowConsumer(_) => connections.send_modify(|c| c.overflows += 1),
+        Event::LameDuckMode | Event::Draining | Event::ServerError(_) | Event::ClientError(_) => {
             tracing::debug!(%event, "NATS");
         }
     }
@@ -180,8 +215,10 @@ pub const REJECTED: &str = "clinch.revocations.rejected";
 pub const DEFAULT_STREAM: &str = "CLINCH_REVOCATIONS";
 /// The subject of plain events when none is named.
 pub const DEFAULT_SUBJECT: &str = "clinch.revocations.plain";
-/// For a connection or an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A number that nobody has told yet.
+const UNKNOWN: u64 = u64::MAX;
+/// More events than the server's flow control lets be on their way (32 MiB): then nothing is dropped as a rule.
+const ROOM: usize = 1 << 18;
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,10 @@
 //! that can't be verified yet must not be lost, nor hold up others. It waits here, in a bounded list, while the keys
 //! are asked for, and is rejected only when keys that were asked for after it came don't have its key either.
 
-use super::{Intake, Unread};
+use super::Intake;
 use crate::pop::Timestamp;
 use crate::state::revocation::event::Refusal;
+use crate::state::revocation::transmitters::Unread;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -109,9 +110,10 @@ impl Intake {
         let now = Timestamp::from_system(SystemTime::now());
         let mut has_room = true;
         for waiting in self.parked.of(transmitter) {
+            let news = self.health.is_live().then_some(&waiting.place as &dyn std::fmt::Display);
             let refusal = match self.read(&waiting.bytes, now) {
                 Ok(message) => {
-                    if self.act(message, waiting.published, now).is_err() {
+                    if self.act(message, waiting.published, now, news).is_err() {
                         has_room = false;
                         continue;
                     }
@@ -124,7 +126,7 @@ impl Intake {
                 Err(Unread::NoKey { .. }) => continue,
             };
             if let Some(refusal) = refusal {
-                self.rejections.add(refusal, &waiting.place, std::time::Instant::now());
+                self.reject(refusal, &waiting.bytes, &waiting.place, now);
             }
             self.parked.remove(&waiting);
         }

@@ -43,6 +43,16 @@ impl Publisher {
         }
     }
 
+    /// What a replica of this configuration reads.
+    pub fn of_config(feed: &config::Feed) -> Publisher {
+        match feed {
+            config::Feed::File { path } => Publisher::File(path.clone()),
+            config::Feed::Nats(nats) => {
+                Publisher::Nats(config::Nats { subject: concrete(&nats.subject), ..nats.clone() })
+            }
+        }
+    }
+
     /// Publishes one event, a line of text, and waits until the feed has it.
     ///
     /// # Errors
@@ -82,7 +92,7 @@ fn nats_url(url: &str) -> Result<Publisher, String> {
             Some(_) | None => return Err("a nats: feed takes stream= and subject= only".to_owned()),
         }
     }
-    Ok(Publisher::Nats(config::Nats { url: url.to_owned(), stream, subject }))
+    Ok(Publisher::Nats(config::Nats { url: url.to_owned(), stream, subject, ..config::Nats::default() }))
 }
 
 /// Longer than a drive letter, so that a path is a path.
@@ -90,6 +100,24 @@ fn is_scheme(text: &str) -> bool {
     text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// A subject that fits the filter: `clinch.revocations.plain` for `clinch.revocations.>`.
+fn concrete(filter: &str) -> String {
+    let tokens = filter.split('.').map(|token| if matches!(token, "*" | ">") { "plain" } else { token });
+    tokens.collect::<Vec<&str>>().join(".")
+}
+
 fn is_concrete(subject: &str) -> bool {
     !subject.is_empty() && !subject.contains(['*', '>', ' '])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replicas_filter_for_is_published_to() {
+        assert_eq!(concrete("clinch.revocations.>"), nats::DEFAULT_SUBJECT);
+        assert_eq!(concrete("eu.*.revoked"), "eu.plain.revoked");
+        assert_eq!(concrete("exact"), "exact");
+    }
 }

@@ -152,7 +152,12 @@ fn one_that_was_cut_anywhere_or_has_more_is_refused() {
 fn the_basis_is_what_decides_what_an_event_means() {
     let nats = |subject: &str| {
         let subject = subject.to_owned();
-        config::Feed::Nats(config::Nats { url: "nats://a".into(), stream: DEFAULT_STREAM.into(), subject })
+        config::Feed::Nats(config::Nats {
+            url: "nats://a".into(),
+            stream: DEFAULT_STREAM.into(),
+            subject,
+            ..config::Nats::default()
+        })
     };
     let hour = Duration::from_secs(3600);
     let of = |config: &config::Revocation, issuers: &[(&str, Duration)]| {

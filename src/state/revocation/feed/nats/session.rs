@@ -1,7 +1,8 @@
 //! One consumer on one connection, from its creation to the first doubt about it.
 
 use super::super::{Delivery, Intake, RETRY_FULL, Taken};
-use super::{REJECTED, Source};
+use super::ended::Ended;
+use super::{REJECTED, Source, retention};
 use crate::pop::Timestamp;
 use crate::state::revocation::event::Refusal;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
@@ -11,6 +12,7 @@ use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 mod position;
@@ -22,41 +24,20 @@ pub(super) use position::Mark;
 pub(super) struct Position {
     /// When the stream was created: another time means another stream, to be read from its start.
     stream: Option<String>,
-    /// The stream sequence of the last event applied.
+    /// The stream sequence up to which everything has been applied.
     sequence: u64,
     /// Both, for whoever writes snapshots.
     mark: Arc<Mark>,
-    caught_up: bool,
+    /// Whether something was applied, or the feed has caught up, since this was last asked.
+    progress: bool,
     /// Whether this process has ever caught up: what comes from then on is news.
     live: bool,
 }
 
 impl Position {
-    /// Whether a session has caught up since this was last asked.
-    pub(super) fn take_caught_up(&mut self) -> bool {
-        std::mem::take(&mut self.caught_up)
-    }
-}
-
-/// Why a session ended.
-#[derive(Debug)]
-pub(super) enum Ended {
-    ConnectionLost,
-    Silent,
-    Gap,
-    Consumer(String),
-    Stream(String),
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ended::ConnectionLost => f.write_str("the connection to NATS was lost"),
-            Ended::Silent => f.write_str("NATS sent no heartbeat"),
-            Ended::Gap => f.write_str("NATS skipped an event"),
-            Ended::Consumer(why) => write!(f, "the stream can't be read: {why}"),
-            Ended::Stream(why) => write!(f, "{why}"),
-        }
+    /// Whether a session has got anywhere since this was last asked.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
     }
 }
 
@@ -80,6 +61,8 @@ impl Session<'_> {
         let context = jetstream::new(self.client.clone());
         let stream = self.stream(&context).await?;
         self.place(stream.cached_info());
+        self.judge_retention(&stream.cached_info().config);
+        let last = stream.cached_info().state.last_sequence;
         let inbox = self.client.new_inbox();
         let cannot = |error: &dyn fmt::Display| Ended::Consumer(error.to_string());
         let mut messages = self.client.subscribe(inbox.clone()).await.map_err(|e| cannot(&e))?;
@@ -87,10 +70,14 @@ impl Session<'_> {
         let info = consumer.cached_info();
         // What was delivered before this answer was written no longer counts as pending.
         let backlog = info.delivered.consumer_sequence + info.num_pending;
+        let seen = &self.source.seen;
+        seen.pending.store(backlog, Relaxed);
         let mut delivered = 0;
         loop {
             if delivered >= backlog {
-                (self.position.caught_up, self.position.live) = (true, true);
+                // Everything of ours up to there was in the backlog.
+                self.position.advance(last);
+                (self.position.progress, self.position.live) = (true, true);
                 self.intake().heard();
             }
             let message = next(&mut messages, 3 * self.intake().health.heartbeat()).await?;
@@ -108,6 +95,8 @@ impl Session<'_> {
                     let millis = info.published.unix_timestamp_nanos() / 1_000_000;
                     let published = i64::try_from(millis).ok().map(Timestamp::from_millis);
                     self.apply(&message.message, sequence, published).await;
+                    seen.sequence.store(sequence, Relaxed);
+                    seen.pending.store(info.pending, Relaxed);
                 }
             }
         }
@@ -154,6 +143,20 @@ impl Session<'_> {
         let (stream, last, first) =
             (&self.source.stream, info.state.last_sequence, info.state.first_sequence);
         self.position.place(stream, &info.created.to_string(), first, last);
+    }
+
+    /// Tells once when the stream can forget an event too early, and what it says then.
+    fn judge_retention(&self, config: &stream::Config) {
+        let warning = retention::warning(config, self.intake().longest_lifetime());
+        let mut told = self.source.seen.retention_warning.lock();
+        if *told == warning {
+            return;
+        }
+        if let Some(why) = &warning {
+            let stream = &self.source.stream;
+            tracing::warn!(stream, %why, "the stream may forget a revocation before the revoked tokens expire");
+        }
+        *told = warning;
     }
 
     fn consumer(&self, inbox: String) -> push::Config {
@@ -214,16 +217,20 @@ impl Session<'_> {
             }
         }
         self.position.advance(sequence);
+        self.position.progress = true;
     }
 
-    /// Every replica does this; the message id makes one of them.
+    /// Every replica does this; the message id makes one of them. What is long is cut: the whole is in the stream, and
+    /// nobody can fill it by making us repeat (ATTACKS RV-019).
     async fn set_aside(&self, message: &Message, sequence: u64, refusal: Refusal) {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", format!("rejected-{}-{sequence}", self.source.stream));
         headers.insert("Clinch-Sequence", sequence.to_string());
         headers.insert("Clinch-Subject", message.subject.as_str());
         headers.insert("Clinch-Reason", refusal.reason());
-        let _ = self.client.publish_with_headers(REJECTED, headers, message.payload.clone()).await;
+        headers.insert("Clinch-Length", message.payload.len().to_string());
+        let kept = message.payload.slice(..message.payload.len().min(KEPT));
+        let _ = self.client.publish_with_headers(REJECTED, headers, kept).await;
     }
 
     fn intake(&self) -> &Intake {
@@ -253,3 +260,5 @@ async fn next(messages: &mut Subscriber, patience: Duration) -> Result<Message, 
 
 /// A stream made here keeps events longer than any token lives: clocks differ, tokens may be issued late.
 const RETENTION_SLACK: Duration = Duration::from_secs(600);
+/// So much of a bad event is kept aside.
+const KEPT: usize = 4096;

@@ -1,6 +1,8 @@
 //! The stream feed against a real nats-server, which is killed without warning.
 
+mod access;
 mod snapshots;
+mod trouble;
 
 use crate::config;
 use crate::pop::Denial;
@@ -36,9 +38,14 @@ impl Server {
     }
 
     async fn start(&mut self) {
+        self.start_with(&[]).await;
+    }
+
+    async fn start_with(&mut self, more: &[&str]) {
         let child = Command::new(binary())
             .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
             .arg(self.directory.path())
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -78,7 +85,12 @@ impl Server {
     }
 
     fn target(&self, subject: &str) -> config::Nats {
-        config::Nats { url: self.url(), stream: STREAM.to_owned(), subject: subject.to_owned() }
+        config::Nats {
+            url: self.url(),
+            stream: STREAM.to_owned(),
+            subject: subject.to_owned(),
+            ..config::Nats::default()
+        }
     }
 
     async fn raw(&self) -> async_nats::Client {

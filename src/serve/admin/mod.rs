@@ -1,8 +1,13 @@
-//! The admin port: `/live`, `/ready`, `/metrics`, in plain HTTP for the kubelet and Prometheus.
+//! The admin port, in plain HTTP: `/live`, `/ready` and `/metrics` for the kubelet and Prometheus, `/status` and
+//! `/revocations` for operators. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
 //! shared replay store is in reach if requests depend on it, and we are not stopping. A feed that reconnects
 //! within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
+
+mod query;
+mod revocations;
+mod status;
 
 use super::connection::Phase;
 use super::proxy::Proxy;
@@ -21,7 +26,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
@@ -59,7 +64,8 @@ impl Admin {
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let response = admin.answer(request.method(), request.uri().path());
+                    let uri = request.uri();
+                    let response = admin.answer(request.method(), uri.path(), uri.query());
                     async move { Ok::<_, Infallible>(response) }
                 });
                 let mut builder = http1::Builder::new();
@@ -104,27 +110,29 @@ impl Admin {
         metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
         metrics.replay.set_state(self.proxy.gate.replay.status().name());
         metrics.revocations.set_feed_state(self.revocations.status().name());
-        metrics.revocations.set_events(
-            self.revocations.applied(),
-            self.revocations.ignored(),
-            self.revocations.refused(),
-        );
+        let (applied, ignored) = (self.revocations.applied(), self.revocations.ignored());
+        metrics.revocations.set_events(applied, ignored, self.revocations.refused());
+        if let Some(feed) = self.revocations.feed() {
+            metrics.revocations.set_feed(&feed.transitions, feed.silence, feed.progress.lag);
+        }
         self.telemetry.render()
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        let known = matches!(path, "/live" | "/ready" | "/metrics");
-        if known && method != Method::GET && method != Method::HEAD {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {
+        let answer: &dyn Fn() -> Response<Full<Bytes>> = match path {
+            "/live" => &|| text(StatusCode::OK, JSON, "{\"live\":true}\n"),
+            "/ready" => &|| self.readiness().response(),
+            "/metrics" => &|| text(StatusCode::OK, OPEN_METRICS, self.metrics()),
+            "/status" => &|| json(StatusCode::OK, &self.status()),
+            "/revocations" => &|| revocations::answer(&self.revocations, query),
+            _ => &|| text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+        };
+        if method == Method::GET || method == Method::HEAD {
+            return answer();
         }
-        match path {
-            "/live" => text(StatusCode::OK, JSON, "{\"live\":true}\n"),
-            "/ready" => self.readiness().response(),
-            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics()),
-            _ => text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
-        }
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response
     }
 }
 
@@ -162,8 +170,18 @@ impl Readiness {
             "replay": self.replay.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        text(status, JSON, format!("{document}\n"))
+        json(status, &document)
     }
+}
+
+fn json(status: StatusCode, document: &serde_json::Value) -> Response<Full<Bytes>> {
+    text(status, JSON, format!("{document}\n"))
+}
+
+/// In UTC, to the millisecond.
+fn rfc3339(time: Timestamp) -> String {
+    let since_1970 = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(0));
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since_1970).to_string()
 }
 
 fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

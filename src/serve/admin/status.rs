@@ -1,0 +1,51 @@
+//! `/status`: all that an operator asks a replica first, in one JSON object.
+
+use super::{Admin, rfc3339};
+use crate::state::revocation::FeedReport;
+use serde_json::{Map, Value, json};
+
+impl Admin {
+    pub(super) fn status(&self) -> Value {
+        let unready = self.issuers.unready();
+        let issuer = |name: &str| {
+            let usable = unready.iter().all(|unready| unready != name);
+            json!({ "issuer": name, "keys": if usable { "current" } else { "unavailable" } })
+        };
+        let issuers: Vec<Value> = self.issuers.names().into_iter().map(issuer).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": self.is_ready(),
+            "feed": self.revocations.feed().map_or_else(|| json!({ "state": "off" }), |feed| of_feed(&feed)),
+            "entries": self.revocations.entries(),
+            "events": {
+                "applied": self.revocations.applied(),
+                "ignored": self.revocations.ignored(),
+                "rejected": counted(self.revocations.refused()),
+            },
+            "issuers": issuers,
+            "replay": {
+                "store": self.proxy.gate.replay.status().name(),
+                "entries": self.proxy.gate.replay.len(),
+            },
+        })
+    }
+}
+
+fn of_feed(feed: &FeedReport) -> Value {
+    json!({
+        "kind": feed.kind,
+        "state": feed.state.name(),
+        "since": rfc3339(feed.since),
+        "last_word_ms_ago": u64::try_from(feed.silence.as_millis()).unwrap_or(u64::MAX),
+        "position": feed.progress.position,
+        "lag": feed.progress.lag,
+        "retention_warning": feed.progress.retention_warning,
+        "transitions": counted(feed.transitions.iter().copied()),
+    })
+}
+
+/// Those that ever happened.
+fn counted(counts: impl Iterator<Item = (&'static str, u64)>) -> Map<String, Value> {
+    let happened = counts.filter(|(_, count)| *count > 0);
+    happened.map(|(name, count)| (name.to_owned(), count.into())).collect()
+}
