@@ -4,6 +4,7 @@
 //! of [`Unrevoked`]. Nothing is believed before the backlog has been applied; when the feed falls silent
 //! for longer than `max_staleness`, the operator's `on_stale` decides. Does not decide who may publish.
 
+mod bearer;
 pub mod event;
 pub mod feed;
 mod health;
@@ -13,18 +14,13 @@ mod transmitters;
 pub use transmitters::{Genuine, SetError};
 
 use crate::config::{self, OnStale, SubjectClaims};
-use crate::pop::access_token::AccessToken;
-use crate::pop::jose::Json;
-use crate::pop::jwk::Thumbprint;
-use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::telemetry::Metrics;
-use event::subject::canonical_email;
-use event::{Fact, Refusal};
+use bearer::Presented;
+use event::Refusal;
 use feed::parked::tend;
 use feed::{Feed, Intake};
 use index::Bearer;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -214,66 +210,6 @@ impl FeedStatus {
             FeedStatus::Stale => "stale",
             FeedStatus::Full => "full",
         }
-    }
-}
-
-impl Bearer for AccessToken {
-    fn issuer(&self) -> &str {
-        self.issuer()
-    }
-    fn issued_at(&self) -> Timestamp {
-        self.issued_at()
-    }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        let claim = |name| self.claims().get(name).and_then(Json::as_str);
-        let text = match fact {
-            Fact::TokenId => Some(self.token_id()),
-            Fact::Subject => Some(self.subject()),
-            Fact::Session => claim("sid"),
-            Fact::Client => Some(self.client()),
-            Fact::Key => self.confirmation().jkt.as_ref().map(Thumbprint::as_str),
-            Fact::Certificate => self.confirmation().x5t.as_ref().map(CertificateThumbprint::as_str),
-            Fact::SigningKey => self.signing_key(),
-            Fact::Email => {
-                let address = claim("email").filter(|address| !address.is_empty());
-                return address.map(|address| Cow::Owned(canonical_email(address)));
-            }
-            Fact::Phone => claim("phone_number"),
-            Fact::Tenant | Fact::Device => None,
-        };
-        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
-    }
-}
-
-/// A token, and where it has what the operator says.
-struct Presented<'a> {
-    token: &'a AccessToken,
-    claims: Option<&'a SubjectClaims>,
-}
-
-impl Bearer for Presented<'_> {
-    fn issuer(&self) -> &str {
-        self.token.issuer()
-    }
-    fn issued_at(&self) -> Timestamp {
-        self.token.issued_at()
-    }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        let name = match fact {
-            Fact::Tenant => self.claims?.tenant.as_ref()?,
-            Fact::Device => self.claims?.device.as_ref()?,
-            Fact::TokenId
-            | Fact::Subject
-            | Fact::Session
-            | Fact::Client
-            | Fact::Key
-            | Fact::Certificate
-            | Fact::SigningKey
-            | Fact::Email
-            | Fact::Phone => return self.token.fact(fact),
-        };
-        let text = self.token.claims().get(name).and_then(Json::as_str);
-        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The whole of revocation on a journal; and the pieces that its other tests share.
 
-use super::event::plain::Plain;
+use super::event::{Fact, plain::Plain};
 use super::feed::{Delivery, Taken, file};
 use super::*;
 use crate::pop::access_token::Expected;
@@ -97,7 +97,7 @@ impl Bearer for Token<'_> {
     fn issued_at(&self) -> Timestamp {
         self.issued
     }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+    fn fact(&self, fact: Fact) -> Option<std::borrow::Cow<'_, str>> {
         let known = [(Fact::TokenId, self.jti), (Fact::Subject, self.sub)];
         known.into_iter().find(|(name, _)| *name == fact).map(|(_, value)| value.into())
     }
