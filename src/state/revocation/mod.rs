@@ -18,15 +18,13 @@ pub mod standing;
 mod start;
 mod transmitters;
 
+pub use feed::Progress;
 pub use open::{Cut, OpenRequest};
-
+pub use recent::{Applied, Outcome, Seen};
+pub use report::FeedReport;
 pub use transmitters::{Genuine, SetError};
 
 use crate::config::{OnStale, SubjectClaims};
-pub use feed::Progress;
-pub use recent::{Applied, Outcome, Seen};
-pub use report::FeedReport;
-
 use crate::pop::access_token::AccessToken;
 use crate::pop::{Denial, Timestamp, Verified};
 use event::Refusal;

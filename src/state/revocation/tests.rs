@@ -101,7 +101,7 @@ impl Bearer for Token<'_> {
     fn issued_at(&self) -> Timestamp {
         self.issued
     }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+    fn fact(&self, fact: Fact) -> Option<std::borrow::Cow<'_, str>> {
         let known = [(Fact::TokenId, self.jti), (Fact::Subject, self.sub)];
         known.into_iter().find(|(name, _)| *name == fact).map(|(_, value)| value.into())
     }
