@@ -79,6 +79,7 @@ fn summary<'c>(config: &'c Config) -> String {
         Some(revocation) => match &revocation.feed {
             Feed::File { path } => format!("from the journal {}", path.display()),
             Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
+            Feed::Redis(redis) => format!("from the Redis stream {}", redis.stream),
         },
     };
     let replay = match &config.replay.shared {

@@ -9,6 +9,7 @@ mod file;
 mod introspection;
 mod load;
 mod problems;
+mod redis;
 mod replay;
 mod revocation;
 mod scalar;
@@ -18,6 +19,7 @@ mod words;
 
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
+pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use revocation::{Feed, Nats, OnStale, Revocation};
 

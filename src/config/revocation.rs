@@ -1,6 +1,6 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::problems;
+use super::{Redis, problems};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub enum Feed {
     },
     /// A NATS JetStream stream.
     Nats(Nats),
+    /// A Redis stream.
+    Redis(Redis),
 }
 
 /// A NATS JetStream stream; its Debug shows no password.

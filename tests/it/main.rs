@@ -22,6 +22,7 @@ mod proof;
 mod properties;
 mod replay;
 mod revocation;
+mod revocation_redis;
 mod step_up;
 mod support;
 mod thief;

@@ -1,5 +1,7 @@
 //! `revocation`: where revocations come from and who is believed.
 
+mod redis;
+
 use super::Checks;
 use super::upstream::{is_loopback, reachable};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, OnStale as WrittenOnStale, Revocation as Written};
@@ -37,22 +39,22 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
     match written.kind? {
         FeedKind::File => {
-            foreign(
-                c,
-                "file",
-                &[("url", &written.url), ("stream", &written.stream), ("subject", &written.subject)],
-            );
+            let (url, stream) = (("url", &written.url), ("stream", &written.stream));
+            foreign(c, "file", &[url, stream, ("subject", &written.subject), ("ca", &written.ca)]);
             let path = needed(c, "file", "path", &written.path)?;
             journal(c, path)
         }
         FeedKind::Nats => {
-            foreign(c, "nats", &[("path", &written.path)]);
+            foreign(c, "nats", &[("path", &written.path), ("ca", &written.ca)]);
             let url = needed(c, "nats", "url", &written.url).and_then(|w| nats_url(c, w));
             let stream = needed(c, "nats", "stream", &written.stream).and_then(|w| stream(c, w));
             let subject = needed(c, "nats", "subject", &written.subject).and_then(|w| subject(c, w));
             Some(Feed::Nats(Nats { url: url?, stream: stream?, subject: subject? }))
         }
-        FeedKind::Redis => None,
+        FeedKind::Redis => {
+            foreign(c, "redis", &[("path", &written.path), ("subject", &written.subject)]);
+            redis::check(c, written).map(Feed::Redis)
+        }
     }
 }
 

@@ -46,12 +46,15 @@ pub(in crate::config) struct Feed {
     pub(in crate::config) kind: Option<FeedKind>,
     /// For `kind: file`: the JSON-lines journal; it is created when it does not exist.
     pub(in crate::config) path: Option<String>,
-    /// For `kind: nats`: `nats://host:port` or `tls://host:port`.
+    /// For `kind: nats`: `nats://host:port` or `tls://host:port`. For `kind: redis`: `redis://host:port/db`,
+    /// `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS.
     pub(in crate::config) url: Option<String>,
-    /// For `kind: nats`: the JetStream stream.
+    /// For `kind: nats`: the JetStream stream. For `kind: redis`: the stream's key.
     pub(in crate::config) stream: Option<String>,
     /// For `kind: nats`: the subject filter.
     pub(in crate::config) subject: Option<String>,
+    /// For `kind: redis`: a PEM file of trust anchors for its TLS, in place of the system's.
+    pub(in crate::config) ca: Option<String>,
     /// Whether events may also be pushed (RFC 8935). Not supported yet.
     #[serde(default)]
     #[schemars(extend("x-not-yet" = true))]
@@ -67,8 +70,7 @@ pub(in crate::config) enum FeedKind {
     File,
     /// A NATS JetStream stream.
     Nats,
-    /// A Redis stream. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// A Redis stream.
     Redis,
 }
 

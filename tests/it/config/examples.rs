@@ -187,6 +187,26 @@ fn a_password_in_a_url_is_never_shown() {
 }
 
 #[test]
+fn a_redis_stream_is_read_and_what_is_sent_in_clear_is_warned_of() {
+    let fixture = Fixture::new("feed-redis");
+    let text = std::fs::read_to_string(directory().join("feed-redis.yaml")).unwrap();
+    let parse = |text: &str| Config::parse(text, &fixture.path("feed-redis.yaml")).unwrap();
+    let Some(Feed::Redis(redis)) = parse(&text).revocation.map(|r| r.feed) else { panic!("another feed") };
+    assert_eq!(redis.stream, "clinch:revocations");
+    let far =
+        text.replace("redis://127.0.0.1", "redis+sentinel://user:hunter2@a,10.0.0.1").replace("/0", "/m");
+    let config = parse(&far);
+    assert!(
+        config.warnings.iter().any(|w| w.contains("cross the network in clear")),
+        "{:?}",
+        config.warnings
+    );
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let config = parse(&far.replace("redis+", "rediss+").replace("ca: null", "ca: tls/server.crt"));
+    assert!(!config.warnings.iter().any(|w| w.contains("in clear")), "{:?}", config.warnings);
+}
+
+#[test]
 fn a_shared_replay_store_is_read_and_its_dangers_are_named() {
     let fixture = Fixture::new("redis");
     let text = std::fs::read_to_string(directory().join("redis.yaml")).unwrap();

@@ -5,9 +5,11 @@
 //! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
 //! until there is room, and the status says so meanwhile.
 
+mod attempts;
 pub mod file;
 pub mod nats;
 pub mod publish;
+pub mod redis;
 mod rejections;
 
 use super::event::plain::Plain;
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 pub(super) enum Feed {
     File { _journal: file::Journal },
     Nats { _follower: nats::Follower },
+    Redis { _follower: redis::Follower },
 }
 
 impl Feed {
@@ -37,6 +40,7 @@ impl Feed {
         Ok(match config {
             config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
             config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
+            config::Feed::Redis(redis) => Feed::Redis { _follower: redis::Follower::start(redis, intake)? },
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Putting events on the feed: for the command line, and for what is pushed or polled elsewhere.
 
-use super::{file, nats};
+use super::{file, nats, redis};
 use crate::config;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ pub enum Publisher {
     File(PathBuf),
     /// A NATS JetStream stream, with a subject without wildcards.
     Nats(config::Nats),
+    /// A Redis stream.
+    Redis(config::Redis),
 }
 
 /// What the feed said.
@@ -24,7 +26,8 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`.
+    /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`,
+    /// or an address of [`config::RedisAddress`] with `?stream=NAME` or without.
     ///
     /// # Errors
     /// In words what is wrong with it.
@@ -38,8 +41,11 @@ impl Publisher {
                 _ => Err("a file: feed needs an absolute path, file:/PATH".to_owned()),
             },
             "nats" | "tls" => nats_url(url),
-            "redis" | "rediss" | "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
-            _ => Err(format!("{scheme}: is no feed; expected a path, file:/PATH or nats://HOST:PORT")),
+            _ if redis::is_scheme(scheme) => Ok(Publisher::Redis(redis::of_url(url)?)),
+            "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
+            _ => Err(format!(
+                "{scheme}: is no feed; expected a path, file:/PATH, nats://HOST:PORT or redis://HOST:PORT"
+            )),
         }
     }
 
@@ -58,6 +64,10 @@ impl Publisher {
                 let sequence = nats::publish(nats, id, event.as_bytes()).await?;
                 Ok(Published { sequence: Some(sequence.to_string()), journal_created: false })
             }
+            Publisher::Redis(redis) => {
+                let sequence = Some(redis::publish(redis, event).await?);
+                Ok(Published { sequence, journal_created: false })
+            }
         }
     }
 
@@ -66,6 +76,7 @@ impl Publisher {
         match self {
             Publisher::File(path) => path.display().to_string(),
             Publisher::Nats(nats) => nats.stream.clone(),
+            Publisher::Redis(redis) => redis.stream.clone(),
         }
     }
 }
@@ -87,7 +98,7 @@ fn nats_url(url: &str) -> Result<Publisher, String> {
 
 /// Longer than a drive letter, so that a path is a path.
 fn is_scheme(text: &str) -> bool {
-    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase())
+    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'+')
 }
 
 fn is_concrete(subject: &str) -> bool {
