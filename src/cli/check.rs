@@ -80,6 +80,7 @@ fn summary<'c>(config: &'c Config) -> String {
             Feed::File { path } => format!("from the journal {}", path.display()),
             Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
             Feed::Redis(redis) => format!("from the Redis stream {}", redis.stream),
+            Feed::Kafka(kafka) => format!("from the Kafka topic {}", kafka.topic),
         },
     };
     let replay = match &config.replay.shared {

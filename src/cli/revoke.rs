@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime};
 #[derive(clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Arguments {
-    /// Where to publish: a journal's path, file:/PATH, nats://HOST:PORT[?stream=NAME&subject=NAME], or
-    /// redis://HOST:PORT[/DB][?stream=NAME]
+    /// Where to publish: a journal's path, file:/PATH, nats://HOST:PORT[?stream=NAME&subject=NAME],
+    /// redis://HOST:PORT[/DB][?stream=NAME],
+    /// or kafka://HOST:PORT[,HOST:PORT]?topic=NAME
     #[arg(long, value_name = "URL")]
     feed: String,
     #[command(flatten)]

@@ -7,6 +7,7 @@
 mod checks;
 mod file;
 mod introspection;
+mod kafka;
 mod load;
 mod problems;
 mod redis;
@@ -18,6 +19,7 @@ mod tree;
 mod words;
 
 pub use introspection::{Introspection, Secret};
+pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};

@@ -120,7 +120,7 @@ impl fmt::Debug for RedisAddress {
 }
 
 /// A server and its port.
-fn server(written: &str, port: u16) -> Option<Authority> {
+pub(super) fn server(written: &str, port: u16) -> Option<Authority> {
     let authority: Authority = written.parse().ok()?;
     let (_, rest) = authority.as_str().rsplit_once(authority.host())?;
     match (authority.host(), rest, authority.port_u16()) {

@@ -1,6 +1,6 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::{Redis, problems};
+use super::{Kafka, Redis, problems};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub enum Feed {
     Nats(Nats),
     /// A Redis stream.
     Redis(Redis),
+    /// A Kafka topic.
+    Kafka(Kafka),
 }
 
 /// A NATS JetStream stream; its Debug shows no password.

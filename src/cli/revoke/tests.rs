@@ -94,6 +94,11 @@ fn feeds_are_told_apart() {
     for wrong in ["file:x", "http://h", "nats://h?subject=a.>", "nats://h?stream=", "nats://h?queue=q"] {
         assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
     }
+    let kafka = Publisher::of_url("kafka://a:1,b?topic=t.1").unwrap();
+    assert!(matches!(&kafka, Publisher::Kafka(kafka) if kafka.brokers.len() == 2 && kafka.topic == "t.1"));
+    for wrong in ["kafka://h", "kafka://h?topic=", "kafka://u:p@h?topic=t", "kafkas://h?topic=t"] {
+        assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
+    }
     for wrong in ["redis://h/x", "redis:h", "redis://h?stream=", "redis://h?stream=a&b=c", "redis+x://h"] {
         assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
     }

@@ -1,5 +1,6 @@
 //! `revocation`: where revocations come from and who is believed.
 
+mod kafka;
 mod redis;
 
 use super::Checks;
@@ -39,21 +40,24 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Revocation>
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
     match written.kind? {
         FeedKind::File => {
-            let (url, stream) = (("url", &written.url), ("stream", &written.stream));
-            foreign(c, "file", &[url, stream, ("subject", &written.subject), ("ca", &written.ca)]);
+            foreign(c, "file", written, &["url", "stream", "subject", "topic", "ca"]);
             let path = needed(c, "file", "path", &written.path)?;
             journal(c, path)
         }
         FeedKind::Nats => {
-            foreign(c, "nats", &[("path", &written.path), ("ca", &written.ca)]);
+            foreign(c, "nats", written, &["path", "topic", "ca"]);
             let url = needed(c, "nats", "url", &written.url).and_then(|w| nats_url(c, w));
             let stream = needed(c, "nats", "stream", &written.stream).and_then(|w| stream(c, w));
             let subject = needed(c, "nats", "subject", &written.subject).and_then(|w| subject(c, w));
             Some(Feed::Nats(Nats { url: url?, stream: stream?, subject: subject? }))
         }
         FeedKind::Redis => {
-            foreign(c, "redis", &[("path", &written.path), ("subject", &written.subject)]);
+            foreign(c, "redis", written, &["path", "subject", "topic"]);
             redis::check(c, written).map(Feed::Redis)
+        }
+        FeedKind::Kafka => {
+            foreign(c, "kafka", written, &["path", "stream", "subject", "ca"]);
+            kafka::check(c, written).map(Feed::Kafka)
         }
     }
 }
@@ -67,8 +71,16 @@ fn needed<'w>(c: &mut Checks<'_>, kind: &str, key: &str, written: &'w Option<Str
     written.as_deref()
 }
 
-fn foreign(c: &mut Checks<'_>, kind: &str, keys: &[(&str, &Option<String>)]) {
-    for (key, value) in keys {
+fn foreign(c: &mut Checks<'_>, kind: &str, written: &WrittenFeed, keys: &[&str]) {
+    let all = [
+        ("path", &written.path),
+        ("url", &written.url),
+        ("stream", &written.stream),
+        ("subject", &written.subject),
+        ("topic", &written.topic),
+        ("ca", &written.ca),
+    ];
+    for (key, value) in all.into_iter().filter(|(key, _)| keys.contains(key)) {
         if value.is_some() {
             c.fault(&member(FEED, key), format!("`{key}` means nothing for `kind: {kind}`"))
                 .expected("the key left out");

@@ -48,11 +48,14 @@ pub(in crate::config) struct Feed {
     pub(in crate::config) path: Option<String>,
     /// For `kind: nats`: `nats://host:port` or `tls://host:port`. For `kind: redis`: `redis://host:port/db`,
     /// `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS.
+    /// For `kind: kafka`: `kafka://host:port,host:port`.
     pub(in crate::config) url: Option<String>,
     /// For `kind: nats`: the JetStream stream. For `kind: redis`: the stream's key.
     pub(in crate::config) stream: Option<String>,
     /// For `kind: nats`: the subject filter.
     pub(in crate::config) subject: Option<String>,
+    /// For `kind: kafka`: the topic.
+    pub(in crate::config) topic: Option<String>,
     /// For `kind: redis`: a PEM file of trust anchors for its TLS, in place of the system's.
     pub(in crate::config) ca: Option<String>,
     /// Whether events may also be pushed (RFC 8935). Not supported yet.
@@ -72,6 +75,8 @@ pub(in crate::config) enum FeedKind {
     Nats,
     /// A Redis stream.
     Redis,
+    /// A Kafka topic; for a clinch built with `--features kafka`.
+    Kafka,
 }
 
 /// `revocation.on_stale`

@@ -7,6 +7,11 @@
 
 mod attempts;
 pub mod file;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka/absent.rs"]
+mod kafka;
 pub mod nats;
 pub mod publish;
 pub mod redis;
@@ -32,6 +37,7 @@ pub(super) enum Feed {
     File { _journal: file::Journal },
     Nats { _follower: nats::Follower },
     Redis { _follower: redis::Follower },
+    Kafka { _follower: kafka::Follower },
 }
 
 impl Feed {
@@ -41,6 +47,7 @@ impl Feed {
             config::Feed::File { path } => Feed::File { _journal: file::Journal::start(path, intake)? },
             config::Feed::Nats(nats) => Feed::Nats { _follower: nats::Follower::start(nats, intake)? },
             config::Feed::Redis(redis) => Feed::Redis { _follower: redis::Follower::start(redis, intake)? },
+            config::Feed::Kafka(kafka) => Feed::Kafka { _follower: kafka::Follower::start(kafka, intake)? },
         })
     }
 }

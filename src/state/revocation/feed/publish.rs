@@ -1,6 +1,6 @@
 //! Putting events on the feed: for the command line, and for what is pushed or polled elsewhere.
 
-use super::{file, nats, redis};
+use super::{file, kafka, nats, redis};
 use crate::config;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -14,6 +14,8 @@ pub enum Publisher {
     Nats(config::Nats),
     /// A Redis stream.
     Redis(config::Redis),
+    /// A Kafka topic.
+    Kafka(config::Kafka),
 }
 
 /// What the feed said.
@@ -27,7 +29,7 @@ pub struct Published {
 
 impl Publisher {
     /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`,
-    /// or an address of [`config::RedisAddress`] with `?stream=NAME` or without.
+    /// or an address of [`config::RedisAddress`] with `?stream=NAME` or without, or `kafka://HOST:PORT,…?topic=NAME`.
     ///
     /// # Errors
     /// In words what is wrong with it.
@@ -42,9 +44,10 @@ impl Publisher {
             },
             "nats" | "tls" => nats_url(url),
             _ if redis::is_scheme(scheme) => Ok(Publisher::Redis(redis::of_url(url)?)),
-            "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
+            "kafka" => kafka_url(url),
             _ => Err(format!(
-                "{scheme}: is no feed; expected a path, file:/PATH, nats://HOST:PORT or redis://HOST:PORT"
+                "{scheme}: is no feed; expected a path, file:/PATH, nats://HOST:PORT, redis://HOST:PORT or \
+                 kafka://HOST:PORT"
             )),
         }
     }
@@ -68,6 +71,10 @@ impl Publisher {
                 let sequence = Some(redis::publish(redis, event).await?);
                 Ok(Published { sequence, journal_created: false })
             }
+            Publisher::Kafka(kafka) => {
+                let sequence = Some(kafka::publish(kafka, id, event).await?);
+                Ok(Published { sequence, journal_created: false })
+            }
         }
     }
 
@@ -77,6 +84,7 @@ impl Publisher {
             Publisher::File(path) => path.display().to_string(),
             Publisher::Nats(nats) => nats.stream.clone(),
             Publisher::Redis(redis) => redis.stream.clone(),
+            Publisher::Kafka(kafka) => kafka.topic.clone(),
         }
     }
 }
@@ -94,6 +102,17 @@ fn nats_url(url: &str) -> Result<Publisher, String> {
         }
     }
     Ok(Publisher::Nats(config::Nats { url: url.to_owned(), stream, subject }))
+}
+
+fn kafka_url(url: &str) -> Result<Publisher, String> {
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let topic = query.strip_prefix("topic=").filter(|topic| config::is_kafka_topic(topic));
+    match (config::kafka_brokers(url), topic) {
+        (Some(brokers), Some(topic)) => {
+            Ok(Publisher::Kafka(config::Kafka { brokers, topic: topic.to_owned() }))
+        }
+        (None, _) | (_, None) => Err("a kafka: feed is kafka://HOST:PORT,HOST:PORT?topic=NAME".to_owned()),
+    }
 }
 
 /// Longer than a drive letter, so that a path is a path.
