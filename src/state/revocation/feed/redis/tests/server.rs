@@ -5,7 +5,7 @@ use crate::state::revocation::event::Fact;
 use crate::state::revocation::tests::{Directory, config, event, ready, start, until};
 use crate::state::revocation::{FeedStatus, Revocations};
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{FromRedisValue, cmd};
+use ::redis::{AsyncConnectionConfig, FromRedisValue, cmd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -124,8 +124,11 @@ impl Server {
         command.query_async(&mut self.raw().await).await
     }
 
+    /// Patient: the machine may be busy.
     pub(super) async fn raw(&self) -> MultiplexedConnection {
-        ::redis::Client::open(self.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
+        let client = ::redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 }
 
