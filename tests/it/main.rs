@@ -23,6 +23,7 @@ mod proof;
 mod properties;
 mod replay;
 mod revocation;
+mod revocation_redis;
 mod stale;
 mod step_up;
 mod support;
