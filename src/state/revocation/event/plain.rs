@@ -93,7 +93,7 @@ fn target(revoke: &Object<'_>) -> Result<(Option<Fact>, String), Refusal> {
     Ok((Some(fact), value.to_owned()))
 }
 
-/// What `revoke` may have, besides [`ALL`].
+/// What `revoke` may have, besides `all`.
 pub const MEMBERS: &[Fact] = &[
     Fact::TokenId,
     Fact::Subject,
