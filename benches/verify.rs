@@ -84,7 +84,7 @@ impl Scene {
         let mut routes = Routes::default();
         routes
             .add(Route {
-                path: "/orders/{id}".to_owned(),
+                path: "/orders/{id}".into(),
                 methods: vec![http::Method::GET],
                 access: Access::Protected(demands),
             })

@@ -103,7 +103,7 @@ impl Gate {
                 method: parts.method.as_str(),
                 target: request.as_ref().ok().map(|r| r.target.as_str()),
                 host: if request.is_err() { named_host(parts) } else { None },
-                route: found.route.map(|r| r.path.as_str()),
+                route: found.route.map(|r| &*r.path),
                 peer,
                 scheme: found.scheme.map(Scheme::name),
                 proof: found.proof,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
 #   bin/node, bin/nats-server, bin/redis-server   the programs the tests start, always under these names
-#   npm/                        oidc-provider, oauth4webapi and dpop, as tests/npm/package-lock.json has them
+#   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -96,6 +96,6 @@ debian_packages
 node_program
 npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
-ln -sfn "$PWD"/tests/npm/{as,client}.mjs "$tools/npm/"
+ln -sfn "$PWD"/tests/npm/{as,client,transmitter}.mjs "$tools/npm/"
 nats_server
 redis_server

@@ -76,10 +76,16 @@ fn summary<'c>(config: &'c Config) -> String {
     let issuers = list(config.issuers.iter().map(name).collect());
     let revocation = match &config.revocation {
         None => "none: tokens are good until they expire".to_owned(),
-        Some(revocation) => match &revocation.feed {
-            Feed::File { path } => format!("from the journal {}", path.display()),
-            Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
-        },
+        Some(revocation) => {
+            let feed = match &revocation.feed {
+                Feed::File { path } => format!("from the journal {}", path.display()),
+                Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
+            };
+            let signers: Vec<&str> = revocation.transmitters.iter().map(|one| name(&one.signer)).collect();
+            let signed =
+                if signers.is_empty() { String::new() } else { format!(", signed by {}", list(signers)) };
+            feed + &signed
+        }
     };
     let replay = match &config.replay.shared {
         None => "used proofs are remembered in this process",

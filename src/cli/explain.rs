@@ -157,7 +157,7 @@ impl Answer<'_> {
                     Access::Protected(demands) => (Some(kinds(demands.proof)), demands),
                 };
                 json!({
-                    "route": route.path,
+                    "route": &*route.path,
                     "methods": route.methods.iter().map(Method::as_str).collect::<Vec<_>>(),
                     "protected": proof.is_some(),
                     "proof": proof,
@@ -167,6 +167,7 @@ impl Answer<'_> {
                     "acr": demands.acr,
                     "max_auth_age_seconds": demands.max_auth_age.map(|age| age.as_secs()),
                     "cors_preflight": demands.cors_preflight,
+                    "outlive_token": demands.outlive_token,
                     "htu": htu,
                     "issuers": issuers_json(config),
                     "dpop": {
@@ -258,6 +259,9 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
     if demands.cors_preflight {
         lines.push("preflight passes without a token (cors_preflight)".to_owned());
     }
+    if demands.outlive_token {
+        lines.push("streams   may go on after their token has expired (outlive_token)".to_owned());
+    }
     lines
 }
 
@@ -285,7 +289,7 @@ const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), \
 protected, proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), \
 route_issuers and clients (one of them; none: any), scopes (all of them), acr (one of them; none: any), \
-max_auth_age_seconds (or null), cors_preflight, htu (what a proof must name), \
+max_auth_age_seconds (or null), cors_preflight, outlive_token, htu (what a proof must name), \
 issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: whether each proof needs \
 one). For one that clinch answers itself: route (null), status, metadata (the document, as text). For any other: route \
 (null), status, reason, description, detail (why a path is ambiguous, or null). The exit code is 0 for all.";

@@ -20,7 +20,9 @@ mod words;
 pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
-pub use revocation::{ClientIdentity, Feed, Login, Nats, OnStale, Revocation};
+pub use revocation::{
+    ClientIdentity, Feed, Login, Nats, OnStale, Revocation, Snapshot, SubjectClaims, Transmitter,
+};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;

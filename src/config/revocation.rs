@@ -1,6 +1,6 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::{Secret, secrecy};
+use super::{Issuer, Secret, secrecy};
 use nkeys::{KeyPair, KeyPairType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Revocation {
     /// The feed.
     pub feed: Feed,
+    /// Who may sign Security Event Tokens.
+    pub transmitters: Vec<Transmitter>,
     /// Whether unsigned plain events are believed.
     pub accept_plain: bool,
     /// How long the feed may be silent.
@@ -21,6 +23,17 @@ pub struct Revocation {
     pub on_stale: OnStale,
     /// The index's bound, in entries.
     pub max_entries: usize,
+    /// Where the index is kept over restarts, if anywhere.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// `revocation.snapshot`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file.
+    pub file: PathBuf,
+    /// How often it is written.
+    pub every: Duration,
 }
 
 /// `revocation.feed`
@@ -108,4 +121,30 @@ pub enum OnStale {
     Introspect,
     /// Let pass.
     Allow,
+}
+
+/// One entry of `revocation.transmitters`
+#[derive(Clone, Debug)]
+pub struct Transmitter {
+    /// Who signs: its `iss`, the `aud` its events have for us, its algorithms, and where its keys are.
+    pub signer: Issuer,
+    /// The issuers whose tokens it may revoke, each one of the configured.
+    pub speaks_for: Vec<String>,
+    /// The claims in which tokens of these issuers have what its subjects name.
+    pub claims: SubjectClaims,
+    /// Whether a subject that names nobody in particular means everybody.
+    pub wildcard: bool,
+    /// The members of its subjects that must not be passed over (SSF section 3.6).
+    pub critical_subject_members: Vec<String>,
+    /// Credential types that it has besides those of CAEP.
+    pub credential_types: Vec<String>,
+}
+
+/// `revocation.transmitters[].claims`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectClaims {
+    /// The claim that is the tenant.
+    pub tenant: Option<String>,
+    /// The claim that is the device.
+    pub device: Option<String>,
 }

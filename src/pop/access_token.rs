@@ -9,8 +9,7 @@
 pub(super) mod claims;
 mod jwt;
 
-pub use jwt::Unverified;
-pub(super) use jwt::check_signature;
+pub use jwt::{Unverified, check_signature};
 
 use super::algorithm::Algorithm;
 use super::confirmation::Confirmation;

@@ -41,7 +41,7 @@ impl Metadata {
     ) -> Metadata {
         let issuers: Vec<&str> = issuers.collect();
         let members = |path: Option<&str>| {
-            let of_path = routes.iter().filter(|route| path.is_none_or(|path| route.path == path));
+            let of_path = routes.iter().filter(|route| path.is_none_or(|path| &*route.path == path));
             let demands = of_path.filter_map(|route| match &route.access {
                 Access::Protected(demands) => Some(demands),
                 Access::Unprotected => None,
@@ -94,7 +94,7 @@ impl Metadata {
                 return self.together.as_deref();
             }
             let pattern = &routes.of_path(within).next()?.path;
-            self.by_pattern.get(pattern).map(String::as_str)
+            self.by_pattern.get(&**pattern).map(String::as_str)
         })
     }
 }

@@ -72,7 +72,7 @@ pub struct Verified {
 
 impl Verified {
     /// The access token.
-    pub fn token(&self) -> &AccessToken {
+    pub fn token(&self) -> &Arc<AccessToken> {
         &self.token
     }
     /// How possession was proved.

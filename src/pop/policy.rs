@@ -9,6 +9,7 @@ use super::metadata::Metadata;
 use super::{Denial, lookalike};
 use http::Method;
 use matchit::Router;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything the pure core needs to know of the configuration.
@@ -37,7 +38,7 @@ pub struct DpopPolicy {
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The path pattern as the operator wrote it; also the route's name in metrics, logs and spans.
-    pub path: String,
+    pub path: Arc<str>,
     /// The admitted methods; empty means every method.
     pub methods: Vec<Method>,
     /// What a caller must show.
@@ -70,6 +71,8 @@ pub struct Requirements {
     pub max_auth_age: Option<Duration>,
     /// CORS preflight requests for it pass without a token, which browsers never send with them.
     pub cors_preflight: bool,
+    /// A response or stream may go on after its token has expired.
+    pub outlive_token: bool,
 }
 
 /// Which kinds of proof a route admits.

@@ -3,18 +3,21 @@
 //! Request trailers are dropped: nothing verified them, and RFC 9110 section 6.5.1 lets a proxy drop
 //! what it can't vouch for. Response trailers pass, without the fields that only we may write.
 
+use super::cut::Cuttable;
 use super::fields;
 use super::pool::Lease;
 use super::proxy::InFlight;
+use crate::state::revocation::Cut;
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// The body of a request on its way to the service. Its trailers stay behind (HTTP-13).
@@ -41,12 +44,26 @@ enum Content {
 
 /// A response of the service that passes: its request is in flight until the body has ended, was given up, or
 /// was [cut](Passing::cut) because the client takes nothing. Over HTTP/2 nobody else would notice that: the
-/// connection is well, and a body whose stream has no window is not even polled.
+/// connection is well, and a body whose stream has no window is not even polled. It ends, too, when it is
+/// [woken](Wake) because the request's token is good no longer (RV-039).
 #[derive(Debug)]
 pub(super) struct Passing {
-    open: Mutex<Option<(Incoming, InFlight, Lease)>>,
+    open: Mutex<Option<Flow>>,
     /// When the client got something last, or began to wait; `None` while the service is waited for.
     offered: Mutex<Option<Instant>>,
+    /// Why it ended before its end, if because of its token.
+    why: OnceLock<Cut>,
+    /// Who asked for a frame last.
+    asking: AtomicWaker,
+}
+
+/// What is given back when the response has passed.
+#[derive(Debug)]
+struct Flow {
+    content: Incoming,
+    in_flight: InFlight,
+    _lease: Lease,
+    cuttable: Option<Cuttable>,
 }
 
 impl RequestBody {
@@ -79,9 +96,23 @@ impl ResponseBody {
         content: Incoming,
         in_flight: InFlight,
         lease: Lease,
+        cuttable: Option<Cuttable>,
     ) -> (ResponseBody, Weak<Passing>) {
-        let open = Mutex::new(Some((content, in_flight, lease)));
-        let passing = Arc::new(Passing { open, offered: Mutex::new(Some(Instant::now())) });
+        // What has ended with its head can't be cut.
+        let cuttable = cuttable.filter(|_| !content.is_end_stream());
+        let passing = Arc::new(Passing {
+            open: Mutex::new(None),
+            offered: Mutex::new(Some(Instant::now())),
+            why: OnceLock::new(),
+            asking: AtomicWaker::new(),
+        });
+        // Registered before anything can be taken, because whoever registers in the midst of a cut is woken at once.
+        if let Some(cuttable) = &cuttable {
+            cuttable.streams();
+            cuttable.open.wake(&Waker::from(Arc::clone(&passing)));
+        }
+        *passing.open.lock() = Some(Flow { content, in_flight, _lease: lease, cuttable });
+        passing.end_if_cut();
         let view = Arc::downgrade(&passing);
         (ResponseBody(Content::Service(passing)), view)
     }
@@ -91,20 +122,63 @@ impl Passing {
     /// Gives the response up if the client has taken nothing for so long that was there to be taken.
     pub(super) fn cut(&self, patience: Duration) {
         if self.offered.lock().is_some_and(|since| since.elapsed() >= patience) {
-            drop(self.open.lock().take());
+            self.let_go();
         }
+    }
+
+    /// Ends the response on both sides at once if its token is good no longer, whether or not anybody asks for a
+    /// frame. HTTP/1.1 ends its connection, so that nobody takes it for complete; HTTP/2 resets its stream.
+    fn end_if_cut(&self) {
+        let mut open = self.open.lock();
+        let cut = open.as_ref().and_then(|flow| flow.cuttable.as_ref()?.open.cut());
+        let Some((why, flow)) = cut.zip(open.take_if(|_| cut.is_some())) else { return };
+        let _ = self.why.set(why);
+        drop(open);
+        flow.in_flight.cut(why, flow.cuttable.as_ref());
+        self.asking.wake();
+    }
+
+    fn let_go(&self) {
+        let flow = self.open.lock().take();
+        drop(flow);
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let mut open = self.open.lock();
-        let Some((content, ..)) = open.as_mut() else { return Poll::Ready(Some(Err(Broken::Cut))) };
-        let polled = Pin::new(content).poll_frame(cx);
+        let Some(flow) = open.as_mut() else { return Poll::Ready(Some(Err(self.broken()))) };
+        if flow.cuttable.is_some() {
+            self.asking.register(cx.waker());
+        }
+        let polled = Pin::new(&mut flow.content).poll_frame(cx);
         *self.offered.lock() = polled.is_ready().then(Instant::now);
         let mut frame = ready!(polled);
         if let Some(trailers) = frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut) {
             fields::clean_response(trailers);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
+    }
+
+    fn broken(&self) -> Broken {
+        match self.why.get() {
+            Some(why) => Broken::Cut(*why, h2::Reason::CANCEL.into()),
+            None => Broken::Stalled,
+        }
+    }
+}
+
+impl Wake for Passing {
+    fn wake(self: Arc<Self>) {
+        self.end_if_cut();
+    }
+}
+
+/// The request ends with its body, and whoever would end it is not needed any more.
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        match &self.0 {
+            Content::Own(_) => {}
+            Content::Service(passing) => passing.let_go(),
+        }
     }
 }
 
@@ -114,18 +188,30 @@ pub(super) enum Broken {
     /// The service broke off.
     Service(hyper::Error),
     /// The client took nothing.
-    Cut,
+    Stalled,
+    /// The token was revoked, or has expired; and the code that HTTP/2 resets the stream with.
+    Cut(Cut, h2::Error),
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Broken::Service(error) => error.fmt(f),
-            Broken::Cut => f.write_str("the client took nothing of the response"),
+            Broken::Stalled => f.write_str("the client took nothing of the response"),
+            Broken::Cut(why, _) => write!(f, "the token is {} since the request was granted", why.reason()),
         }
     }
 }
-impl std::error::Error for Broken {}
+
+/// hyper looks for the code in here.
+impl std::error::Error for Broken {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Broken::Service(_) | Broken::Stalled => None,
+            Broken::Cut(_, code) => Some(code),
+        }
+    }
+}
 
 impl Body for RequestBody {
     type Data = Bytes;
@@ -165,18 +251,16 @@ impl Body for ResponseBody {
         match &self.0 {
             Content::Own(content) => content.is_empty(),
             Content::Service(passing) => {
-                passing.open.lock().as_ref().is_some_and(|(content, ..)| content.is_end_stream())
+                passing.open.lock().as_ref().is_some_and(|flow| flow.content.is_end_stream())
             }
         }
     }
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Own(content) => SizeHint::with_exact(content.len() as u64),
-            Content::Service(passing) => passing
-                .open
-                .lock()
-                .as_ref()
-                .map_or_else(SizeHint::default, |(content, ..)| content.size_hint()),
+            Content::Service(passing) => {
+                passing.open.lock().as_ref().map_or_else(SizeHint::default, |flow| flow.content.size_hint())
+            }
         }
     }
 }

@@ -11,12 +11,13 @@
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::body::Passing;
+use super::tunnel::Tunnel;
 use super::unreadable::Unreadable;
 use crate::config::Limits;
-use hyper_util::server::graceful::GracefulConnection;
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Poll;
@@ -47,6 +48,10 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     passing: Mutex<Vec<Weak<Passing>>>,
+    /// A response was ended before its end.
+    cut_short: AtomicBool,
+    supervisor: AtomicWaker,
+    tunnel: Mutex<Option<Tunnel>>,
     unreadable: OnceLock<Unreadable>,
 }
 
@@ -62,6 +67,9 @@ impl Activity {
             head_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
             passing: Mutex::default(),
+            cut_short: AtomicBool::new(false),
+            supervisor: AtomicWaker::new(),
+            tunnel: Mutex::default(),
             unreadable: OnceLock::new(),
         })
     }
@@ -106,6 +114,19 @@ impl Activity {
             passing.retain(|one| one.strong_count() > 0);
         }
         passing.push(response);
+    }
+    /// A response was ended before its end: over HTTP/1.1 the connection ends with it, whatever is still to be sent.
+    pub(super) fn cut_short(&self) {
+        self.cut_short.store(true, Relaxed);
+        self.supervisor.wake();
+    }
+    /// When the connection is no longer HTTP, it is this.
+    pub(super) fn becomes(&self, tunnel: Tunnel) {
+        *self.tunnel.lock() = Some(tunnel);
+    }
+    /// What the connection has become.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().take()
     }
     /// Gives up the responses of which the client takes nothing.
     fn cut(&self, patience: Duration) {
@@ -169,9 +190,10 @@ impl Activity {
     }
 }
 
-/// Polls a connection to its end, and ends it when its time is over.
-pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
+/// Polls a connection to its end, and ends it when its time is over: `wind_up` lets it finish what it is at.
+pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     connection: C,
+    wind_up: fn(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
     http2: bool,
@@ -185,8 +207,12 @@ pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
     }
     loop {
         let moved = poll_fn(|cx| {
+            activity.supervisor.register(cx.waker());
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 activity.ended(&ended, http2);
+                return Poll::Ready(Event::Ended);
+            }
+            if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
             let due =
@@ -225,7 +251,7 @@ pub(super) async fn supervise<C: GracefulConnection<Error = hyper::Error>>(
             (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
-                connection.as_mut().graceful_shutdown();
+                wind_up(connection.as_mut());
                 let patience = if activity.served.load(Relaxed) { LAST_WORDS } else { NO_WORDS };
                 timer.as_mut().reset(now + patience);
             }

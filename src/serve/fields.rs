@@ -113,7 +113,8 @@ fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
 /// Longer than any name below, so a name that is cut can't be equal to one of them.
 const LONGEST: usize = 32;
 
-/// Hop by hop (RFC 9110 section 7.6.1), in both directions (HTTP-08). An upgrade is never passed on (HTTP-15).
+/// Hop by hop (RFC 9110 section 7.6.1), in both directions (HTTP-08). The wish for an upgrade goes, too; that for a
+/// WebSocket is written anew (HTTP-15).
 const HOP_BY_HOP: &[&[u8]] = &[
     b"connection",
     b"keep-alive",

@@ -4,26 +4,40 @@
 //! added. Only a grant writes an identity; on an unprotected route the names are ours all the same, and absent.
 
 use super::body::{RequestBody, ResponseBody};
+use super::cut::Cuttable;
 use super::fields;
 use super::pool::Lease;
 use super::proxy::{InFlight, Peer, now};
+use super::refusal;
 use super::response::{self, Fault};
+use super::tunnel::Tunnel;
+use super::upgrade;
 use super::upstream::Upstream;
 use crate::gate::Admission;
+use crate::pop::credentials::Scheme;
+use crate::pop::policy::Route;
 use crate::pop::{DPOP_NONCE, identity};
+use crate::state::revocation::Cut;
 use crate::telemetry::RequestSpan;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Instant;
 
 /// What the gate let in.
 pub(super) struct Admitted<'a> {
     pub(super) admission: Admission,
-    /// The path pattern of its route.
-    pub(super) route: Option<&'a str>,
+    /// Its route.
+    pub(super) route: Option<&'a Route>,
+    /// The scheme of its credentials.
+    pub(super) scheme: Option<Scheme>,
     /// Which of the public origins it was sent to.
     pub(super) origin: usize,
 }
@@ -39,7 +53,7 @@ pub(super) fn forward<'a>(
     mut span: RequestSpan,
 ) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
-    let Admitted { admission, route, origin } = admitted;
+    let Admitted { admission, route, scheme, origin } = admitted;
     let (received, method) = (parts.version, parts.method.clone());
     let unread = !body.is_end_stream();
     let renewal = match &admission {
@@ -47,38 +61,57 @@ pub(super) fn forward<'a>(
         Admission::Unprotected | Admission::Preflight => None,
     };
     let asked = Instant::now();
+    let mut cuttable = None;
+    let mut called = None;
+    let wish = upgrade::wish(&mut parts, unread);
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
     } else if proxy.pseudonym.is_in(&parts.headers) {
         Way::Circle
     } else {
-        let parts = prepare(peer, admission, origin, parts, &span);
+        let mut parts = prepare(peer, &admission, origin, parts, &span);
+        if let (Admission::Granted(grant), Some(route)) = (admission, route) {
+            cuttable = Some(Cuttable::new(grant.into_open(), route, &span));
+            called = parts.uri.path_and_query().cloned();
+        }
+        parts.uri = Upstream::uri(&parts.uri);
+        if wish.is_some() {
+            upgrade::write(&mut parts.headers);
+        }
         let (body, progress) = RequestBody::new(body);
-        Way::Service(proxy.upstream.send(http::Request::from_parts(parts, body), progress))
+        let request = http::Request::from_parts(parts, body);
+        Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
     async move {
         let answered = match answer {
-            Way::Service(answer) => answer.await.map(Some),
+            Way::Service(answer) => unless_revoked(pin!(answer), cuttable.as_ref()).await,
             Way::EndsHere => Ok(None),
-            Way::Circle => Err(Fault::Loop),
+            Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
         let response = match answered {
-            Ok(None) => {
-                let mut response = nothing_to_say();
-                if unread {
-                    peer.close_after(received, &mut response);
-                }
-                response
-            }
             Ok(Some((response, lease))) => {
-                let mut response = passed_on(peer, response, received, in_flight, lease);
+                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let mut response = match wish.filter(|_| switches) {
+                    Some(client) => switched(peer, response, client, in_flight, lease, cuttable),
+                    None => passed_on(peer, response, received, in_flight, lease, cuttable),
+                };
                 offer(renewal, response.headers_mut());
                 response
             }
-            Err(fault) => {
-                let telemetry = &proxy.gate.telemetry;
-                telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
-                let mut response = response::fault(fault);
+            unanswered => {
+                let mut response = match unanswered {
+                    Ok(_) => nothing_to_say(),
+                    Err(Setback::Fault(fault)) => {
+                        let (telemetry, route) = (&proxy.gate.telemetry, route.map(|route| &*route.path));
+                        telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
+                        response::fault(fault)
+                    }
+                    Err(Setback::Revoked) => {
+                        cuttable.iter().for_each(|cuttable| cuttable.tell(Cut::Revoked, peer));
+                        let path = called.as_ref().map_or("/", PathAndQuery::path);
+                        refusal::revoked(peer, (route, scheme), path, origin)
+                    }
+                };
                 if unread {
                     peer.close_after(received, &mut response);
                 }
@@ -88,6 +121,26 @@ pub(super) fn forward<'a>(
         proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
         response
     }
+}
+
+/// Why an admitted request gets no answer from the service.
+enum Setback {
+    Fault(Fault),
+    Revoked,
+}
+
+/// The service's answer, unless the request's token is revoked before it is there: then the request ends on the
+/// service's side, too, its upload included (RV-039). That the token expires is no reason: the request was in time.
+fn unless_revoked<T>(
+    mut answer: Pin<&mut impl Future<Output = Result<T, Fault>>>,
+    cuttable: Option<&Cuttable>,
+) -> impl Future<Output = Result<Option<T>, Setback>> {
+    poll_fn(move |cx| {
+        if cuttable.is_some_and(|cuttable| cuttable.open.poll_cut(cx) == Poll::Ready(Cut::Revoked)) {
+            return Poll::Ready(Err(Setback::Revoked));
+        }
+        answer.as_mut().poll(cx).map(|answered| answered.map(Some).map_err(Setback::Fault))
+    })
 }
 
 /// Where a request goes from here.
@@ -135,21 +188,42 @@ fn passed_on(
     version: Version,
     in_flight: InFlight,
     lease: Lease,
+    cuttable: Option<Cuttable>,
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
-    let (body, passing) = ResponseBody::service(body, in_flight, lease);
+    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable);
     if version == Version::HTTP_2 && !body.is_end_stream() {
         peer.activity.watch(passing);
     }
     Response::from_parts(parts, body)
 }
 
+/// The service's 101: the client gets it, and then both have the connection to themselves. That to the service is of
+/// no use for another request.
+fn switched(
+    peer: &Peer,
+    mut response: Response<Incoming>,
+    client: OnUpgrade,
+    in_flight: InFlight,
+    lease: Lease,
+    cuttable: Option<Cuttable>,
+) -> Response<ResponseBody> {
+    let service = hyper::upgrade::on(&mut response);
+    lease.close();
+    peer.activity.becomes(Tunnel { client, service, in_flight, cuttable });
+    let (mut parts, _) = response.into_parts();
+    fields::clean_response(&mut parts.headers);
+    upgrade::write(&mut parts.headers);
+    parts.extensions.clear();
+    Response::from_parts(parts, ResponseBody::own(Bytes::new()))
+}
+
 /// Turns the client's request into ours: first everything of the client's that must not pass, then what we say
 /// (HTTP-09), in our own version of HTTP (HTTP-30).
-fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, span: &RequestSpan) -> Parts {
+fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, span: &RequestSpan) -> Parts {
     let proxy = &*peer.proxy;
     let received = parts.version;
     let headers = &mut parts.headers;
@@ -162,7 +236,6 @@ fn prepare(peer: &Peer, admission: Admission, origin: usize, mut parts: Parts, s
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);
     span.write_context(headers);
-    parts.uri = Upstream::uri(&parts.uri);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     parts

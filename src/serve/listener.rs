@@ -90,10 +90,16 @@ impl Listener {
         let (limits, phase) = (&self.limits, self.phase.clone());
         if http2 {
             let connection = self.http2().serve_connection(io, service);
-            connection::supervise(connection, &activity, limits, true, phase).await;
+            let wind_up = http2::Connection::graceful_shutdown;
+            connection::supervise(connection, wind_up, &activity, limits, true, phase).await;
         } else {
-            let connection = self.http1().serve_connection(io, service);
-            connection::supervise(connection, &activity, limits, false, phase).await;
+            let connection = self.http1().serve_connection(io, service).with_upgrades();
+            let wind_up = http1::UpgradeableConnection::graceful_shutdown;
+            connection::supervise(connection, wind_up, &activity, limits, false, phase.clone()).await;
+            // It keeps its place among the connections.
+            if let Some(tunnel) = activity.take_tunnel() {
+                Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
+            }
         }
         if let Some(unreadable) = activity.unreadable() {
             unreadable.record(&self.proxy.gate.telemetry, address);

@@ -3,8 +3,9 @@
 //! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
-//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends. `refusal`,
-//! `response` and `cors` word our own answers, and `admin` tells operators how we are.
+//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
+//! our own answers, and `admin` tells operators how we are.
 
 mod admin;
 mod body;
@@ -12,6 +13,7 @@ mod caller;
 mod client_chain;
 mod connection;
 mod cors;
+mod cut;
 mod fields;
 mod forward;
 mod forwarded;
@@ -23,9 +25,12 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tunnel;
 mod unreadable;
+mod upgrade;
 mod upstream;
 mod watched;
+mod websocket;
 
 use crate::config::Config;
 use crate::gate::Gate;
@@ -91,7 +96,7 @@ impl Server {
         let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
         let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
         let revocations =
-            Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics.revocations)?;
+            Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
@@ -168,6 +173,7 @@ impl Server {
             tracing::warn!("requests still in flight after the drain time are cut");
             let _ = timeout(LAST_WORDS, self.room.acquire_many(self.connections)).await;
         }
+        self.admin.revocations.stop().await;
         self.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
         self.admin.settled_at()

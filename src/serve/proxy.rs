@@ -10,6 +10,7 @@ use super::body::ResponseBody;
 use super::caller::Caller;
 use super::connection::Activity;
 use super::cors::{self, BrowserOrigins};
+use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::upstream::Upstream;
@@ -20,9 +21,10 @@ use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
+use crate::state::revocation::Cut;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Response, Version};
+use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -72,6 +74,14 @@ impl InFlight {
         let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
         (InFlight { peer: Arc::clone(peer) }, before + 1)
     }
+    /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
+    /// when the client takes nothing, so that the body is not asked for.
+    pub(super) fn cut(&self, why: Cut, cuttable: Option<&Cuttable>) {
+        if let Some(cuttable) = cuttable {
+            cuttable.tell(why, &self.peer);
+        }
+        self.peer.activity.cut_short();
+    }
 }
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -118,10 +128,11 @@ pub(super) async fn serve(
     if panicked {
         peer.close_after(version, &mut response);
     }
-    if let Some(origin) = browser {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let Some(origin) = browser.filter(|_| !switches) {
         cors::let_read(origin, &mut response);
     }
-    if version != Version::HTTP_2 && peer.activity.is_leaving() {
+    if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     Ok(response)
@@ -171,8 +182,7 @@ fn answer<'a>(
         decided.store(true, Relaxed);
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
-                let route = decision.route.map(|route| route.path.as_str());
-                let admitted = Admitted { admission, route, origin };
+                let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {

@@ -8,7 +8,8 @@ use super::proxy::{self, Peer};
 use super::response;
 use crate::gate::Decision;
 use crate::pop::challenge::{self, Asked};
-use crate::pop::policy::Access;
+use crate::pop::credentials::Scheme;
+use crate::pop::policy::{Access, Route};
 use crate::pop::{DPOP_NONCE, Denial};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
@@ -23,20 +24,8 @@ pub(super) fn refuse(
     body: &Incoming,
     origin: usize,
 ) -> Response<ResponseBody> {
-    let policy = &peer.proxy.gate.policy;
-    let demands = decision.route.and_then(|route| match &route.access {
-        Access::Protected(demands) => Some(demands),
-        Access::Unprotected => None,
-    });
-    let url = policy.metadata.as_ref().filter(|_| challenge::is_about_credentials(denial));
-    let url = url.map(|metadata| metadata.url(origin, parts.uri.path()));
-    let asked = Asked {
-        attempted: decision.scheme,
-        demands,
-        algorithms: &policy.dpop.algorithms,
-        resource_metadata: url.as_deref(),
-    };
-    let challenges = challenge::challenges(denial, &asked);
+    let asked = (decision.route, decision.scheme);
+    let challenges = challenges(peer, denial, asked, parts.uri.path(), origin);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts, body)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
     if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
@@ -49,6 +38,41 @@ pub(super) fn refuse(
         peer.close_after(parts.version, &mut response);
     }
     response
+}
+
+/// The answer to a request that was granted and is refused after all, because its token was revoked while it waited
+/// for the service.
+pub(super) fn revoked(
+    peer: &Peer,
+    (route, scheme): (Option<&Route>, Option<Scheme>),
+    path: &str,
+    origin: usize,
+) -> Response<ResponseBody> {
+    let denial = Denial::TokenRevoked;
+    response::refusal(denial, challenges(peer, denial, (route, scheme), path, origin), None)
+}
+
+fn challenges(
+    peer: &Peer,
+    denial: Denial,
+    (route, scheme): (Option<&Route>, Option<Scheme>),
+    path: &str,
+    origin: usize,
+) -> Vec<HeaderValue> {
+    let policy = &peer.proxy.gate.policy;
+    let demands = route.and_then(|route| match &route.access {
+        Access::Protected(demands) => Some(demands),
+        Access::Unprotected => None,
+    });
+    let url = policy.metadata.as_ref().filter(|_| challenge::is_about_credentials(denial));
+    let url = url.map(|metadata| metadata.url(origin, path));
+    let asked = Asked {
+        attempted: scheme,
+        demands,
+        algorithms: &policy.dpop.algorithms,
+        resource_metadata: url.as_deref(),
+    };
+    challenge::challenges(denial, &asked)
 }
 
 /// The methods that the path does have, of those that its routes or HTTP name.

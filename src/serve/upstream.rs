@@ -7,6 +7,7 @@
 use super::body::{Progress, RequestBody};
 use super::pool::{Lease, Pool};
 use super::response::Fault;
+use super::upgrade;
 use crate::config;
 use http::header::{self, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
@@ -54,6 +55,7 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
         progress: Option<Progress>,
+        asks_for_websocket: bool,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
         let mut answer = pin!(self.exchange(request));
         let (response, lease) = loop {
@@ -63,8 +65,10 @@ impl Upstream {
                 Err(_) => return Err(Fault::UpstreamTimeout),
             }
         };
-        // We never ask for an upgrade; a switch nobody asked for would smuggle the next bytes: HTTP-15.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS || !is_framing_clear(response.headers()) {
+        // A switch nobody asked for would smuggle the next bytes: HTTP-15.
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let agreed = asks_for_websocket && upgrade::is_agreed(response.headers());
+        if switches && !agreed || !is_framing_clear(response.headers()) {
             lease.close();
             return Err(Fault::UpstreamBroken);
         }
@@ -97,7 +101,7 @@ impl Upstream {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(MAX_BUFFER);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         Some(sender)
     }
 }

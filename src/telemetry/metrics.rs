@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
 use super::replay::ReplayMetrics;
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub replay: ReplayMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
+    /// Granted requests that were ended before their end.
+    pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     handshake_failures: Family<Label, Counter>,
@@ -47,6 +50,8 @@ pub struct Metrics {
     upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
     jwks_age: Family<IssuerLabel, Age>,
+    transmitter_jwks_fetches: Family<FetchLabels, Counter>,
+    transmitter_jwks_age: Family<IssuerLabel, Age>,
     span_exports: Family<Label, Counter>,
     decision_seconds: Histogram,
     upstream_seconds: Histogram,
@@ -82,6 +87,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             revocations: RevocationMetrics::register(all),
+            cut: cuts::register(all),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
@@ -99,6 +105,12 @@ impl Metrics {
             ),
             jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
             jwks_age: family(all, "jwks_age_seconds", JWKS_AGE),
+            transmitter_jwks_fetches: family(
+                all,
+                "transmitter_jwks_fetches",
+                "Fetches of the keys that sign security events",
+            ),
+            transmitter_jwks_age: family(all, "transmitter_jwks_age_seconds", JWKS_AGE),
             span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
             decision_seconds,
             upstream_seconds,
@@ -142,6 +154,15 @@ impl Metrics {
     /// A batch of spans was taken by the collector, or not.
     pub(super) fn spans_exported(&self, result: &'static str) {
         self.span_exports.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// The same, where issuers' keys are those of transmitters: one that also issues tokens has two key sets.
+    pub(crate) fn of_transmitters(&self) -> Metrics {
+        Metrics {
+            jwks_fetches: self.transmitter_jwks_fetches.clone(),
+            jwks_age: self.transmitter_jwks_age.clone(),
+            ..self.clone()
+        }
     }
 
     /// A configured issuer: its good fetches are counted from zero. Its keys have no age before the first.

@@ -3,6 +3,7 @@
 //! The shell [begins](Telemetry::begin) a request and [answers](Telemetry::answered) it; the gate records its
 //! decision in between. Nothing in here can fail, slow down or change a request.
 
+mod cuts;
 mod ids;
 mod introspections;
 mod logs;
@@ -16,6 +17,7 @@ pub(crate) mod sink;
 mod span;
 mod trace_context;
 
+pub use cuts::{Cut as CutRecord, TraceId};
 pub use logs::install_logging;
 pub use metrics::Metrics;
 pub use replay::ReplayMetrics;
@@ -102,7 +104,7 @@ impl Passed {
 #[derive(Debug)]
 pub struct RequestSpan {
     context: TraceContext,
-    trace_id: [u8; 32],
+    trace_id: TraceId,
     open: Option<Box<OpenSpan>>,
     in_flight: Gauge,
 }
@@ -130,7 +132,7 @@ impl Telemetry {
         let mut trace_id = [0; 32];
         write_hex(&context.trace_id, &mut trace_id);
         self.metrics.in_flight.inc();
-        RequestSpan { context, trace_id, open, in_flight: self.metrics.in_flight.clone() }
+        RequestSpan { context, trace_id: TraceId(trace_id), open, in_flight: self.metrics.in_flight.clone() }
     }
 
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
@@ -143,7 +145,7 @@ impl Telemetry {
         if let Some(open) = &mut span.open {
             open.decided(record);
         }
-        log(span.trace_id(), record);
+        log(span.trace_id.as_str(), record);
     }
 
     /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
@@ -166,7 +168,13 @@ impl Telemetry {
         if let Some(open) = &mut span.open {
             open.unanswered(reason);
         }
-        tracing::warn!(method, route, reason, trace_id = span.trace_id(), "no answer from the service");
+        tracing::warn!(
+            method,
+            route,
+            reason,
+            trace_id = span.trace_id.as_str(),
+            "no answer from the service"
+        );
     }
 
     /// The metrics as Prometheus text (OpenMetrics).
@@ -217,9 +225,9 @@ impl RequestSpan {
     pub fn write_context(&self, headers: &mut HeaderMap) {
         self.context.write(headers);
     }
-    /// The trace id, 32 hex digits.
-    pub fn trace_id(&self) -> &str {
-        std::str::from_utf8(&self.trace_id).unwrap_or_default()
+    /// The trace id.
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
     }
 }
 

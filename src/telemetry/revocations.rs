@@ -62,7 +62,7 @@ impl RevocationMetrics {
         self.passed.get_or_create(&[("how", mark)]).inc();
     }
 
-    /// Events so far: how many were applied, how many there was nothing to do about, and how many refused, by
+    /// Events so far: how many were applied, about how many there was nothing to do, and how many were refused, by
     /// reasons of a closed set.
     pub(crate) fn set_events(
         &self,
@@ -70,6 +70,7 @@ impl RevocationMetrics {
         ignored: u64,
         refused: impl Iterator<Item = (&'static str, u64)>,
     ) {
+        let set = |counter: &Counter, count| counter.inner().store(count, Relaxed);
         set(&self.events.get_or_create(&[("result", "applied")]), applied);
         set(&self.events.get_or_create(&[("result", "ignored")]), ignored);
         let mut total = 0;

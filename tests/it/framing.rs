@@ -156,7 +156,8 @@ async fn other_expectations_are_ignored_and_removed() {
     assert!(received.iter().all(|r| r.header("expect").is_none() && &r.body[..] == b"hello"), "{received:?}");
 }
 
-/// HD-028, HTTP-15: there are no upgrades, so what comes behind the wish for one is the next request, or nothing.
+/// HD-028, HTTP-15: the only upgrade there is is a whole handshake of a WebSocket, so what comes behind another wish is the
+/// next request, or nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_behind_an_upgrade_never_reach_the_service() {
     let stage = stage().await;

@@ -63,7 +63,7 @@ mod tests {
             ("/Admin/{id}", protected("admin")),
             ("/pay", protected("pay")),
         ] {
-            routes.add(Route { path: path.to_owned(), methods: Vec::new(), access }).unwrap();
+            routes.add(Route { path: path.into(), methods: Vec::new(), access }).unwrap();
         }
         for (path, other) in [
             ("/admin/7", "/Admin/{id}"),
@@ -72,7 +72,7 @@ mod tests {
             ("/pay;x=1", "/pay"),
             ("/pay%3Bx", "/pay"),
         ] {
-            let verdict = routes.find(&Method::GET, path).map(|route| route.path.as_str());
+            let verdict = routes.find(&Method::GET, path).map(|route| &*route.path);
             assert_eq!(verdict, Err(Denial::PathAmbiguous), "{path}");
             let why = lookalike(&routes, path).unwrap();
             assert!(why.ends_with(&format!("which has the route {other}")), "{path}: {why}");

@@ -75,7 +75,7 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
 }
 
 /// RFC 8414 section 2: https, no query, no fragment (DISC-03).
-fn identifier(c: &mut Checks<'_>, path: &str, name: &str) -> Option<Arc<str>> {
+pub(super) fn identifier(c: &mut Checks<'_>, path: &str, name: &str) -> Option<Arc<str>> {
     https(c, path, name)?;
     if name.contains('?') {
         c.fault(path, "an issuer has no query").found(quoted(name)).expected("https://HOST/PATH");
@@ -122,7 +122,8 @@ fn token_types(c: &mut Checks<'_>, path: &str, written: &[String]) -> Option<Vec
     (types.len() == written.len()).then_some(types)
 }
 
-fn non_empty(c: &mut Checks<'_>, path: &str, written: &[String]) {
+/// No `aud` is empty.
+pub(super) fn non_empty(c: &mut Checks<'_>, path: &str, written: &[String]) {
     for (at, text) in written.iter().enumerate().filter(|(_, text)| text.trim().is_empty()) {
         c.fault(&item(path, at), "this is empty").found(quoted(text)).expected("the value of `aud`");
     }

@@ -16,6 +16,7 @@ mod routes;
 mod telemetry;
 mod terminators;
 mod tls;
+mod transmitters;
 mod upstream;
 
 use super::Config;
@@ -55,18 +56,16 @@ pub(super) fn all(
     let nonces = dpop::nonces(&mut c, &file.dpop.nonce);
     let dpop = dpop::check(&mut c, &file.dpop);
     let replay = replay::check(&mut c, &file.dpop.replay);
-    let revocation = file
-        .revocation
-        .as_ref()
-        .map(|r| revocation::check(&mut c, r, file.issuers.as_deref().unwrap_or_default()));
+    let issued = file.issuers.as_deref().unwrap_or_default();
+    let revocation = file.revocation.as_ref().map(|r| revocation::check(&mut c, r, issued));
     let tls = file.listen.as_ref().and_then(|l| l.tls.as_ref());
     let asked = tls.map(|t| t.client_certificate).filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
     // Where a terminator tells, certificates come although none is asked for here.
     let told = file.listen.as_ref().is_some_and(|l| l.client_cert_from.is_some());
     let asked = asked.filter(|_| !told);
     let routes = file.routes.as_ref().map(|r| routes::check(&mut c, r, asked));
-    if let (Some(routes), Some(issuers)) = (&file.routes, &file.issuers) {
-        let names: Vec<&str> = issuers.iter().filter_map(|one| one.issuer.as_deref()).collect();
+    if let (Some(routes), Some(_)) = (&file.routes, &file.issuers) {
+        let names: Vec<&str> = issued.iter().filter_map(|one| one.issuer.as_deref()).collect();
         routes::issuers_exist(&mut c, routes, &names);
     }
     let identity = identity::check(&mut c, &file.identity);

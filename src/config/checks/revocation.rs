@@ -2,12 +2,12 @@
 
 mod nats;
 
-use super::Checks;
+use super::{Checks, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
-use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written};
+use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written, Snapshot as WrittenSnapshot};
 use crate::config::tree::member;
 use crate::config::words::quoted;
-use crate::config::{Feed, OnStale, Revocation};
+use crate::config::{Feed, OnStale, Revocation, Snapshot};
 use std::time::Duration;
 
 /// The revocation feed; `None` if something in it is at fault.
@@ -15,11 +15,16 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let max_staleness = c.within("revocation.max_staleness", written.max_staleness, least, most);
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
+    let names: Vec<&str> = issuers.iter().filter_map(|one| one.issuer.as_deref()).collect();
+    let transmitters = transmitters::check(c, &written.transmitters, &names);
     let plain = "revocation.accept_plain";
-    if !written.accept_plain && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
-        c.fault(plain, "no event could ever be believed: signed events are not supported yet")
-            .found("`accept_plain: false`")
-            .expected("`accept_plain: true`, on a bus that is itself authenticated");
+    let nobody = !written.accept_plain && written.transmitters.is_empty();
+    if nobody && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
+        c.fault(plain, "no event could ever be believed")
+            .found("`accept_plain: false` and no transmitters")
+            .expected(
+                "`transmitters:` that sign events, or `accept_plain: true` on a bus that is itself authenticated",
+            );
     }
     if written.on_stale == WrittenOnStale::Introspect {
         issuers_answer(c, issuers);
@@ -27,8 +32,13 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     if written.on_stale == WrittenOnStale::Allow {
         c.warn("revocation.on_stale", "revoked tokens pass while the feed is out of reach");
     }
+    let snapshot = match &written.snapshot {
+        Some(snapshot) => Some(self::snapshot(c, snapshot, written.feed.as_ref())?),
+        None => None,
+    };
     Some(Revocation {
         feed: feed?,
+        transmitters: transmitters?,
         accept_plain: written.accept_plain,
         max_staleness: max_staleness?,
         on_stale: match written.on_stale {
@@ -37,7 +47,27 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
             WrittenOnStale::Allow => OnStale::Allow,
         },
         max_entries: usize::try_from(written.max_entries).ok()?,
+        snapshot,
     })
+}
+
+/// Where the index is kept over restarts. The file may come later, its directory may not.
+fn snapshot(c: &mut Checks<'_>, written: &WrittenSnapshot, feed: Option<&WrittenFeed>) -> Option<Snapshot> {
+    if feed.and_then(|feed| feed.kind) == Some(FeedKind::File) {
+        c.fault("revocation.snapshot", "`snapshot` means nothing for `kind: file`")
+            .expected("the key left out: a journal is read whole at every start");
+    }
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    let every = c.within("revocation.snapshot.every", written.every, least, most);
+    let file = written.file.as_ref()?;
+    let path = c.resolve(file);
+    if file.is_empty() || path.is_dir() || !path.parent().is_some_and(std::path::Path::is_dir) {
+        c.fault("revocation.snapshot.file", "there can't be a snapshot")
+            .found(quoted(&path.display().to_string()))
+            .expected("a file in a directory that exists");
+        return None;
+    }
+    Some(Snapshot { file: path, every: every? })
 }
 
 /// An issuer that can't be asked would have all its tokens refused, which nobody would notice before the outage.

@@ -19,7 +19,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &[Written], asked: Option<Clien
         let access = access(c, &path, one);
         reachable(c, &path, &access, asked);
         let Some(pattern) = pattern else { continue };
-        let route = Route { path: pattern.clone(), methods, access };
+        let route = Route { path: pattern.as_str().into(), methods, access };
         match routes.add(route) {
             Ok(()) => {}
             Err(RouteConflict::Duplicate) => {
@@ -118,6 +118,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
             ("acr", !written.acr.is_empty()),
             ("max_auth_age", written.max_auth_age.is_some()),
             ("cors_preflight", written.cors_preflight),
+            ("outlive_token", written.outlive_token),
         ] {
             if there {
                 c.fault(&member(path, key), format!("`{key}` on a route that is open to everyone"))
@@ -152,6 +153,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
             .max_auth_age
             .and_then(|age| max_auth_age(c, &member(path, "max_auth_age"), age)),
         cors_preflight: written.cors_preflight,
+        outlive_token: written.outlive_token,
     })
 }
 

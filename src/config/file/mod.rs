@@ -10,13 +10,15 @@ mod issuers;
 mod listen;
 mod revocation;
 mod routes;
+mod transmitters;
 mod units;
 
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
-pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation};
+pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation, Snapshot};
 pub(super) use routes::{Proof, ProofName, Route};
+pub(super) use transmitters::{Audience, Transmitter, Wildcard};
 pub(super) use units::{Size, Span};
 
 use schemars::{JsonSchema, generate::SchemaSettings};

@@ -1,6 +1,6 @@
 //! `revocation` as written.
 
-use super::Span;
+use super::{Span, Transmitter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,8 @@ pub(in crate::config) struct Revocation {
     /// The feed.
     #[schemars(required)]
     pub(in crate::config) feed: Option<Feed>,
-    /// Who may sign Security Event Tokens (RFC 8417). Not supported yet.
+    /// Who may sign Security Event Tokens (RFC 8417).
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
     pub(in crate::config) transmitters: Vec<Transmitter>,
     /// Whether unsigned plain events are believed: only where the bus itself is authenticated.
     #[serde(default)]
@@ -29,12 +27,30 @@ pub(in crate::config) struct Revocation {
     #[serde(default = "max_entries")]
     #[schemars(range(min = 1, max = 1000000000))]
     pub(in crate::config) max_entries: u64,
+    /// Where the index is kept over restarts, so that a start reads only what is new; default nowhere. Not for
+    /// `kind: file`: a journal is read whole at every start.
+    pub(in crate::config) snapshot: Option<Snapshot>,
 }
 fn max_staleness() -> Span {
     Span::secs(30)
 }
 fn max_entries() -> u64 {
     20_000_000
+}
+
+/// `revocation.snapshot`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Snapshot {
+    /// The file, in a directory where only clinch may write; `.new` and `.refused` are put beside it.
+    #[schemars(required)]
+    pub(in crate::config) file: Option<String>,
+    /// How often it is written, if there is news; it is written at an orderly stop too.
+    #[serde(default = "every")]
+    pub(in crate::config) every: Span,
+}
+fn every() -> Span {
+    Span::secs(60)
 }
 
 /// `revocation.feed`
@@ -93,23 +109,4 @@ pub(in crate::config) enum OnStale {
     Introspect,
     /// Requests pass although a revocation may have been missed.
     Allow,
-}
-
-/// One entry of `revocation.transmitters`
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "does not work yet")]
-pub(in crate::config) struct Transmitter {
-    /// Its `iss`.
-    #[schemars(required)]
-    pub(in crate::config) issuer: Option<String>,
-    /// Where its keys are.
-    #[schemars(required)]
-    pub(in crate::config) jwks_uri: Option<String>,
-    /// The `aud` its tokens have for us.
-    #[schemars(required)]
-    pub(in crate::config) audience: Option<String>,
-    /// The signature algorithms that are accepted.
-    #[schemars(required)]
-    pub(in crate::config) algorithms: Option<Vec<String>>,
 }

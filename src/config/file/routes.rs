@@ -47,6 +47,10 @@ pub(in crate::config) struct Route {
     /// `Access-Control-Request-Method`, without credentials and content.
     #[serde(default)]
     pub(in crate::config) cors_preflight: bool,
+    /// Lets responses and WebSockets go on after their token has expired; otherwise they are cut then. Revocation
+    /// cuts them in either case.
+    #[serde(default)]
+    pub(in crate::config) outlive_token: bool,
 }
 
 /// `routes[].proof`

@@ -120,8 +120,13 @@ fn is_of_another_kind(claims: &Object<'_>) -> bool {
         || ["typ", "token_use"].into_iter().any(says_else)
 }
 
-/// Whether one of the keys that the header asks for made the signature. `TokenKeyUnknown` means that there is none.
-pub(in crate::pop) fn check_signature(
+/// Whether one of the keys that the header asks for made the signature, of a token or of anything else that an issuer
+/// signs in compact form.
+///
+/// # Errors
+/// `TokenKeyUnknown` means that there is no such key; `TokenSignature` that none of them made it; `TokenMalformed`
+/// that `kid` is no text.
+pub fn check_signature(
     compact: &Compact<'_>,
     header: &Object<'_>,
     algorithm: Algorithm,

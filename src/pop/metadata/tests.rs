@@ -24,7 +24,7 @@ struct World {
 fn world(origins: &[&str], written: &[(&str, &[Method], Access)]) -> World {
     let mut routes = Routes::default();
     for (path, methods, access) in written {
-        let route = Route { path: (*path).to_owned(), methods: methods.to_vec(), access: access.clone() };
+        let route = Route { path: (*path).into(), methods: methods.to_vec(), access: access.clone() };
         routes.add(route).unwrap();
     }
     let origins: Vec<Origin> = origins.iter().map(|text| Origin::parse(text).unwrap()).collect();

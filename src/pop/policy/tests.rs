@@ -10,14 +10,14 @@ fn protected(scope: &str) -> Access {
 fn routes(written: &[(&str, &[Method], Access)]) -> Routes {
     let mut routes = Routes::default();
     for (path, methods, access) in written {
-        let route = Route { path: (*path).to_owned(), methods: methods.to_vec(), access: access.clone() };
+        let route = Route { path: (*path).into(), methods: methods.to_vec(), access: access.clone() };
         routes.add(route).unwrap();
     }
     routes
 }
 
 fn found(routes: &Routes, path: &str) -> Result<String, Denial> {
-    routes.find(&Method::GET, path).map(|route| route.path.clone())
+    routes.find(&Method::GET, path).map(|route| route.path.to_string())
 }
 
 #[test]

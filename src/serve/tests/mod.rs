@@ -158,5 +158,5 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
 }
 
 fn route(path: &str, methods: Vec<Method>, access: Access) -> Route {
-    Route { path: path.to_owned(), methods, access }
+    Route { path: path.into(), methods, access }
 }

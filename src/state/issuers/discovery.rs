@@ -1,17 +1,37 @@
 //! Where an issuer publishes its metadata, and what we take from it: `jwks_uri` and `introspection_endpoint`.
 //!
-//! Sources: RFC 8414 sections 2, 3.1 and 3.3; OpenID Connect Discovery 1.0 sections 4 and 4.3.
+//! Sources: RFC 8414 sections 2, 3.1 and 3.3; OpenID Connect Discovery 1.0 sections 4 and 4.3; OpenID Shared Signals
+//! Framework 1.0 section 7.2 for those who sign security events.
 
 use crate::pop::jose::Json;
 use crate::state::https::{Fault, Https};
 use http::Uri;
 
-/// An address that the issuer's metadata has. The first place that has the metadata wins; a place that has somebody
-/// else's ends the search (DISC-01, DISC-02, SBCP-08).
+/// Whose metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::state) enum Metadata {
+    /// Of somebody who issues tokens.
+    AuthorizationServer,
+    /// Of somebody who signs security events.
+    Transmitter,
+}
+
+/// An address that the metadata of an authorization server has.
 pub(in crate::state) async fn discover(https: &Https, issuer: &str, member: &str) -> Result<Uri, Fault> {
-    let [oauth, openid] = places(issuer)?;
-    match discover_at(https, oauth, issuer, member).await {
-        Err(Fault::Status(_) | Fault::Malformed) => discover_at(https, openid, issuer, member).await,
+    discover_in(https, Metadata::AuthorizationServer, issuer, member).await
+}
+
+/// An address that the issuer's metadata has. The first place that has the metadata wins; a place that has somebody
+/// else's ends the search (DISC-01, DISC-02, SBCP-08, SSF-04).
+pub(super) async fn discover_in(
+    https: &Https,
+    metadata: Metadata,
+    issuer: &str,
+    member: &str,
+) -> Result<Uri, Fault> {
+    let [first, second] = places(metadata, issuer)?;
+    match discover_at(https, first, issuer, member).await {
+        Err(Fault::Status(_) | Fault::Malformed) => discover_at(https, second, issuer, member).await,
         found => found,
     }
 }
@@ -20,8 +40,13 @@ async fn discover_at(https: &Https, place: Uri, issuer: &str, member: &str) -> R
     address(&https.get(place).await?, issuer, member)
 }
 
-/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it (DISC-01).
-fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
+/// The places to look, in order: RFC 8414 puts the well-known path before the issuer's, OpenID after it (DISC-01). SSF
+/// does as RFC 8414; Keycloak, below a path of its own, has it behind the realm's only.
+fn places(metadata: Metadata, issuer: &str) -> Result<[Uri; 2], Fault> {
+    let [before, behind] = match metadata {
+        Metadata::AuthorizationServer => ["oauth-authorization-server", "openid-configuration"],
+        Metadata::Transmitter => ["ssf-configuration"; 2],
+    };
     let uri: Uri = issuer.parse().map_err(|_| Fault::Address)?;
     let (Some("https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(Fault::Address);
@@ -31,10 +56,7 @@ fn places(issuer: &str) -> Result<[Uri; 2], Fault> {
         let built = Uri::builder().scheme("https").authority(authority.clone()).path_and_query(path).build();
         built.map_err(|_| Fault::Address)
     };
-    Ok([
-        place(format!("/.well-known/oauth-authorization-server{path}"))?,
-        place(format!("{path}/.well-known/openid-configuration"))?,
-    ])
+    Ok([place(format!("/.well-known/{before}{path}"))?, place(format!("{path}/.well-known/{behind}"))?])
 }
 
 /// An address in a metadata document that is this very issuer's (DISC-02), over TLS (JWKS-09).
@@ -67,10 +89,21 @@ mod tests {
                 "https://as.example.com:8443/tenant/one/.well-known/openid-configuration",
             ),
         ] {
-            let found = places(issuer).unwrap();
+            let found = places(Metadata::AuthorizationServer, issuer).unwrap();
             assert_eq!(found.map(|uri| uri.to_string()), [oauth, openid]);
         }
-        assert_eq!(places("urn:issuer"), Err(Fault::Address));
+        assert_eq!(places(Metadata::AuthorizationServer, "urn:issuer"), Err(Fault::Address));
+    }
+
+    /// SSF-06
+    #[test]
+    fn a_transmitter_publishes_in_the_middle_and_keycloak_below_a_path_at_the_end() {
+        let found = places(Metadata::Transmitter, "https://sso.example.com/auth/realms/one").unwrap();
+        let expected = [
+            "https://sso.example.com/.well-known/ssf-configuration/auth/realms/one",
+            "https://sso.example.com/auth/realms/one/.well-known/ssf-configuration",
+        ];
+        assert_eq!(found.map(|uri| uri.to_string()), expected);
     }
 
     /// DISC-02, JWKS-09, JW-014

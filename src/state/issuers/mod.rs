@@ -18,12 +18,14 @@ use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
 use crate::state::https::system_roots;
 use crate::telemetry::Metrics;
+use discovery::Metadata;
 use fetch::Fetcher;
 use refresh::Keys;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// All issuers of the config. Dropping it ends the background refresh.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Known {
     pub keys: Arc<KeySet>,
     /// The edition of the keys: a token verified with another edition must be verified again.
     pub edition: Edition,
+    /// When the fetch began that brought the keys: what was published before is among them.
+    pub asked: Instant,
 }
 
 /// One content of one issuer's key set; changes only when the set changes.
@@ -71,7 +75,15 @@ pub enum Refetched {
 impl Issuers {
     /// Starts the background refresh of every issuer; needs a tokio runtime. Fails if TLS can't be set up.
     pub fn start(issuers: &[Issuer], metrics: &Metrics) -> anyhow::Result<Arc<Issuers>> {
-        Issuers::start_with(issuers, metrics, FETCH_LIMIT)
+        Issuers::start_with(issuers, Metadata::AuthorizationServer, metrics, FETCH_LIMIT)
+    }
+
+    /// The same for those who sign security events, which publish their metadata elsewhere (SSF section 7.2; SSF-06).
+    pub(in crate::state) fn start_transmitters(
+        transmitters: &[Issuer],
+        metrics: &Metrics,
+    ) -> anyhow::Result<Arc<Issuers>> {
+        Issuers::start_with(transmitters, Metadata::Transmitter, &metrics.of_transmitters(), FETCH_LIMIT)
     }
 
     /// The issuer of this name, found before any of its keys (JWKS-08, BCP-07): `TokenIssuer` if not listed,
@@ -83,6 +95,7 @@ impl Issuers {
             expected: Arc::clone(keys.expected()),
             keys: Arc::clone(&set.keys),
             edition: Edition { keys: Arc::clone(keys), number: set.edition },
+            asked: set.asked,
         })
     }
 
@@ -110,13 +123,18 @@ impl Issuers {
         names
     }
 
-    fn start_with(issuers: &[Issuer], metrics: &Metrics, limit: Duration) -> anyhow::Result<Arc<Issuers>> {
+    fn start_with(
+        issuers: &[Issuer],
+        metadata: Metadata,
+        metrics: &Metrics,
+        limit: Duration,
+    ) -> anyhow::Result<Arc<Issuers>> {
         let roots = system_roots();
         let mut by_name = HashMap::new();
         let mut tasks = JoinSet::new();
         for issuer in issuers {
             let name = &issuer.expected.issuer;
-            let fetcher = Fetcher::new(issuer, roots.clone(), limit)?;
+            let fetcher = Fetcher::new(issuer, metadata, roots.clone(), limit)?;
             let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
             metrics.jwks_expected(name);
             tasks.spawn(Arc::clone(&keys).keep_fresh(fetcher));

@@ -112,7 +112,9 @@ impl Published {
             "/.well-known/oauth-authorization-server/tenant" if *self.oauth_metadata.lock() => {
                 full(200, metadata)
             }
-            "/tenant/.well-known/openid-configuration" => full(200, metadata),
+            "/tenant/.well-known/openid-configuration" | "/.well-known/ssf-configuration/tenant" => {
+                full(200, metadata)
+            }
             "/tenant/jwks" => {
                 self.fetches.fetch_add(1, Ordering::SeqCst);
                 match self.behaviour.lock().clone() {
@@ -190,6 +192,12 @@ pub(in crate::state) async fn eventually(what: &str, mut holds: impl FnMut() -> 
 
 pub(in crate::state) fn start(config: &Issuer) -> (Arc<Issuers>, Arc<Telemetry>) {
     let telemetry = Telemetry::off();
-    let issuers = Issuers::start_with(std::slice::from_ref(config), &telemetry.metrics, LIMIT).unwrap();
+    let issuers = Issuers::start_with(
+        std::slice::from_ref(config),
+        Metadata::AuthorizationServer,
+        &telemetry.metrics,
+        LIMIT,
+    )
+    .unwrap();
     (issuers, telemetry)
 }

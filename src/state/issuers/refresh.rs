@@ -40,6 +40,8 @@ pub(super) struct Keys {
 pub(super) struct Set {
     pub(super) keys: Arc<KeySet>,
     pub(super) edition: u64,
+    /// When the fetch that brought them began, and when it ended.
+    pub(super) asked: Instant,
     fetched: Instant,
 }
 
@@ -120,10 +122,11 @@ impl Keys {
         let mut failures = 0;
         loop {
             let count = self.wanted.lock().count;
+            let asked = Instant::now();
             let outcome = fetcher.fetch().await;
             let good = outcome.is_ok();
             failures = if good { 0 } else { failures + 1 };
-            self.take(outcome, failures);
+            self.take(outcome, asked, failures);
             self.done.send_replace(Done { count, good });
             let pause = if good { self.refresh } else { backoff(failures).min(self.refresh) };
             tokio::select! {
@@ -141,12 +144,12 @@ impl Keys {
     }
 
     /// Replaces the keys by what was fetched (JWKS-06), or keeps them (JWKS-07).
-    fn take(&self, outcome: Result<KeySet, Fault>, failures: u32) {
+    fn take(&self, outcome: Result<KeySet, Fault>, asked: Instant, failures: u32) {
         let issuer = &self.expected.issuer;
         match outcome {
             Ok(keys) => {
                 self.metrics.jwks_fetched(issuer, "ok");
-                self.replace(keys);
+                self.replace(keys, asked);
             }
             Err(fault) => {
                 self.metrics.jwks_fetched(issuer, fault.name());
@@ -160,7 +163,7 @@ impl Keys {
         }
     }
 
-    fn replace(&self, keys: KeySet) {
+    fn replace(&self, keys: KeySet, asked: Instant) {
         let before = self.latest.load_full();
         let same = before.as_ref().filter(|set| *set.keys == keys);
         let edition = match (same, &before) {
@@ -171,7 +174,8 @@ impl Keys {
         if same.is_none() {
             tracing::info!(issuer = %self.expected.issuer, keys = keys.len(), edition, "the issuer's keys are new");
         }
-        self.latest.store(Some(Arc::new(Set { keys: Arc::new(keys), edition, fetched: Instant::now() })));
+        let (keys, fetched) = (Arc::new(keys), Instant::now());
+        self.latest.store(Some(Arc::new(Set { keys, edition, asked, fetched })));
     }
 }
 

@@ -12,7 +12,7 @@ pub mod shared;
 use crate::config;
 use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp, Verified};
-use crate::state::revocation::Unrevoked;
+use crate::state::revocation::{OpenRequest, Unrevoked};
 use crate::telemetry::ReplayMetrics;
 use era::Era;
 use http::{HeaderMap, HeaderName};
@@ -27,6 +27,10 @@ impl Grant {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
         self.0.verified()
+    }
+    /// The request as one that may be ended while it is open.
+    pub fn into_open(self) -> OpenRequest {
+        self.0.into_open()
     }
     /// Writes the identity headers for the service.
     pub fn write_identity(&self, extra: &[(HeaderName, String)], headers: &mut HeaderMap) {

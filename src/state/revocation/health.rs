@@ -10,7 +10,7 @@ use crate::config::OnStale;
 use crate::pop::Timestamp;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
@@ -22,6 +22,8 @@ pub(super) struct Health {
     on_stale: OnStale,
     /// Milliseconds from `epoch` to the last word.
     last_word: AtomicU64,
+    /// Milliseconds from `epoch` to when something began to be held back; [`i64::MAX`] while nothing is.
+    held: AtomicI64,
     caught_up: watch::Sender<bool>,
     connected: AtomicBool,
     full: AtomicBool,
@@ -55,6 +57,7 @@ impl Health {
             max_staleness,
             on_stale,
             last_word: AtomicU64::new(0),
+            held: AtomicI64::new(i64::MAX),
             caught_up: watch::Sender::new(false),
             connected: AtomicBool::new(false),
             full: AtomicBool::new(false),
@@ -81,6 +84,14 @@ impl Health {
             self.caught_up.send_replace(true);
         }
         self.note();
+    }
+
+    /// Something has been held back for so long although the feed is heard: an event that can't be verified, or all
+    /// that a transmitter does not send (RV-024). As long has the feed been silent.
+    pub(super) fn hold(&self, age: Option<Duration>) {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let running = millis(self.epoch.elapsed());
+        self.held.store(age.map_or(i64::MAX, |age| running.saturating_sub(millis(age))), Relaxed);
     }
 
     /// Whether the backlog has ever been applied: what comes from then on is news.
@@ -176,9 +187,12 @@ impl Health {
         (self.max_staleness / 4).clamp(Duration::from_millis(100), Duration::from_secs(1))
     }
 
-    /// How long ago the last word came.
+    /// How long ago the last word came that told everything.
     pub(super) fn silence(&self) -> Duration {
-        Duration::from_millis(self.running().saturating_sub(self.last_word.load(Relaxed)))
+        let running = i64::try_from(self.running()).unwrap_or(i64::MAX);
+        let word = i64::try_from(self.last_word.load(Relaxed)).unwrap_or(i64::MAX);
+        let silence = running.saturating_sub(word.min(self.held.load(Relaxed)));
+        Duration::from_millis(u64::try_from(silence).unwrap_or(0))
     }
 
     /// Waits until the backlog has been applied for the first time.

@@ -1,28 +1,36 @@
 //! Everything that is revoked, for look-up by every request.
 //!
-//! Decides whether a claim of an issuer's token is revoked for a token issued at some time. Readers wait
-//! for the writer at most while one of [`SHARDS`] small tables takes one entry. Keys are 128-bit hashes
-//! under per-process secrets: nobody can aim entries at one shard or make two values meet.
+//! Decides whether a claim of an issuer's token is revoked for a token issued at some time. Readers wait for
+//! nobody: they read atomic words, in [`SHARDS`] tables of which a writer locks one. Keys are hashes under a secret:
+//! nobody can aim entries at one shard or make two values meet.
 //!
 //! Bounded: when full, an event is not taken and the caller must say so; nothing is forgotten to make
 //! room. An entry leaves when both clocks have passed its `until`, so that no step of the wall clock
 //! brings a revoked token back.
 
+pub(super) mod carried;
+mod key;
+mod shape;
+mod shard;
+mod slots;
+
 use super::event::{Fact, Selector};
 use crate::pop::Timestamp;
-use crate::state::uniform::Table;
-use parking_lot::RwLock;
+pub(super) use key::Secret;
+use key::{Digest, Key};
+pub(super) use shape::Shape;
+use shape::{Known, Shapes};
+use shard::{Entered, Gone, Shard};
+use slots::{Entry, Life};
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The index.
 pub(super) struct Index {
-    secrets: [RandomState; 2],
-    /// The shapes that entries have: few, and only these are looked up.
-    shapes: RwLock<Vec<Shape>>,
-    shards: Box<[RwLock<Table<Key, Entry>>]>,
+    secret: Secret,
+    shapes: Shapes,
+    shards: Box<[Shard]>,
     len: AtomicUsize,
     max_entries: usize,
     epoch: Instant,
@@ -42,34 +50,20 @@ pub(super) trait Bearer {
     fn fact(&self, fact: Fact) -> Option<Cow<'_, str>>;
 }
 
-/// Which facts an event names, and which of them a token must have for this entry to be looked up. A fact that the
-/// token does not have is a wildcard (SSF section 8.1.3.1), but never all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Shape {
-    named: u16,
-    present: u16,
-}
-
-impl Shape {
-    /// Every shape under which a selector is entered: one for each way in which a token may lack facts.
-    fn all(selector: &Selector) -> impl Iterator<Item = Shape> {
-        let named = selector.facts.iter().fold(0, |bits, (fact, _)| bits | bit(*fact));
-        let subsets = (1..=named).filter(move |present| present & !named == 0);
-        let whole = (named == 0).then_some(0);
-        whole.into_iter().chain(subsets).map(move |present| Shape { named, present })
-    }
-
-    fn is_for_ever(self) -> bool {
-        Fact::ALL.iter().any(|fact| self.present & bit(*fact) != 0 && fact.is_for_ever())
-    }
+/// What both clocks show, in whole seconds.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    wall: u32,
+    /// Since the index was made.
+    running: u32,
 }
 
 impl Index {
     pub(super) fn new(max_entries: usize) -> Index {
         Index {
-            secrets: [RandomState::new(), RandomState::new()],
-            shapes: RwLock::default(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            secret: Secret::random(),
+            shapes: Shapes::new(Vec::new()),
+            shards: (0..SHARDS).map(|n| Shard::new(n as f32 / SHARDS as f32)).collect(),
             len: AtomicUsize::new(0),
             max_entries,
             epoch: Instant::now(),
@@ -77,7 +71,10 @@ impl Index {
     }
 
     /// Revokes: the latest `at` and the latest `until` of all events on the same facts count, in any order.
-    /// When full, a part of it may have been entered: it is offered again.
+    ///
+    /// # Errors
+    /// Some entry of it finds no room. A part of it may have been entered: it revokes no more than the whole, and
+    /// the whole is to be offered again.
     pub(super) fn revoke(
         &self,
         selector: &Selector,
@@ -85,103 +82,113 @@ impl Index {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<(), Full> {
-        let rest = u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX);
-        let entry = Entry {
-            at: seconds(at.as_secs()),
-            until: seconds(until.as_secs().saturating_add(1)),
-            run_until: seconds(self.running()).saturating_add(rest.saturating_add(1)),
-        };
+        let clocks = self.clocks(now);
+        let entry = Entry { at: seconds(at.as_secs()), life: clocks.life(until, now) };
+        let issuer = self.secret.of_issuer(&selector.issuer);
         for shape in Shape::all(selector) {
-            let values = selector.facts.iter().filter(|(fact, _)| shape.present & bit(*fact) != 0);
-            let key = self.key(shape, &selector.issuer, values.map(|(_, value)| value.as_str()));
-            self.enter(key, entry)?;
-            if !self.shapes.read().contains(&shape) {
-                let mut shapes = self.shapes.write();
-                if !shapes.contains(&shape) {
-                    shapes.push(shape);
+            let mut digest = of_shape(&issuer, shape);
+            let values = selector.facts.iter().filter(|(fact, _)| shape.requires(*fact));
+            values.for_each(|(_, value)| digest.add(value));
+            let number = self.shapes.enter(shape)?;
+            match self.enter(digest.key(number), entry, clocks) {
+                Ok(Entered::New) => {}
+                Ok(Entered::Merged) => self.shapes.leave(number),
+                Err(Full) => {
+                    self.shapes.leave(number);
+                    return Err(Full);
                 }
             }
         }
         Ok(())
     }
 
-    fn enter(&self, key: Key, entry: Entry) -> Result<(), Full> {
-        let mut table = self.shard(key).write();
-        if let Some(known) = table.get_mut(&key) {
-            known.merge(entry);
-            return Ok(());
-        }
-        self.len
-            .fetch_update(Relaxed, Relaxed, |n| (n < self.max_entries).then_some(n + 1))
-            .map_err(|_| Full)?;
-        table.insert(key, entry);
-        Ok(())
+    fn enter(&self, key: Key, entry: Entry, clocks: Clocks) -> Result<Entered, Full> {
+        let reserve = || {
+            let one_more = |n| (n < self.max_entries).then_some(n + 1);
+            self.len.fetch_update(Relaxed, Relaxed, one_more).map(|_| ()).map_err(|_| Full)
+        };
+        self.shard(key).enter(key, entry, clocks, reserve, |gone| self.forget(gone))
     }
 
     /// Whether a token is revoked. In whole seconds: one issued in the very second of the event is (ATTACKS RV-004).
     pub(super) fn is_revoked(&self, bearer: &impl Bearer) -> bool {
-        self.shapes.read().iter().any(|shape| self.has(*shape, bearer))
+        let shapes = self.shapes.known();
+        if shapes.is_empty() {
+            return false;
+        }
+        let issuer = self.secret.of_issuer(bearer.issuer());
+        shapes.iter().any(|known| self.has(*known, &issuer, bearer))
     }
 
-    fn has(&self, shape: Shape, bearer: &impl Bearer) -> bool {
-        let mut values = Vec::new();
-        for fact in Fact::ALL.iter().filter(|fact| shape.named & bit(**fact) != 0) {
-            match (bearer.fact(*fact), shape.present & bit(*fact) != 0) {
-                (Some(value), true) => values.push(value),
-                (None, false) => {}
-                (Some(_), false) | (None, true) => return false,
-            }
+    fn has(&self, known: Known, issuer: &Digest, bearer: &impl Bearer) -> bool {
+        let mut digest = of_shape(issuer, known.shape);
+        if !known.shape.values(bearer, |value| digest.add(value)) {
+            return false;
         }
-        let key = self.key(shape, bearer.issuer(), values.iter().map(AsRef::as_ref));
-        let at = self.shard(key).read().get(&key).map(|entry| entry.at);
-        at.is_some_and(|at| shape.is_for_ever() || seconds(bearer.issued_at().as_secs()) <= at)
+        let key = digest.key(known.number);
+        let at = self.shard(key).at(key);
+        at.is_some_and(|at| known.shape.is_for_ever() || seconds(bearer.issued_at().as_secs()) <= at)
     }
 
     /// Until which time of issue, and how long, what fits exactly this selector is revoked. For people who ask.
     pub(super) fn find(&self, selector: &Selector) -> Option<(Timestamp, Timestamp)> {
-        let named = selector.facts.iter().fold(0, |bits, (fact, _)| bits | bit(*fact));
-        let values = selector.facts.iter().map(|(_, value)| value.as_str());
-        let key = self.key(Shape { named, present: named }, &selector.issuer, values);
-        let entry = *self.shard(key).read().get(&key)?;
+        // The last shape is the one of a token that lacks none of the facts.
+        let shape = Shape::all(selector).last()?;
+        let number = self.shapes.known().iter().find(|known| known.shape == shape)?.number;
+        let mut digest = of_shape(&self.secret.of_issuer(&selector.issuer), shape);
+        selector.facts.iter().for_each(|(_, value)| digest.add(value));
+        let key = digest.key(number);
+        let entry = self.shard(key).entry(key)?;
         let time = |seconds: u32| Timestamp::from_secs(i64::from(seconds));
-        Some((time(entry.at), time(entry.until.saturating_sub(1))))
+        Some((time(entry.at), time(entry.life.until.saturating_sub(1))))
     }
 
+    /// How many entries there are, with those that are over and have not been removed.
     pub(super) fn len(&self) -> usize {
         self.len.load(Relaxed)
     }
 
-    /// Removes the entries that both clocks have passed.
+    /// Removes entries that both clocks have passed: where they have become many, or everywhere if there is no
+    /// room.
     pub(super) fn sweep(&self, now: Timestamp) {
-        let (wall, running) = (seconds(now.as_secs()), seconds(self.running()));
+        let clocks = self.clocks(now);
         for shard in &self.shards {
-            if !shard.read().values().any(|entry| entry.is_over(wall, running)) {
-                continue;
+            let is_full = self.len() >= self.max_entries;
+            if let Some(gone) = shard.sweep(clocks, is_full) {
+                self.forget(&gone);
             }
-            let mut table = shard.write();
-            let before = table.len();
-            table.retain(|_, entry| !entry.is_over(wall, running));
-            self.len.fetch_sub(before - table.len(), Relaxed);
         }
+        self.shapes.tidy();
     }
 
-    /// Whole seconds by the monotonic clock since this index was made.
-    fn running(&self) -> i64 {
-        i64::try_from(self.epoch.elapsed().as_secs()).unwrap_or(i64::MAX)
+    fn forget(&self, gone: &Gone) {
+        self.shapes.remove(gone);
+        self.len.fetch_sub(gone.iter().sum(), Relaxed);
     }
 
-    fn key<'v>(&self, shape: Shape, issuer: &str, values: impl Iterator<Item = &'v str> + Clone) -> Key {
-        let [high, low] = self.secrets.each_ref().map(|secret| {
-            let mut hasher = secret.build_hasher();
-            (shape, issuer).hash(&mut hasher);
-            values.clone().for_each(|value| value.hash(&mut hasher));
-            hasher.finish()
-        });
-        Key(high, low)
+    fn clocks(&self, now: Timestamp) -> Clocks {
+        let running = u32::try_from(self.epoch.elapsed().as_secs()).unwrap_or(u32::MAX);
+        Clocks { wall: seconds(now.as_secs()), running }
     }
 
-    fn shard(&self, key: Key) -> &RwLock<Table<Key, Entry>> {
-        &self.shards[key.1 as usize % SHARDS]
+    fn shard(&self, key: Key) -> &Shard {
+        &self.shards[key.shard(SHARDS)]
+    }
+
+    /// Bytes of all tables.
+    pub(super) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.slots().bytes()).sum()
+    }
+}
+
+impl Clocks {
+    /// The life of an entry that may be forgotten at `until`.
+    fn life(self, until: Timestamp, now: Timestamp) -> Life {
+        let rest = u32::try_from(until.since(now).as_secs()).unwrap_or(u32::MAX);
+        Life {
+            until: seconds(until.as_secs().saturating_add(1)),
+            run_until: self.running.saturating_add(rest.saturating_add(1)),
+        }
     }
 }
 
@@ -191,49 +198,20 @@ impl std::fmt::Debug for Index {
     }
 }
 
-fn bit(fact: Fact) -> u16 {
-    1 << fact as u16
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key(u64, u64);
-
-impl std::hash::Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0);
-    }
-}
-
-/// In whole seconds; 32 bits last until 2106.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    at: u32,
-    until: u32,
-    /// `until` as the monotonic clock was going to show it on receipt.
-    run_until: u32,
-}
-
-impl Entry {
-    fn merge(&mut self, other: Entry) {
-        self.at = self.at.max(other.at);
-        self.until = self.until.max(other.until);
-        self.run_until = self.run_until.max(other.run_until);
-    }
-
-    fn is_over(&self, wall: u32, running: u32) -> bool {
-        let slack = u32::try_from(SLACK.as_secs()).unwrap_or(u32::MAX);
-        wall > self.until.saturating_add(slack) && running > self.run_until.saturating_add(slack)
-    }
+fn of_shape(issuer: &Digest, shape: Shape) -> Digest {
+    let mut digest = issuer.clone();
+    digest.add_shape(shape.named, shape.present);
+    digest
 }
 
 fn seconds(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Many, so that a table that grows or is swept is small.
+/// Many, so that a table that grows or is swept is small. A power of two.
 const SHARDS: usize = 1024;
-/// Issuer, publisher and we may not agree on the time by this much.
-const SLACK: Duration = Duration::from_secs(60);
+/// Issuer, publisher and we may not agree on the time by so many seconds.
+const SLACK: u32 = 60;
 
 #[cfg(test)]
 mod tests;

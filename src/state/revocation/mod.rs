@@ -8,41 +8,56 @@ pub mod event;
 pub mod feed;
 mod health;
 mod index;
+pub mod measured;
+mod open;
+mod presented;
 mod recent;
 mod report;
+mod snapshot;
 pub mod standing;
+mod start;
+mod transmitters;
 
 pub use feed::Progress;
+pub use open::{Cut, OpenRequest};
 pub use recent::{Applied, Outcome, Seen};
 pub use report::FeedReport;
+pub use transmitters::{Genuine, SetError};
 
-use crate::config::{self, OnStale};
+use crate::config::{OnStale, SubjectClaims};
 use crate::pop::access_token::AccessToken;
-use crate::pop::jose::Json;
-use crate::pop::jwk::Thumbprint;
-use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::{Denial, Timestamp, Verified};
-use crate::telemetry::RevocationMetrics;
-use event::{Fact, Refusal};
+use event::Refusal;
 use feed::{Feed, Intake};
 use index::Bearer;
+use open::OpenRequests;
+use presented::Presented;
+use snapshot::Keeper;
 use standing::{Belief, Standing, Worth};
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-/// Verified, and not revoked as far as anybody tells who was asked.
+/// Verified, and not revoked as far as anybody tells who was asked; it is told when that changes.
 #[derive(Debug)]
-pub struct Unrevoked(Verified, Standing);
+pub struct Unrevoked {
+    verified: Verified,
+    standing: Standing,
+    open: OpenRequest,
+}
 
 impl Unrevoked {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
-        &self.0
+        &self.verified
+    }
+    /// The request as one that may be ended while it is open.
+    pub fn into_open(self) -> OpenRequest {
+        self.open
     }
     /// Who said that it is not revoked.
     pub fn standing(&self) -> Standing {
-        self.1
+        self.standing
     }
 }
 
@@ -50,40 +65,49 @@ impl Unrevoked {
 #[derive(Debug)]
 pub struct Revocations {
     fed: Option<Fed>,
+    open: Arc<OpenRequests>,
 }
 
 #[derive(Debug)]
 struct Fed {
     intake: Arc<Intake>,
     on_stale: OnStale,
-    tasks: [tokio::task::AbortHandle; 2],
-    feed: Feed,
+    /// In which claims tokens have their tenant and device, by issuer.
+    claims: Arc<HashMap<String, SubjectClaims>>,
+    tasks: Vec<tokio::task::AbortHandle>,
+    feed: Arc<Feed>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 impl Revocations {
-    /// Without a feed: nothing is ever revoked.
+    /// Nothing is ever revoked, and nobody looks whether open requests outlive their tokens.
     pub fn off() -> Arc<Revocations> {
-        Arc::new(Revocations { fed: None })
+        Arc::new(Revocations { fed: None, open: Arc::default() })
     }
 
-    /// Starts the feed; without a `revocation` section nothing is ever revoked. Needs a tokio runtime.
+    /// Whether a SET is genuine, for whoever takes it from a transmitter and puts it on the feed: it is not applied
+    /// here. Waits for the transmitter's keys if need be.
     ///
     /// # Errors
-    /// What no waiting would heal: a journal that can't be opened, an address that is none. A broker that
-    /// can't be reached is not among it: the feed keeps trying, and is not ready until then.
-    pub fn start(
-        config: Option<&config::Revocation>,
-        issuers: &[config::Issuer],
-        metrics: &RevocationMetrics,
-    ) -> anyhow::Result<Arc<Revocations>> {
-        let Some(config) = config else { return Ok(Revocations::off()) };
-        let issuers = issuers.iter().map(|i| (i.expected.issuer.to_string(), i.expected.max_lifetime));
-        let intake = Arc::new(Intake::new(config, issuers.collect(), metrics.clone()));
-        let feed = Feed::start(&config.feed, &intake)?;
-        let sweeper = tokio::spawn(sweep(Arc::clone(&intake))).abort_handle();
-        let watcher = tokio::spawn(watch(Arc::clone(&intake))).abort_handle();
-        let fed = Fed { intake, on_stale: config.on_stale, tasks: [sweeper, watcher], feed };
-        Ok(Arc::new(Revocations { fed: Some(fed) }))
+    /// What the transmitter should be told (RFC 8935 section 2.4); without a `revocation` section
+    /// [`SetError::InvalidIssuer`].
+    pub async fn verify_set(&self, set: &[u8], now: Timestamp) -> Result<Genuine, SetError> {
+        let transmitters = self.fed.as_ref().and_then(|fed| fed.intake.transmitters());
+        match transmitters {
+            Some(transmitters) => transmitters.verify_now(set, now).await,
+            None => Err(SetError::InvalidIssuer),
+        }
+    }
+
+    /// Before an orderly stop: writes the last snapshot, if one is kept, for at most a few seconds.
+    pub async fn stop(&self) {
+        let Some(fed) = &self.fed else { return };
+        let Some(keeper) = fed.keeper.clone() else { return };
+        let (intake, feed) = (Arc::clone(&fed.intake), Arc::clone(&fed.feed));
+        let saved = tokio::task::spawn_blocking(move || keeper.save(&intake, &feed));
+        if tokio::time::timeout(LAST_SNAPSHOT, saved).await.is_err() {
+            tracing::warn!("the last snapshot of the revocations was not written in time");
+        }
     }
 
     /// What the feed is worth now: to be asked before the token is established, and handed to
@@ -92,15 +116,21 @@ impl Revocations {
         self.fed.as_ref().map_or(Belief(Worth::Sound), |fed| Belief::of(&self.status(), fed.on_stale))
     }
 
-    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07). Where
-    /// the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
+    /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07), and the
+    /// request is entered among the open ones before, so that no event passes between the two (RV-039). Where the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it
     /// has caught up always, later as `on_stale` says.
     pub fn check(&self, verified: Verified, belief: &Belief) -> Result<Unrevoked, Denial> {
-        let standing = self.admits(verified.token(), belief)?;
-        Ok(Unrevoked(verified, standing))
+        let open = self.open.enter(verified.token());
+        let standing = self.admits(&self.presented(verified.token()), belief)?;
+        Ok(Unrevoked { verified, standing, open })
+    }
+
+    fn presented<'a>(&'a self, token: &'a AccessToken) -> Presented<'a> {
+        let claims = self.fed.as_ref().and_then(|fed| fed.claims.get(token.issuer()));
+        Presented { token, claims }
     }
 
     /// What the index holds counts whatever the feed is worth.
@@ -139,12 +169,23 @@ impl Revocations {
         self.fed.as_ref().map_or(0, |fed| fed.intake.applied())
     }
 
+    /// About how many events there was nothing to do.
+    pub fn ignored(&self) -> u64 {
+        self.fed.as_ref().map_or(0, |fed| fed.intake.ignored())
+    }
+
     /// How many events were refused, for each reason there is; the reasons are metric labels.
     pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Refusal::ALL.iter().map(|refusal| {
             let count = self.fed.as_ref().map_or(0, |fed| fed.intake.refused(*refusal));
             (refusal.reason(), count)
         })
+    }
+}
+
+impl Drop for Revocations {
+    fn drop(&mut self) {
+        self.open.stop();
     }
 }
 
@@ -197,48 +238,8 @@ impl FeedStatus {
     }
 }
 
-impl Bearer for AccessToken {
-    fn issuer(&self) -> &str {
-        self.issuer()
-    }
-    fn issued_at(&self) -> Timestamp {
-        self.issued_at()
-    }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
-        let claim = |name| self.claims().get(name).and_then(Json::as_str);
-        let text = match fact {
-            Fact::TokenId => Some(self.token_id()),
-            Fact::Subject => Some(self.subject()),
-            Fact::Session => claim("sid"),
-            Fact::Client => Some(self.client()),
-            Fact::Key => self.confirmation().jkt.as_ref().map(Thumbprint::as_str),
-            Fact::Certificate => self.confirmation().x5t.as_ref().map(CertificateThumbprint::as_str),
-            Fact::SigningKey => self.signing_key(),
-            Fact::Email => claim("email"),
-            Fact::Phone => claim("phone_number"),
-            Fact::Tenant | Fact::Device => None,
-        };
-        text.filter(|text| !text.is_empty()).map(Cow::Borrowed)
-    }
-}
-
-async fn sweep(intake: Arc<Intake>) {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        let intake = Arc::clone(&intake);
-        // Off the threads that serve requests: a large index takes a while to look through.
-        let swept = tokio::task::spawn_blocking(move || {
-            intake.index.sweep(Timestamp::from_system(SystemTime::now()))
-        });
-        let _ = swept.await;
-    }
-}
-
-async fn watch(intake: Arc<Intake>) {
-    intake.health.watch().await;
-}
-
-const SWEEP: Duration = Duration::from_secs(5);
+/// What the last snapshot may take.
+const LAST_SNAPSHOT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

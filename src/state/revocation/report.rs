@@ -38,11 +38,6 @@ impl Revocations {
         })
     }
 
-    /// How many events there was nothing to do about.
-    pub fn ignored(&self) -> u64 {
-        self.fed.as_ref().map_or(0, |fed| fed.intake.ignored())
-    }
-
     /// What became of the event of this name, if it was among the last few thousand.
     pub fn seen(&self, id: &str) -> Option<Seen> {
         self.fed.as_ref()?.intake.recent.find(id)

@@ -1,12 +1,15 @@
 //! The whole of revocation on a journal; and the pieces that its other tests share.
 
+use super::event::Fact;
 use super::event::plain::Plain;
 use super::feed::file;
 use super::*;
+use crate::config;
 use crate::pop::access_token::Expected;
 use crate::telemetry::Telemetry;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub(super) const ISSUER: &str = "https://as.example.com";
 
@@ -50,10 +53,12 @@ pub(super) fn event(fact: Fact, value: &str) -> Plain {
 pub(super) fn config(feed: config::Feed) -> config::Revocation {
     config::Revocation {
         feed,
+        transmitters: Vec::new(),
         accept_plain: true,
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,
         max_entries: 10_000,
+        snapshot: None,
     }
 }
 
@@ -73,7 +78,7 @@ pub(super) fn start(config: &config::Revocation) -> anyhow::Result<Arc<Revocatio
         jwks_max_stale: Duration::from_secs(3600),
         introspection: None,
     };
-    Revocations::start(Some(config), &[issuer], &Telemetry::off().metrics.revocations)
+    Revocations::start(Some(config), &[issuer], &Telemetry::off().metrics)
 }
 
 /// What becomes of a token of `alice` with this `jti`, issued a minute ago.
@@ -96,7 +101,7 @@ impl Bearer for Token<'_> {
     fn issued_at(&self) -> Timestamp {
         self.issued
     }
-    fn fact(&self, fact: Fact) -> Option<Cow<'_, str>> {
+    fn fact(&self, fact: Fact) -> Option<std::borrow::Cow<'_, str>> {
         let known = [(Fact::TokenId, self.jti), (Fact::Subject, self.sub)];
         known.into_iter().find(|(name, _)| *name == fact).map(|(_, value)| value.into())
     }

@@ -173,7 +173,7 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
         ("/a/admin", false),
     ] {
         let access = if open { Access::Unprotected } else { Access::Protected(Requirements::default()) };
-        routes.add(Route { path: path.to_owned(), methods: Vec::new(), access }).unwrap();
+        routes.add(Route { path: path.into(), methods: Vec::new(), access }).unwrap();
     }
     routes
 });

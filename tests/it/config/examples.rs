@@ -124,7 +124,7 @@ fn the_readme_shows_configurations_that_load() {
     let all = [readme, proofs, revocation].concat();
     let blocks: Vec<&str> =
         all.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     let (first, pieces) = blocks.split_first().unwrap();
     for piece in [""].iter().chain(pieces) {
         let text = format!("{first}{piece}");

@@ -46,6 +46,11 @@ impl Front {
         Front::before(Echo::start().await, address, listen, routes).await
     }
 
+    /// The same before a service of the test's own.
+    pub async fn before_service(address: SocketAddr, listen: &str, routes: &str) -> Front {
+        Front::before(Echo::start().await, address, listen, routes).await
+    }
+
     async fn before(service: Echo, address: SocketAddr, listen: &str, routes: &str) -> Front {
         let (pki, folder) = (Pki::new(), Folder::new());
         let issuer = Issuer::start(&pki).await;

@@ -15,8 +15,11 @@ pub mod pki;
 pub mod program;
 pub mod proof;
 pub mod redis;
+pub mod sockets;
 pub mod stage;
+pub mod streaming;
 pub mod temporary;
+pub mod transmitter;
 pub mod wire;
 pub mod world;
 

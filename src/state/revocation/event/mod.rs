@@ -4,7 +4,12 @@
 //! [selectors](Selector): facts that must all hold of a token for it to be revoked. Every selector of an event is
 //! applied or none is: to act on half of an event would leave something usable that somebody believes revoked.
 
+pub(super) mod effects;
+#[cfg(test)]
+pub(super) mod forged;
 pub mod plain;
+pub(super) mod set;
+pub(super) mod subject;
 
 use crate::pop::Timestamp;
 use crate::pop::jose::{Compact, Json};
@@ -155,6 +160,60 @@ refusals! {
     Until, "until_invalid", "until is not a NumericDate";
     /// A plain event where only signed ones are accepted.
     Plain, "plain_not_accepted", "plain events are not accepted";
+    /// `typ` is not `secevent+jwt`: an access token, an ID token, anything (SSF section 4.1.1).
+    SetType, "type_invalid", "typ is not secevent+jwt";
+    /// `crit` or `b64`: we understand no extension.
+    SetCritical, "header_critical", "the header has an extension that is not understood";
+    /// `iss` is none of the configured transmitters.
+    Transmitter, "transmitter_unknown", "iss is not a configured transmitter";
+    /// `alg` is not on the transmitter's list.
+    Algorithm, "algorithm_refused", "alg is not one of the transmitter's algorithms";
+    /// The transmitter publishes no such key, as a fetch made after the event arrived shows.
+    KeyUnknown, "key_unknown", "the transmitter has no such key";
+    /// None of the transmitter's keys made the signature.
+    Signature, "signature_invalid", "the signature is not the transmitter's";
+    /// `aud` is missing or names somebody else.
+    Audience, "audience_refused", "aud does not name us";
+    /// `sub` is there (SSF section 4.1.2).
+    SubPresent, "sub_present", "a security event has no sub";
+    /// `exp` is there (SSF section 4.1.7).
+    ExpPresent, "exp_present", "a security event has no exp";
+    /// `iat` is missing or no NumericDate.
+    IssuedAt, "iat_invalid", "iat is missing or not a NumericDate";
+    /// `iat` is in the future.
+    Future, "iat_future", "iat is in the future";
+    /// `jti` is missing or no text.
+    TokenId, "jti_invalid", "jti is missing or not a string";
+    /// `events` is no object with exactly one member that is an object (SSF section 4.2.1).
+    Events, "events_invalid", "events must be an object with exactly one event";
+    /// `event_timestamp` or `toe` is no NumericDate, or later than the event was told of.
+    EventTime, "event_time_invalid", "the time of the event is not a NumericDate in seconds, or after iat";
+    /// The event lacks what it must have, or has it in another type.
+    Payload, "payload_invalid", "the event is not as its type demands";
+    /// `change_type` is none of CAEP section 3.3.1.
+    ChangeType, "change_type_unknown", "change_type is unknown";
+    /// `credential_type` is neither one of CAEP section 3.3.1 nor one that was agreed upon.
+    CredentialType, "credential_type_unknown", "credential_type is unknown";
+    /// `sub_id` is missing or no object (SSF section 3.1).
+    SubjectMissing, "subject_missing", "sub_id is missing or not an object";
+    /// A subject identifier that is not as its format demands (RFC 9493 section 3).
+    Subject, "subject_invalid", "the subject is not as its format demands";
+    /// A subject of the drafts, with `subject_type` for `format`.
+    SubjectObsolete, "subject_obsolete", "the subject has a subject_type instead of a format";
+    /// A format that no token can be found by.
+    SubjectUnsupported, "subject_unsupported", "the subject's format is not supported";
+    /// The subject names nothing that tokens have.
+    SubjectUnmatchable, "subject_unmatchable", "the subject names nothing that tokens have";
+    /// The subject names a tenant and nobody in it.
+    SubjectTooBroad, "subject_too_broad", "the subject names a whole tenant";
+    /// The subject is of an issuer that the transmitter does not speak for.
+    SubjectForeign, "subject_foreign", "the transmitter does not speak for the subject's issuer";
+    /// `sub_id` and the event's own `subject` differ.
+    SubjectContradicted, "subject_contradicted", "sub_id and the event's subject differ";
+    /// A member of the subject that must not be passed over can't be processed (SSF section 3.6).
+    CriticalMember, "critical_member", "a critical member of the subject is not understood";
+    /// A verification event with another state than was asked for (SSF section 8.1.4.1).
+    State, "state_invalid", "state is not the one that was asked for";
     /// It made us panic: a fault of ours.
     Internal, "internal", "clinch failed on it";
 }

@@ -144,7 +144,9 @@ impl Reader {
         while !self.stop.load(Relaxed) {
             let delivery = Delivery { bytes: line, place: &place, published: None };
             match self.intake.take(&delivery, Timestamp::from_system(SystemTime::now())) {
-                Taken::Applied | Taken::Refused(_) => return self.read.store(at, Relaxed),
+                Taken::Applied | Taken::Parked | Taken::Refused(_) => {
+                    return self.read.store(at, Relaxed);
+                }
                 Taken::Full => std::thread::sleep(RETRY_FULL),
             }
         }

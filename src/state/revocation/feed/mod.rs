@@ -6,25 +6,20 @@
 //! until there is room, and the status says so meanwhile.
 
 pub mod file;
+mod intake;
 pub mod nats;
+pub(super) mod parked;
 pub mod publish;
 mod rejections;
+mod streams;
 
-use super::event::plain::Plain;
-use super::event::{self, Event, Refusal};
-use super::health::Health;
-use super::index::{Full, Index};
-use super::recent::{Outcome, Recent};
+use super::event::Refusal;
 use crate::config;
 use crate::pop::Timestamp;
-use crate::telemetry::RevocationMetrics;
-use rejections::Rejections;
-use std::collections::HashMap;
+pub(super) use intake::Intake;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The one feed, until dropped.
 #[derive(Debug)]
@@ -45,12 +40,28 @@ pub struct Progress {
 }
 
 impl Feed {
-    pub(super) fn start(config: &config::Feed, intake: &Arc<Intake>) -> anyhow::Result<Feed> {
+    /// Begins behind `position`, if it has one that it understands.
+    pub(super) fn start(
+        config: &config::Feed,
+        intake: &Arc<Intake>,
+        position: Option<&[u8]>,
+    ) -> anyhow::Result<Feed> {
         let intake = Arc::clone(intake);
         Ok(match config {
             config::Feed::File { path } => Feed::File { journal: file::Journal::start(path, intake)? },
-            config::Feed::Nats(nats) => Feed::Nats { follower: nats::Follower::start(nats, intake)? },
+            config::Feed::Nats(nats) => {
+                Feed::Nats { follower: nats::Follower::start(nats, intake, position)? }
+            }
         })
+    }
+
+    /// How far the feed has been applied, in its own words: everything up to there is in the index. `None` as long as
+    /// there is no such place, and for a journal, which is read whole at every start.
+    pub(super) fn position(&self) -> Option<Vec<u8>> {
+        match self {
+            Feed::File { .. } => None,
+            Feed::Nats { follower } => follower.position(),
+        }
     }
 
     /// `revocation.feed.kind`
@@ -87,131 +98,12 @@ pub(super) enum Taken {
     Applied,
     /// It can't be acted on.
     Refused(Refusal),
+    /// It waits here for the key that signed it, and is not to be offered again.
+    Parked,
     /// There is no room: to be offered again.
     Full,
 }
 
-/// What events go through on their way into the index.
-#[derive(Debug)]
-pub(super) struct Intake {
-    pub(super) index: Index,
-    pub(super) health: Arc<Health>,
-    pub(super) recent: Recent,
-    /// `max_token_lifetime` by issuer.
-    issuers: HashMap<String, Duration>,
-    accept_plain: bool,
-    applied: AtomicU64,
-    ignored: AtomicU64,
-    metrics: RevocationMetrics,
-    rejections: Rejections,
-}
-
-impl Intake {
-    pub(super) fn new(
-        config: &config::Revocation,
-        issuers: HashMap<String, Duration>,
-        metrics: RevocationMetrics,
-    ) -> Intake {
-        Intake {
-            index: Index::new(config.max_entries),
-            health: Arc::new(Health::new(config.max_staleness, config.on_stale)),
-            recent: Recent::default(),
-            issuers,
-            accept_plain: config.accept_plain,
-            applied: AtomicU64::new(0),
-            ignored: AtomicU64::new(0),
-            metrics,
-            rejections: Rejections::default(),
-        }
-    }
-
-    /// Takes one event. One that makes us panic is rejected as our own failure, and stops nothing (ATTACKS RV-020).
-    pub(super) fn take(&self, delivery: &Delivery<'_>, now: Timestamp) -> Taken {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.apply(delivery, now)));
-        let place = self.health.is_live().then_some(delivery.place as &dyn fmt::Display);
-        match applied.unwrap_or(Err(Refusal::Internal)) {
-            Ok((event, Ok(outcome))) => {
-                let count = if outcome == Outcome::Applied { &self.applied } else { &self.ignored };
-                count.fetch_add(1, Relaxed);
-                self.health.set_full(false);
-                self.recent.read(event, outcome, now, place);
-                Taken::Applied
-            }
-            Ok((_, Err(Full))) => {
-                self.health.set_full(true);
-                Taken::Full
-            }
-            Err(refusal) => {
-                if let Some(id) = event::name(delivery.bytes) {
-                    self.recent.rejected(&id, refusal, now, place);
-                }
-                self.rejections.add(refusal, delivery.place, Instant::now());
-                Taken::Refused(refusal)
-            }
-        }
-    }
-
-    /// A sign of life from a feed that has handed on all it had.
-    pub(super) fn heard(&self) {
-        self.health.heard();
-        self.rejections.caught_up(Instant::now());
-    }
-
-    fn apply(&self, delivery: &Delivery<'_>, now: Timestamp) -> Result<Entered, Refusal> {
-        let plain = Plain::parse(delivery.bytes)?;
-        if !self.accept_plain {
-            return Err(Refusal::Plain);
-        }
-        if !self.issuers.contains_key(&plain.issuer) {
-            return Err(Refusal::IssuerUnknown);
-        }
-        let event = plain.into();
-        let entered = self.enter(&event, now);
-        if entered == Ok(Outcome::Applied) && self.health.is_live() {
-            self.metrics.applied(now.since(event.at), delivery.published.map(|at| now.since(at)));
-        }
-        Ok((event, entered))
-    }
-
-    /// Enters all that an event revokes.
-    fn enter(&self, event: &Event, now: Timestamp) -> Result<Outcome, Full> {
-        #[cfg(test)]
-        assert_ne!(event.id, "event-panic", "a test wants a panic");
-        let mut outcome = Outcome::Ignored(if event.revokes.is_empty() { "nothing_to_do" } else { "over" });
-        for selector in &event.revokes {
-            let lifetime = self.issuers.get(&selector.issuer).copied().unwrap_or_default();
-            let until = event.until.unwrap_or(event.at.plus(lifetime));
-            if until.plus(LONG_OVER) >= now {
-                self.index.revoke(selector, event.at, until, now)?;
-                outcome = Outcome::Applied;
-            }
-        }
-        Ok(outcome)
-    }
-
-    pub(super) fn applied(&self) -> u64 {
-        self.applied.load(Relaxed)
-    }
-
-    pub(super) fn ignored(&self) -> u64 {
-        self.ignored.load(Relaxed)
-    }
-
-    pub(super) fn refused(&self, refusal: Refusal) -> u64 {
-        self.rejections.count(refusal)
-    }
-
-    /// The longest life of any token: what a stream must retain.
-    fn longest_lifetime(&self) -> Duration {
-        self.issuers.values().max().copied().unwrap_or_default()
-    }
-}
-
-/// An event that could be read, and what became of it.
-type Entered = (Event, Result<Outcome, Full>);
-
-/// An event in the backlog that ended this long ago is not worth its place.
-const LONG_OVER: Duration = Duration::from_secs(300);
 /// How often a feed offers an event again for which there was no room.
 const RETRY_FULL: Duration = Duration::from_millis(100);
 

@@ -25,7 +25,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 use connect::{backoff, options};
 use ended::Ended;
 use parking_lot::Mutex;
-use session::{Position, Session};
+use session::{Mark, Position, Session};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::watch;
@@ -34,6 +34,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
+    mark: Arc<Mark>,
     stream: String,
     seen: Arc<Seen>,
 }
@@ -50,13 +51,22 @@ struct Seen {
 }
 
 impl Follower {
-    /// Follows the stream; a server that can't be reached is tried again for ever.
-    pub(super) fn start(nats: &config::Nats, intake: Arc<Intake>) -> anyhow::Result<Follower> {
-        Follower::with_room(nats, intake, ROOM)
+    /// Follows the stream from this position; a server that can't be reached is tried again for ever.
+    pub(super) fn start(
+        nats: &config::Nats,
+        intake: Arc<Intake>,
+        position: Option<&[u8]>,
+    ) -> anyhow::Result<Follower> {
+        Follower::with_room(nats, intake, position, ROOM)
     }
 
     /// With room for so many events that have come and were not applied yet.
-    fn with_room(nats: &config::Nats, intake: Arc<Intake>, room: usize) -> anyhow::Result<Follower> {
+    fn with_room(
+        nats: &config::Nats,
+        intake: Arc<Intake>,
+        position: Option<&[u8]>,
+        room: usize,
+    ) -> anyhow::Result<Follower> {
         let (servers, options) = options(nats)?;
         let options = options.subscription_capacity(room);
         let (stream, subject) = (nats.stream.clone(), nats.subject.clone());
@@ -64,12 +74,14 @@ impl Follower {
         let (overflows, retention_warning) = (AtomicU64::new(0), Mutex::default());
         let seen = Arc::new(Seen { sequence, pending, overflows, retention_warning });
         let source = Source { stream: stream.clone(), subject, intake, seen: Arc::clone(&seen) };
+        let position = position.and_then(Position::from_bytes).unwrap_or_default();
+        let mark = position.mark();
         let alive = source.intake.health.alive();
         let follow = async move {
             let _alive = alive;
-            source.follow(servers, options).await;
+            source.follow(servers, options, position).await;
         };
-        Ok(Follower { task: tokio::spawn(follow).abort_handle(), stream, seen })
+        Ok(Follower { task: tokio::spawn(follow).abort_handle(), mark, stream, seen })
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -80,6 +92,11 @@ impl Follower {
             lag: known(self.seen.pending.load(Relaxed)),
             retention_warning: self.seen.retention_warning.lock().clone(),
         }
+    }
+
+    /// See [`Feed::position`](super::Feed::position).
+    pub(super) fn position(&self) -> Option<Vec<u8>> {
+        self.mark.to_bytes()
     }
 }
 
@@ -123,7 +140,7 @@ struct Source {
 }
 
 impl Source {
-    async fn follow(self, servers: Vec<ServerAddr>, options: ConnectOptions) {
+    async fn follow(self, servers: Vec<ServerAddr>, options: ConnectOptions, mut position: Position) {
         let (connections, mut connected) = watch::channel(Connection::default());
         let connections = Arc::new(connections);
         let options = options.retry_on_initial_connect().event_callback(move |event| {
@@ -138,7 +155,6 @@ impl Source {
                 return;
             }
         };
-        let mut position = Position::default();
         let mut failures = 0;
         let mut told = String::new();
         loop {

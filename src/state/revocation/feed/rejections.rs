@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The rejected events of the one feed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rejections {
     counts: [AtomicU64; Refusal::ALL.len()],
     /// The place of the first one, while the backlog is read.
@@ -26,6 +26,18 @@ pub(super) struct Rejections {
 struct Line {
     last: Option<Instant>,
     suppressed: u64,
+}
+
+impl Default for Rejections {
+    fn default() -> Rejections {
+        Rejections {
+            counts: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
+            first: Mutex::default(),
+            live: AtomicBool::default(),
+            lines: Mutex::new([Line::default(); Refusal::ALL.len()]),
+            untold: AtomicBool::default(),
+        }
+    }
 }
 
 impl Rejections {

@@ -1,7 +1,9 @@
 //! The intake, event by event.
 
 use super::*;
+use crate::state::revocation::event;
 use crate::state::revocation::event::Fact;
+use crate::state::revocation::recent::Outcome;
 use crate::state::revocation::tests::{ISSUER, config, event, now};
 use crate::telemetry::Telemetry;
 use std::path::PathBuf;

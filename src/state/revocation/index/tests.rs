@@ -1,6 +1,10 @@
 //! What the index remembers, and for whom.
 
+mod model;
+mod threads;
+
 use super::*;
+use std::time::Duration;
 
 const ISSUER: &str = "https://as.example.com";
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
@@ -32,6 +36,12 @@ fn revoke(index: &Index, facts: &[(Fact, &str)], at: i64, until: i64) -> Result<
 }
 fn revoked(index: &Index, facts: &[(Fact, &str)], issued_at: Timestamp) -> bool {
     index.is_revoked(&Token { issuer: ISSUER, issued_at, facts })
+}
+
+/// Lets the monotonic clock run.
+fn pass(index: &mut Index, seconds: u64) {
+    index.epoch =
+        index.epoch.checked_sub(Duration::from_secs(seconds)).expect("the clock goes back that far");
 }
 
 use Fact::{Session, Subject, TokenId};
@@ -110,11 +120,92 @@ fn an_entry_leaves_only_when_both_clocks_are_past_it() {
     revoke(&index, &[(Subject, "a")], 0, 100).unwrap();
     index.sweep(after(1_000_000));
     assert_eq!(index.len(), 1, "the wall clock alone was stepped");
-    let Some(earlier) = index.epoch.checked_sub(Duration::from_secs(200)) else { return };
-    index.epoch = earlier;
+    pass(&mut index, 200);
     index.sweep(after(160));
     assert_eq!(index.len(), 1, "the wall clock is not there yet");
     index.sweep(after(162));
     assert_eq!(index.len(), 0);
     assert!(!revoked(&index, &[(Subject, "a")], NOW));
+}
+
+#[test]
+fn what_is_known_of_a_selector_can_be_asked() {
+    let index = Index::new(10);
+    revoke(&index, &[(Subject, "a"), (Session, "s")], 5, 100).unwrap();
+    let find = |facts: &[(Fact, &str)]| {
+        let facts = facts.iter().map(|(fact, value)| (*fact, (*value).to_owned())).collect();
+        index.find(&Selector { issuer: ISSUER.to_owned(), facts })
+    };
+    assert_eq!(find(&[(Subject, "a"), (Session, "s")]), Some((after(5), after(100))));
+    assert_eq!(find(&[(Subject, "a")]), None);
+    assert_eq!(find(&[(Subject, "a"), (Session, "t")]), None);
+}
+
+#[test]
+fn a_sweep_leaves_no_shape_without_entries_to_be_looked_up() {
+    let mut index = Index::new(10);
+    let shapes = |index: &Index| index.shapes.known().len();
+    revoke(&index, &[(Subject, "a"), (Session, "s")], 0, 100).unwrap();
+    revoke(&index, &[(TokenId, "t")], 0, 1000).unwrap();
+    assert_eq!((shapes(&index), index.len()), (4, 4));
+    pass(&mut index, 400);
+    index.sweep(after(400));
+    assert_eq!((shapes(&index), index.len()), (1, 1));
+    revoke(&index, &[(Session, "s")], 0, 1000).unwrap();
+    assert!(revoked(&index, &[(TokenId, "t")], NOW) && revoked(&index, &[(Session, "s")], NOW));
+}
+
+#[test]
+fn what_a_full_index_did_not_take_leaves_no_shape_behind() {
+    let index = Index::new(2);
+    revoke(&index, &[(TokenId, "t")], 0, 100).unwrap();
+    assert_eq!(revoke(&index, &[(Subject, "a"), (Session, "s")], 0, 100), Err(Full));
+    index.sweep(NOW);
+    assert_eq!((index.shapes.known().len(), index.len()), (2, 2));
+}
+
+#[test]
+fn more_shapes_than_have_numbers_are_refused() {
+    let index = Index::new(10_000);
+    let all: Vec<(Fact, &str)> = Fact::ALL.iter().map(|fact| (*fact, "v")).collect();
+    assert_eq!(revoke(&index, &all[..8], 0, 100), Ok(()));
+    assert_eq!(index.len(), 255);
+    assert_eq!(revoke(&index, &all[8..9], 0, 100), Ok(()));
+    assert_eq!(revoke(&index, &all[9..10], 0, 100), Err(Full));
+    assert!(revoked(&index, &all[..1], NOW));
+}
+
+#[test]
+fn a_full_index_gives_up_the_last_entry_that_is_over() {
+    let mut index = Index::new(20_000);
+    for n in 0..20_000 {
+        let until = if n == 77 { 100 } else { 1_000_000 };
+        revoke(&index, &[(Subject, &n.to_string())], 0, until).unwrap();
+    }
+    pass(&mut index, 400);
+    let one_more = |index: &Index| revoke(index, &[(Subject, "more")], 0, 1000);
+    assert_eq!(one_more(&index), Err(Full));
+    index.sweep(after(400));
+    assert_eq!(index.len(), 19_999);
+    assert_eq!(one_more(&index), Ok(()));
+}
+
+#[test]
+fn an_entry_takes_at_most_forty_bytes_whatever_their_number() {
+    let index = Index::new(usize::MAX);
+    for n in 1..=300_000 {
+        revoke(&index, &[(TokenId, &n.to_string())], 0, 3600).unwrap();
+        if n >= 100_000 && n % 10_000 == 0 {
+            let bytes = index.bytes() as f64 / f64::from(n);
+            assert!((30.0..40.0).contains(&bytes), "{bytes} at {n}");
+        }
+    }
+    assert_eq!(index.len(), 300_000);
+}
+
+#[test]
+fn no_value_and_no_secret_is_shown() {
+    let index = Index::new(10);
+    revoke(&index, &[(Subject, "alice")], 0, 100).unwrap();
+    assert_eq!(format!("{index:?}"), "Index { len: 1, max_entries: 10 }");
 }

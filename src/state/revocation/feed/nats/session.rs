@@ -11,8 +11,13 @@ use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
 use futures_util::StreamExt;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
+
+mod position;
+
+pub(super) use position::Mark;
 
 /// How far the stream has been applied; outlives sessions.
 #[derive(Debug, Default)]
@@ -21,6 +26,8 @@ pub(super) struct Position {
     stream: Option<String>,
     /// The stream sequence up to which everything has been applied.
     sequence: u64,
+    /// Both, for whoever writes snapshots.
+    mark: Arc<Mark>,
     /// Whether something was applied, or the feed has caught up, since this was last asked.
     progress: bool,
     /// Whether this process has ever caught up: what comes from then on is news.
@@ -69,7 +76,7 @@ impl Session<'_> {
         loop {
             if delivered >= backlog {
                 // Everything of ours up to there was in the backlog.
-                self.position.sequence = self.position.sequence.max(last);
+                self.position.advance(last);
                 (self.position.progress, self.position.live) = (true, true);
                 self.intake().heard();
             }
@@ -131,27 +138,11 @@ impl Session<'_> {
         }
     }
 
-    /// Goes back to the start if this is not the stream that was read before, or if it has forgotten events that were
-    /// not read here (ATTACKS RV-026). To read what was read already does no harm.
+    /// Goes back to the start if this is not the stream that was read before, or has dropped what was not read.
     fn place(&mut self, info: &stream::Info) {
-        let (stream, created) = (&self.source.stream, Some(info.created.to_string()));
-        let (first, last, read) =
-            (info.state.first_sequence, info.state.last_sequence, self.position.sequence);
-        if self.position.stream != created || last < read {
-            if self.position.stream.is_some() {
-                tracing::warn!(stream, "the stream of revocations is another one: it is read from its start");
-            }
-            self.position.sequence = 0;
-            self.position.stream = created;
-        } else if read > 0 && first > read + 1 {
-            tracing::warn!(
-                stream,
-                first,
-                read,
-                "the stream has forgotten events that were not read here: all that it retains is read again"
-            );
-            self.position.sequence = 0;
-        }
+        let (stream, last, first) =
+            (&self.source.stream, info.state.last_sequence, info.state.first_sequence);
+        self.position.place(stream, &info.created.to_string(), first, last);
     }
 
     /// Tells once when the stream can forget an event too early, and what it says then.
@@ -214,7 +205,7 @@ impl Session<'_> {
             let place = Place { stream: &self.source.stream, sequence };
             let delivery = Delivery { bytes: &message.payload, place: &place, published };
             match self.intake().take(&delivery, Timestamp::from_system(SystemTime::now())) {
-                Taken::Applied => break,
+                Taken::Applied | Taken::Parked => break,
                 Taken::Refused(refusal) => {
                     // Those of the backlog at start were kept aside by whoever was here when they came.
                     if self.position.live {
@@ -225,7 +216,7 @@ impl Session<'_> {
                 Taken::Full => tokio::time::sleep(RETRY_FULL).await,
             }
         }
-        self.position.sequence = self.position.sequence.max(sequence);
+        self.position.advance(sequence);
         self.position.progress = true;
     }
 

@@ -1,6 +1,7 @@
 //! The stream feed against a real nats-server, which is killed without warning.
 
 mod access;
+mod snapshots;
 mod trouble;
 
 use crate::config;

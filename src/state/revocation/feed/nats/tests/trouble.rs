@@ -157,7 +157,7 @@ async fn what_the_client_drops_because_it_comes_too_fast_is_read_again() {
     let metrics = Telemetry::off().metrics.revocations.clone();
     let intake = Arc::new(Intake::new(&server.config(), lifetimes.into(), metrics));
     let target = server.target("clinch.revocations.>");
-    let follower = Follower::with_room(&target, Arc::clone(&intake), 64).unwrap();
+    let follower = Follower::with_room(&target, Arc::clone(&intake), None, 64).unwrap();
     tokio::time::timeout(Duration::from_secs(60), intake.health.ready()).await.unwrap();
     assert_eq!((intake.index.len(), intake.applied()), (5000, 5000), "each once");
     assert!(follower.seen.overflows.load(Relaxed) > 0, "the client's buffer did overflow");

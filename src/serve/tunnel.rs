@@ -1,0 +1,267 @@
+//! A WebSocket that passes through (RFC 6455), from the service's agreement until both sides have ended.
+//!
+//! What passes is the client's word on a connection of its own, which no proof covers. So it ends when the token is
+//! revoked, and when it expires unless the route says otherwise; and when the sidecar stops, or nothing passes.
+
+use super::connection::Phase;
+use super::cut::Cuttable;
+use super::proxy::InFlight;
+use super::websocket::{self, Frames, GOING_AWAY, POLICY_VIOLATION};
+use crate::state::revocation::Cut;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// A request that became a WebSocket: in flight until both sides have ended.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) client: OnUpgrade,
+    pub(super) service: OnUpgrade,
+    pub(super) in_flight: InFlight,
+    pub(super) cuttable: Option<Cuttable>,
+}
+
+/// Why a tunnel ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Both sides have, or one broke off.
+    Closed,
+    /// The token is good no longer.
+    Cut(Cut),
+    /// The drain time of the sidecar is over.
+    Stopped,
+    /// Nothing has passed for too long, or one side takes nothing.
+    Idle,
+}
+
+impl Tunnel {
+    /// Joins both sides until they end or have to. `patience`: how long one may take nothing.
+    pub(super) async fn run(self, mut phase: watch::Receiver<Phase>, patience: Duration) {
+        let Tunnel { client, service, in_flight, cuttable } = self;
+        let both = timeout(SWITCH, async { tokio::try_join!(client, service) }).await;
+        let Ok(Ok((client, service))) = both else { return };
+        let mut joined = Joined::new(client, service, patience);
+        if let Some(cuttable) = &cuttable {
+            cuttable.streams();
+        }
+        let end = tokio::select! {
+            biased;
+            end = joined.pass(cuttable.as_ref()) => end,
+            _ = phase.wait_for(|phase| *phase == Phase::Cut) => End::Stopped,
+        };
+        match end {
+            End::Closed => {}
+            End::Cut(why) => {
+                in_flight.cut(why, cuttable.as_ref());
+                let reason = match why {
+                    Cut::Revoked => "token revoked",
+                    Cut::Expired => "token expired",
+                };
+                joined.farewell(POLICY_VIOLATION, reason).await;
+            }
+            End::Stopped => joined.farewell(GOING_AWAY, "going away").await,
+            End::Idle => joined.farewell(GOING_AWAY, "idle").await,
+        }
+    }
+}
+
+type Side = TokioIo<Upgraded>;
+
+/// Both sides, and what is on its way between them.
+struct Joined {
+    client: Side,
+    service: Side,
+    up: Way,
+    down: Way,
+    patience: Duration,
+}
+
+impl Joined {
+    fn new(client: Upgraded, service: Upgraded, patience: Duration) -> Joined {
+        let (client, service) = (TokioIo::new(client), TokioIo::new(service));
+        Joined { client, service, up: Way::new(), down: Way::new(), patience }
+    }
+
+    async fn pass(&mut self, cuttable: Option<&Cuttable>) -> End {
+        let mut timer = pin!(sleep_until(self.due()));
+        poll_fn(|cx| {
+            // First, so that nothing passes after it.
+            if let Some(Poll::Ready(why)) = cuttable.map(|cuttable| cuttable.open.poll_cut(cx)) {
+                return Poll::Ready(End::Cut(why));
+            }
+            let up = self.up.poll(cx, &mut self.client, &mut self.service);
+            let down = self.down.poll(cx, &mut self.service, &mut self.client);
+            match (up, down) {
+                (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Closed),
+                (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(End::Closed),
+                (Poll::Ready(Ok(())) | Poll::Pending, _) => {}
+            }
+            let due = self.due();
+            if due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            while timer.as_mut().poll(cx).is_ready() {
+                let due = self.due();
+                if due <= Instant::now() {
+                    return Poll::Ready(End::Idle);
+                }
+                timer.as_mut().reset(due);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// When it ends if nothing moves.
+    fn due(&self) -> Instant {
+        let moved = self.up.moved.max(self.down.moved);
+        let one_ended = self.up.ended || self.down.ended;
+        let mut due = moved + if one_ended { LAST_WORDS } else { self.patience.max(SILENCE) };
+        for way in [&self.up, &self.down] {
+            if !way.waiting().is_empty() {
+                due = due.min(way.moved + self.patience);
+            }
+        }
+        due
+    }
+
+    /// Tells both sides why it ends, where that can be put between two frames, and closes both. The client gets the
+    /// rest of a frame that has begun, if it comes at once; the service gets nothing more of the client's.
+    async fn farewell(mut self, code: u16, reason: &str) {
+        let finish = self.down.finish_frame(&mut self.service, &mut self.client);
+        let between_frames = timeout(A_MOMENT, finish).await.is_ok_and(|finished| finished.is_ok());
+        let mut key = [0; 4];
+        let masked = self.up.frames.at_boundary() && aws_lc_rs::rand::fill(&mut key).is_ok();
+        let to_service = async {
+            if masked {
+                self.service.write_all(&websocket::close(code, reason, Some(key))).await?;
+            }
+            self.service.shutdown().await
+        };
+        let client = &mut self.client;
+        let to_client = async {
+            if between_frames {
+                client.write_all(&websocket::close(code, reason, None)).await?;
+            }
+            client.shutdown().await?;
+            // Closing with bytes unread would take the last ones from under the client's eyes.
+            let mut nowhere = [0; 4096];
+            while client.read(&mut nowhere).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = tokio::join!(timeout(A_MOMENT, to_service), timeout(LINGER, to_client));
+    }
+}
+
+/// One direction.
+struct Way {
+    buffer: Box<[u8]>,
+    /// What of it is to be written.
+    from: usize,
+    to: usize,
+    /// There is something to flush.
+    dirty: bool,
+    /// The sender has ended.
+    ended: bool,
+    /// The receiver has been told so.
+    told: bool,
+    moved: Instant,
+    frames: Frames,
+}
+
+impl Way {
+    fn new() -> Way {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        let (moved, frames) = (Instant::now(), Frames::new());
+        Way { buffer, from: 0, to: 0, dirty: false, ended: false, told: false, moved, frames }
+    }
+
+    fn waiting(&self) -> &[u8] {
+        &self.buffer[self.from..self.to]
+    }
+
+    /// Passes on what there is; ready when the sender has ended and the receiver knows.
+    fn poll(&mut self, cx: &mut Context<'_>, sender: &mut Side, receiver: &mut Side) -> Poll<io::Result<()>> {
+        // A sender that is quicker than everybody else leaves them a turn.
+        for _ in 0..TURN {
+            while self.from < self.to {
+                let bytes = &self.buffer[self.from..self.to];
+                let written = ready!(Pin::new(&mut *receiver).poll_write(cx, bytes))?;
+                self.wrote(written)?;
+            }
+            if self.ended {
+                if !self.told {
+                    ready!(Pin::new(&mut *receiver).poll_shutdown(cx))?;
+                    self.told = true;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if self.poll_read(cx, sender)?.is_pending() {
+                if self.dirty && Pin::new(&mut *receiver).poll_flush(cx)?.is_ready() {
+                    self.dirty = false;
+                }
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, sender: &mut Side) -> Poll<io::Result<()>> {
+        let mut room = ReadBuf::new(&mut self.buffer);
+        ready!(Pin::new(sender).poll_read(cx, &mut room))?;
+        (self.from, self.to) = (0, room.filled().len());
+        self.ended = self.to == 0;
+        self.moved = Instant::now();
+        Poll::Ready(Ok(()))
+    }
+
+    fn wrote(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.frames.advance(&self.buffer[self.from..self.from + written]);
+        self.from += written;
+        (self.dirty, self.moved) = (true, Instant::now());
+        Ok(())
+    }
+
+    /// Passes on what belongs to the frame that has begun, and no byte more.
+    async fn finish_frame(&mut self, sender: &mut Side, receiver: &mut Side) -> io::Result<()> {
+        while !self.frames.at_boundary() {
+            let rest = self.frames.rest_in(self.waiting());
+            if rest == 0 {
+                poll_fn(|cx| self.poll_read(cx, sender)).await?;
+                if self.ended {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                continue;
+            }
+            let written = receiver.write(&self.buffer[self.from..self.from + rest]).await?;
+            self.wrote(written)?;
+        }
+        receiver.flush().await
+    }
+}
+
+/// How long either connection may take to become something else.
+const SWITCH: Duration = Duration::from_secs(5);
+/// How long nothing may pass, at least: WebSockets are often silent, and their clients often gone without a word.
+const SILENCE: Duration = Duration::from_secs(300);
+/// What one side gets when the other has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// What a frame that has begun gets to end, and the service to take our last.
+const A_MOMENT: Duration = Duration::from_millis(50);
+/// What the client gets to read our last frame and close.
+const LINGER: Duration = Duration::from_secs(1);
+/// What one direction holds, in bytes.
+const BUFFER: usize = 16 * 1024;
+/// How often a direction passes its buffer on before it is the others' turn.
+const TURN: usize = 16;

@@ -1,0 +1,234 @@
+//! What becomes of each event on its way into the index: read, judged, counted, applied, and remembered for a while.
+//!
+//! Bad events are counted and told with their reason and place, never with their content. One that can't be verified
+//! yet is [parked](super::parked); one that finds no room is for the feed to hold.
+
+use super::parked::Parked;
+use super::rejections::Rejections;
+use super::streams::Streams;
+use super::{Delivery, Taken};
+use crate::config;
+use crate::pop::Timestamp;
+use crate::state::revocation::event::effects::Message;
+use crate::state::revocation::event::plain::Plain;
+use crate::state::revocation::event::set::Unverified;
+use crate::state::revocation::event::{self, Event, MAX_BYTES, Refusal};
+use crate::state::revocation::health::Health;
+use crate::state::revocation::index::{Full, Index};
+use crate::state::revocation::open::OpenRequests;
+use crate::state::revocation::recent::{Outcome, Recent};
+use crate::state::revocation::transmitters::{Transmitters, Unread};
+use crate::telemetry::RevocationMetrics;
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What events go through on their way into the index.
+#[derive(Debug)]
+pub(in crate::state::revocation) struct Intake {
+    pub(in crate::state::revocation) index: Index,
+    /// What an event may end.
+    pub(in crate::state::revocation) open: Arc<OpenRequests>,
+    pub(in crate::state::revocation) health: Arc<Health>,
+    pub(in crate::state::revocation) recent: Recent,
+    /// `max_token_lifetime` by issuer.
+    issuers: HashMap<String, Duration>,
+    accept_plain: bool,
+    pub(super) transmitters: Option<Transmitters>,
+    pub(super) parked: Parked,
+    streams: Streams,
+    applied: AtomicU64,
+    ignored: AtomicU64,
+    metrics: RevocationMetrics,
+    pub(super) rejections: Rejections,
+}
+
+impl Intake {
+    pub(in crate::state::revocation) fn new(
+        config: &config::Revocation,
+        issuers: HashMap<String, Duration>,
+        metrics: RevocationMetrics,
+    ) -> Intake {
+        Intake {
+            index: Index::new(config.max_entries),
+            open: Arc::default(),
+            health: Arc::new(Health::new(config.max_staleness, config.on_stale)),
+            recent: Recent::default(),
+            issuers,
+            accept_plain: config.accept_plain,
+            transmitters: None,
+            parked: Parked::default(),
+            streams: Streams::default(),
+            applied: AtomicU64::new(0),
+            ignored: AtomicU64::new(0),
+            metrics,
+            rejections: Rejections::default(),
+        }
+    }
+
+    /// The same, believing what these sign.
+    pub(in crate::state::revocation) fn believing(self, transmitters: Transmitters) -> Intake {
+        Intake { transmitters: Some(transmitters), ..self }
+    }
+
+    pub(in crate::state::revocation) fn transmitters(&self) -> Option<&Transmitters> {
+        self.transmitters.as_ref()
+    }
+
+    /// Takes one event. To take it again does no harm, whenever and in whatever order (RV-013, RV-014). One that makes
+    /// us panic is rejected as our own failure, and stops nothing (ATTACKS RV-020).
+    pub(in crate::state::revocation) fn take(&self, delivery: &Delivery<'_>, now: Timestamp) -> Taken {
+        let place = self.health.is_live().then_some(delivery.place as &dyn fmt::Display);
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            let message = self.read(delivery.bytes, now)?;
+            Ok(self.act(message, delivery.published, now, place))
+        }));
+        match taken.unwrap_or(Err(Unread::Refused(Refusal::Internal))) {
+            Ok(Ok(())) => Taken::Applied,
+            Ok(Err(Full)) => Taken::Full,
+            Err(Unread::Refused(refusal)) => {
+                self.reject(refusal, delivery.bytes, delivery.place, now);
+                Taken::Refused(refusal)
+            }
+            Err(Unread::NoKey { transmitter, .. }) => match self.parked.park(delivery, transmitter) {
+                true => Taken::Parked,
+                false => Taken::Full,
+            },
+        }
+    }
+
+    pub(in crate::state::revocation) fn reject(
+        &self,
+        refusal: Refusal,
+        bytes: &[u8],
+        place: &(dyn fmt::Display + Sync),
+        now: Timestamp,
+    ) {
+        if let Some(id) = event::name(bytes) {
+            let news = self.health.is_live().then_some(place as &dyn fmt::Display);
+            self.recent.rejected(&id, refusal, now, news);
+        }
+        self.rejections.add(refusal, place, Instant::now());
+    }
+
+    /// A sign of life from a feed that has handed on all it had. The backlog has been applied when nothing of it waits
+    /// for a key; what has to wait later is a silence of that length, and so is a paused stream.
+    pub(in crate::state::revocation) fn heard(&self) {
+        let now = Timestamp::from_system(SystemTime::now());
+        let paused = self.streams.silent_since().map(|since| now.since(since));
+        let waiting = self.parked.longest_wait();
+        self.health.hold(waiting.max(paused));
+        if waiting.is_some() && !self.health.is_live() {
+            return;
+        }
+        self.health.heard();
+        self.rejections.caught_up(Instant::now());
+    }
+
+    /// Whether something was heard that is not in the index.
+    pub(in crate::state::revocation) fn holds_back(&self) -> bool {
+        self.parked.longest_wait().is_some() || self.streams.silent_since().is_some()
+    }
+
+    /// Reads an event: a plain one begins with a brace, which no SET does.
+    pub(super) fn read(&self, bytes: &[u8], now: Timestamp) -> Result<Message, Unread> {
+        if bytes.len() > MAX_BYTES {
+            return Err(Unread::Refused(Refusal::TooLong));
+        }
+        if bytes.trim_ascii_start().starts_with(b"{") {
+            return self.plain(bytes).map(Message::Event).map_err(Unread::Refused);
+        }
+        match &self.transmitters {
+            Some(transmitters) => transmitters.read(bytes, now),
+            None if Unverified::parse(bytes).is_ok() => Err(Unread::Refused(Refusal::Transmitter)),
+            None => Err(Unread::Refused(Refusal::NotAnObject)),
+        }
+    }
+
+    fn plain(&self, bytes: &[u8]) -> Result<Event, Refusal> {
+        let plain = Plain::parse(bytes)?;
+        if !self.accept_plain {
+            return Err(Refusal::Plain);
+        }
+        if !self.issuers.contains_key(&plain.issuer) {
+            return Err(Refusal::IssuerUnknown);
+        }
+        Ok(plain.into())
+    }
+
+    /// Does what an event says, all of it or nothing that is counted as done. `place` is given of news only.
+    pub(in crate::state::revocation) fn act(
+        &self,
+        message: Message,
+        published: Option<Timestamp>,
+        now: Timestamp,
+        place: Option<&dyn fmt::Display>,
+    ) -> Result<(), Full> {
+        let event = match message {
+            Message::Event(event) => event,
+            Message::Stream(stream) => {
+                self.streams.updated(stream);
+                self.applied.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+            Message::Verification => {
+                self.applied.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+        };
+        let entered = self.enter(&event, now);
+        self.health.set_full(entered.is_err());
+        let outcome = entered?;
+        if outcome == Outcome::Applied {
+            self.open.news();
+            self.applied.fetch_add(1, Relaxed);
+            if self.health.is_live() {
+                self.metrics.applied(now.since(event.at), published.map(|at| now.since(at)));
+            }
+        } else {
+            self.ignored.fetch_add(1, Relaxed);
+        }
+        self.recent.read(event, outcome, now, place);
+        Ok(())
+    }
+
+    /// Enters all that an event revokes.
+    fn enter(&self, event: &Event, now: Timestamp) -> Result<Outcome, Full> {
+        #[cfg(test)]
+        assert_ne!(event.id, "event-panic", "a test wants a panic");
+        let mut outcome = Outcome::Ignored(if event.revokes.is_empty() { "nothing_to_do" } else { "over" });
+        for selector in &event.revokes {
+            let lifetime = self.issuers.get(&selector.issuer).copied().unwrap_or_default();
+            let until = event.until.unwrap_or(event.at.plus(lifetime));
+            if until.plus(LONG_OVER) >= now {
+                self.index.revoke(selector, event.at, until, now)?;
+                outcome = Outcome::Applied;
+            }
+        }
+        Ok(outcome)
+    }
+
+    pub(in crate::state::revocation) fn applied(&self) -> u64 {
+        self.applied.load(Relaxed)
+    }
+
+    /// How many events there was nothing to do about.
+    pub(in crate::state::revocation) fn ignored(&self) -> u64 {
+        self.ignored.load(Relaxed)
+    }
+
+    pub(in crate::state::revocation) fn refused(&self, refusal: Refusal) -> u64 {
+        self.rejections.count(refusal)
+    }
+
+    /// The longest life of any token: what a stream must retain.
+    pub(super) fn longest_lifetime(&self) -> Duration {
+        self.issuers.values().max().copied().unwrap_or_default()
+    }
+}
+
+/// An event in the backlog that ended this long ago is not worth its place.
+const LONG_OVER: Duration = Duration::from_secs(300);

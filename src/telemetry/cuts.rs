@@ -1,0 +1,58 @@
+//! Requests that were granted and ended before their end: one log line and one count for each.
+
+use super::Telemetry;
+use super::metrics::{Label, family};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// What is said of one cut. Nothing in here is a secret: no token, no proof.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'a> {
+    /// Why, as a name of a closed set.
+    pub reason: &'static str,
+    /// The route's path pattern.
+    pub route: &'a str,
+    /// `iss` of its token.
+    pub issuer: &'a str,
+    /// `jti` of its token.
+    pub token_id: &'a str,
+    /// The trace of the request, which its decision was logged under.
+    pub trace_id: TraceId,
+    /// How long it had been open.
+    pub open_for: Duration,
+}
+
+/// The counters, at zero from the start.
+pub(super) fn register(all: &mut Registry) -> Family<Label, Counter> {
+    let cut = family(all, "cut", "Granted requests ended before their end, by reason");
+    for reason in REASONS {
+        drop(cut.get_or_create(&[("reason", reason)]));
+    }
+    cut
+}
+
+/// The trace id of a request: 32 hex digits.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceId(pub(super) [u8; 32]);
+
+impl TraceId {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Telemetry {
+    /// An open request was ended. Its decision and its answer have been recorded, or will be, all the same.
+    pub fn cut(&self, cut: &Cut<'_>) {
+        let Cut { reason, route, issuer, token_id, trace_id, open_for } = *cut;
+        self.metrics.cut.get_or_create(&[("reason", reason)]).inc();
+        let open_ms = u64::try_from(open_for.as_millis()).unwrap_or(u64::MAX);
+        let trace_id = trace_id.as_str();
+        tracing::info!(reason, route, issuer, token_id, trace_id, open_ms, "request cut");
+    }
+}
+
+const REASONS: [&str; 2] = ["revoked", "expired"];
