@@ -15,6 +15,7 @@ mod end_to_end;
 mod framing;
 mod h2;
 mod introspection;
+mod journal;
 mod layering;
 mod metadata;
 mod nonce;
