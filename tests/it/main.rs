@@ -24,6 +24,7 @@ mod proof;
 mod properties;
 mod replay;
 mod revocation;
+mod revoke;
 mod stale;
 mod step_up;
 mod support;
