@@ -84,6 +84,10 @@ impl Transmitters {
         self.by_name.keys().cloned()
     }
 
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Reads a SET, and what it does. The transmitter is found before any of its keys, and nobody else's keys count for
     /// it (SSF-04, JWKS-08; RV-010).
     pub(super) fn read(&self, bytes: &[u8], now: Timestamp) -> Result<Message, Unread> {

@@ -22,6 +22,19 @@ impl Nats {
         nats
     }
 
+    /// Starts one with these settings of its own configuration file, and no stream.
+    pub async fn start_with(settings: &str) -> Nats {
+        let store = Folder::new();
+        store.write(SETTINGS, settings);
+        let (program, port) = run(&store, "-1").await;
+        Nats { port, store, program }
+    }
+
+    /// `127.0.0.1:port`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// `nats://127.0.0.1:port`
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
@@ -54,9 +67,15 @@ pub const STREAM: &str = "CLINCH_REVOCATIONS";
 /// Its subjects.
 pub const SUBJECT: &str = "clinch.revocations.>";
 
+const SETTINGS: &str = "nats.conf";
+
 async fn run(store: &Folder, port: &str) -> (Program, u16) {
     let mut command = Command::new(tool("bin/nats-server"));
     command.args(["-a", "127.0.0.1", "-p", port, "-js", "-sd"]).arg(store.at("jetstream"));
+    let settings = store.at(SETTINGS);
+    if settings.exists() {
+        command.arg("-c").arg(settings);
+    }
     let mut program = Program::start(&mut command);
     let port = program.hear("NATS to listen", |line| {
         line.split_once("Listening for client connections on 127.0.0.1:")?.1.trim().parse().ok()

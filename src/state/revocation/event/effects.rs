@@ -119,6 +119,11 @@ fn kind(uri: &str) -> Kind {
     }
 }
 
+/// Whether events of this type count until the next one comes, however old they are.
+pub(super) fn is_lasting(uri: &str) -> bool {
+    kind(uri) == Kind::StreamUpdated
+}
+
 /// The subject's tokens, of an event whose common members are sound. `sub_id` counts; an event that also names a
 /// subject of its own must mean the same (SSF-01; RV-033).
 fn revoked(set: &Set, transmitter: &Transmitter) -> Result<Vec<Selector>, Refusal> {

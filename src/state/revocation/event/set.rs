@@ -4,7 +4,7 @@
 //! (section 4). Everything but the signature is looked at first, so that what could never be believed asks for no
 //! keys. What the event means is decided in [`effects`](super::effects).
 
-use super::{MAX_BYTES, Refusal};
+use super::{MAX_BYTES, Refusal, effects};
 use crate::pop::access_token::{Expected, check_signature};
 use crate::pop::algorithm::Algorithm;
 use crate::pop::jose::{Compact, Json, Object};
@@ -82,6 +82,12 @@ impl<'a> Unverified<'a> {
     /// The `iss` claim, not yet to be believed.
     pub(in crate::state::revocation) fn issuer(&self) -> Result<&str, Refusal> {
         text(&self.claims, "iss").ok_or(Refusal::Issuer)
+    }
+
+    /// When it was issued, if what it tells passes: tokens expire, the state of a stream stays.
+    pub(in crate::state::revocation) fn passing_since(&self) -> Option<Timestamp> {
+        only_event(&self.claims).filter(|(kind, _)| !effects::is_lasting(kind))?;
+        self.claims.get("iat").and_then(Json::as_numeric_date)
     }
 
     /// Checks all but the signature (SET-01, SET-04, SET-06, SSF-01, SSF-02, SSF-05, SSF-07; CAEP-04 is the list of

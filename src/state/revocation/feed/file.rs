@@ -7,19 +7,32 @@
 //! a file cut and refilled beyond its former length between two looks; append, or replace by renaming.
 //!
 //! Bad lines stay where they are, in the journal; the log tells at which byte.
+//!
+//! Writers and whoever [compacts](compact) the journal exclude one another by an advisory lock on the file; readers
+//! need none.
+
+mod append;
+mod compact;
+mod continued;
+mod draft;
+mod lock;
+mod over;
+mod tail;
+mod upkeep;
 
 use super::{Delivery, Intake, Progress, RETRY_FULL, Taken};
 use crate::pop::Timestamp;
-use crate::state::revocation::event::MAX_BYTES;
 use anyhow::Context;
+pub use append::{Appended, append};
+pub use compact::{Compacted, Compaction};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
+use tail::Tail;
+use upkeep::Upkeep;
 
 /// A journal being followed, by a thread of its own, until dropped.
 #[derive(Debug)]
@@ -65,51 +78,6 @@ impl Drop for Journal {
     }
 }
 
-/// Where an event was appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Appended {
-    /// To a journal that was there.
-    Existing,
-    /// To one that was made for it, which perhaps nobody reads.
-    Created,
-}
-
-/// Appends one event, in one write, so that writers in several processes don't mix.
-///
-/// # Errors
-/// Those of the file; also if only a part of the line could be written. `event` is one line, without its newline.
-pub fn append(path: &Path, event: &str) -> io::Result<Appended> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true);
-    let (mut file, appended) = match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (options.create(true).open(path)?, Appended::Created)
-        }
-        opened => (opened?, Appended::Existing),
-    };
-    let mut line = format!("{event}\n");
-    if ends_within_a_line(&mut file)? {
-        line.insert(0, '\n');
-    }
-    let written = file.write(line.as_bytes())?;
-    if written < line.len() {
-        return Err(io::Error::new(io::ErrorKind::WriteZero, "only a part of the line was written"));
-    }
-    file.sync_data()?;
-    Ok(appended)
-}
-
-/// Somebody died while writing: what follows must not become a part of that.
-fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(false);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
-}
-
 struct Reader {
     intake: Arc<Intake>,
     stop: Arc<AtomicBool>,
@@ -120,13 +88,16 @@ struct Reader {
 impl Reader {
     fn follow(self) {
         let mut tail = Tail::new(self.path.clone());
+        let mut upkeep = Upkeep::new(&self.path, &self.intake, &self.stop);
         let mut readable = true;
         while !self.stop.load(Relaxed) {
             match tail.advance(&mut |line, at| self.apply(line, at)) {
                 Ok(()) if self.stop.load(Relaxed) => return,
                 Ok(()) => {
                     readable = true;
+                    self.read.store(tail.position(), Relaxed);
                     self.intake.heard();
+                    upkeep.look();
                 }
                 Err(error) => {
                     self.intake.health.lost();
@@ -163,95 +134,6 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {} of {}", self.at, self.journal.display())
     }
-}
-
-/// A file read line by line as it grows.
-struct Tail {
-    path: PathBuf,
-    open: Option<Open>,
-}
-
-struct Open {
-    file: File,
-    identity: (u64, u64),
-    /// How far the file has been read.
-    offset: u64,
-    /// The beginning of a line whose end has not been written yet.
-    line: Vec<u8>,
-    /// The line was too long and has been handed on; its rest is passed over.
-    passing: bool,
-}
-
-impl Tail {
-    fn new(path: PathBuf) -> Tail {
-        Tail { path, open: None }
-    }
-
-    /// Hands on every line that was completed since, with the offset of its end.
-    fn advance(&mut self, take: &mut dyn FnMut(&[u8], u64)) -> io::Result<()> {
-        let found = fs::metadata(&self.path)?;
-        if let Some(open) = &mut self.open {
-            if open.identity != identity(&found) {
-                open.read(take)?;
-                self.open = None;
-            } else if found.len() < open.offset {
-                self.open = None;
-            } else if found.len() == open.offset {
-                return Ok(());
-            }
-        }
-        let open = match &mut self.open {
-            Some(open) => open,
-            None => self.open.insert(Open::new(&self.path)?),
-        };
-        open.read(take)
-    }
-}
-
-impl Open {
-    fn new(path: &Path) -> io::Result<Open> {
-        let file = File::open(path)?;
-        let identity = identity(&file.metadata()?);
-        Ok(Open { file, identity, offset: 0, line: Vec::new(), passing: false })
-    }
-
-    fn read(&mut self, take: &mut dyn FnMut(&[u8], u64)) -> io::Result<()> {
-        let mut buffer = [0; 64 * 1024];
-        loop {
-            let length = match self.file.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            for piece in buffer[..length].split_inclusive(|byte| *byte == b'\n') {
-                self.offset += piece.len() as u64;
-                self.piece(piece, take);
-            }
-        }
-    }
-
-    fn piece(&mut self, piece: &[u8], take: &mut dyn FnMut(&[u8], u64)) {
-        let (text, ended) = match piece.strip_suffix(b"\n") {
-            Some(text) => (text, true),
-            None => (piece, false),
-        };
-        if !self.passing {
-            self.line.extend_from_slice(text);
-        }
-        let too_long = self.line.len() > MAX_BYTES;
-        if (ended || too_long) && !self.line.trim_ascii().is_empty() {
-            take(&self.line, self.offset);
-        }
-        if ended || too_long {
-            self.line.clear();
-            self.passing = (self.passing || too_long) && !ended;
-        }
-    }
-}
-
-fn identity(metadata: &fs::Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
 }
 
 /// The delay that a journal adds to a revocation, at most.

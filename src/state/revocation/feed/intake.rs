@@ -224,6 +224,11 @@ impl Intake {
         self.rejections.count(refusal)
     }
 
+    /// The longest life of this issuer's tokens.
+    pub(super) fn lifetime(&self, issuer: &str) -> Option<Duration> {
+        self.issuers.get(issuer).copied()
+    }
+
     /// The longest life of any token: what a stream must retain.
     pub(super) fn longest_lifetime(&self) -> Duration {
         self.issuers.values().max().copied().unwrap_or_default()

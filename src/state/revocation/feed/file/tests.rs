@@ -1,9 +1,12 @@
 //! The tail, against a file that is written to in every unkind way.
 
 use super::*;
-use crate::state::revocation::event::Fact;
 use crate::state::revocation::event::plain::Plain;
+use crate::state::revocation::event::{Fact, MAX_BYTES};
 use crate::state::revocation::tests::{Directory, event};
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::time::Instant;
 
 struct Journaled {
     directory: Directory,
@@ -104,4 +107,40 @@ fn writers_do_not_mix_and_do_not_suffer_from_one_that_died() {
     let events: Vec<_> =
         journal.lines().iter().filter_map(|line| Plain::parse(line.as_bytes()).ok()).collect();
     assert_eq!(events.len(), 200);
+}
+
+#[test]
+fn a_writer_who_waits_writes_to_the_file_that_is_there_then() {
+    let mut journal = Journaled::new();
+    journal.write("old\n");
+    let (path, new) = (journal.path(), journal.directory.path().join("new"));
+    let held = File::open(&path).unwrap();
+    held.lock().unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| append(&path, "late").unwrap());
+        fs::write(&new, "new\n").unwrap();
+        fs::rename(&new, &path).unwrap();
+        drop(held);
+        assert_eq!(writer.join().unwrap(), Appended::Existing);
+    });
+    assert_eq!(journal.lines(), ["new", "late"]);
+}
+
+#[test]
+fn a_lock_that_is_never_given_back_is_no_endless_wait() {
+    let journal = Journaled::new();
+    journal.write("one\n");
+    let [held, file] = [(), ()].map(|()| File::open(journal.path()).unwrap());
+    held.lock().unwrap();
+    let told = lock::exclusively(&file, Instant::now() + Duration::from_millis(20)).unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::TimedOut);
+    assert_eq!(told.to_string(), "another process has held the journal's lock for 5 seconds");
+}
+
+#[test]
+fn what_is_more_than_one_line_is_not_appended() {
+    let journal = Journaled::new();
+    assert_eq!(append(&journal.path(), "{}\n{}").unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(!journal.path().exists());
+    assert_eq!(append(&journal.path(), "{}").unwrap(), Appended::Created);
 }
