@@ -21,7 +21,7 @@ pub use introspection::{Introspection, Secret};
 pub use problems::Problems;
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use revocation::{
-    ClientIdentity, Feed, Login, Nats, OnStale, Revocation, Snapshot, SubjectClaims, Transmitter,
+    ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
 
 use crate::pop::Timestamp;

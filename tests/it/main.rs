@@ -21,6 +21,7 @@ mod nonce;
 mod operator;
 mod proof;
 mod properties;
+mod push;
 mod replay;
 mod revocation;
 mod stale;

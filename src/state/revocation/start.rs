@@ -1,8 +1,10 @@
 //! Setting revocation up: intake, snapshot, feed, and the tasks that tend them.
 
+use super::feed::bus::Bus;
 use super::feed::parked::tend;
 use super::feed::{Feed, Intake};
 use super::presented::Presented;
+use super::receive::Reception;
 use super::snapshot::{self, Keeper, Restored};
 use super::transmitters::Transmitters;
 use super::{Fed, Revocations};
@@ -54,9 +56,13 @@ impl Revocations {
         open.start(move |token| {
             judge.index.is_revoked(&Presented { token, claims: named.get(token.issuer()) })
         })?;
+        let reception = intake.transmitters().is_some().then(|| {
+            let bus = Bus::of(&config.feed);
+            Arc::new(Reception::new(Arc::clone(&intake), bus, metrics.revocations.clone()))
+        });
         let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
         let tasks = tasks(&intake, keeper.as_ref().map(|keeper| (keeper, &feed)));
-        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper };
+        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper, reception };
         Ok(Arc::new(Revocations { fed: Some(fed), open }))
     }
 }

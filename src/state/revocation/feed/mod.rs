@@ -5,6 +5,7 @@
 //! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
 //! until there is room, and the status says so meanwhile.
 
+pub(super) mod bus;
 pub mod file;
 mod intake;
 pub mod nats;
