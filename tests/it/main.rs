@@ -19,6 +19,7 @@ mod layering;
 mod metadata;
 mod nonce;
 mod operator;
+mod poll;
 mod proof;
 mod properties;
 mod push;

@@ -2,113 +2,38 @@
 //! every replica acts on them, and refused in the words of the RFC when they are not in order.
 
 use crate::support::clinch::Clinch;
-use crate::support::echo::Echo;
 use crate::support::eventually;
-use crate::support::issuer::Issuer;
-use crate::support::nats::{Nats, STREAM, SUBJECT};
+use crate::support::nats::Nats;
 use crate::support::pki::Pki;
-use crate::support::proof::{Proof, ProofKey, now};
-use crate::support::temporary::Folder;
-use crate::support::transmitter::{AUDIENCE, Transmitter};
-use crate::support::wire::{Answer, Caller, converse, get, plain_get};
+use crate::support::proof::{Proof, now};
+use crate::support::signals::{PATH, Scene, metric};
+use crate::support::wire::{Answer, Caller, converse, get};
 use crate::support::world;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
-const PATH: &str = "/accounts/1";
 const AUTHORIZATION: (&str, &str) = ("Authorization", "Bearer of-the-transmitter");
 const SET: (&str, &str) = ("Content-Type", "application/secevent+jwt");
 
-/// The parts, running; the sidecars are the test's.
-struct Scene {
-    pki: Pki,
-    issuer: Issuer,
-    transmitter: Transmitter,
-    key: ProofKey,
-    config: PathBuf,
-    folder: Folder,
-    nats: Option<Nats>,
-    _service: Echo,
+/// A scene with an agreed header, on this feed.
+async fn agreed(nats: Option<Nats>) -> Scene {
+    with(nats, "authorization_file: push.secret").await
 }
 
-impl Scene {
-    /// With this feed; `more` are further keys of the push port.
-    async fn set(nats: Option<Nats>, more: &str) -> Scene {
-        let (pki, folder, service) = (Pki::new(), Folder::new(), Echo::start().await);
-        let (issuer, transmitter) = (Issuer::start(&pki).await, Transmitter::start(&pki).await);
-        let feed = match &nats {
-            Some(nats) => {
-                format!("kind: nats, url: '{}', stream: {STREAM}, subject: '{SUBJECT}'", nats.url())
-            }
-            None => "kind: file, path: journal".to_owned(),
-        };
-        let text = world::config(&issuer.name, &service.address.to_string())
-            + &format!(
-                "revocation:
-  feed: {{ {feed}, push: {{ address: '127.0.0.1:0', {more} }} }}
-  transmitters:
-    - {{ issuer: '{}', audience: ['{AUDIENCE}'], algorithms: [RS256], ca: ca.crt, speaks_for: ['{}'] }}
-  max_staleness: 10s
-",
-                transmitter.name, issuer.name
-            );
-        folder.write("push.secret", &format!("Bearer of-yesterday\n{}\n", AUTHORIZATION.1));
-        let config = world::write(&folder, &pki, &text);
-        let key = ProofKey::new();
-        Scene { pki, issuer, transmitter, key, config, folder, nats, _service: service }
-    }
+/// The same with these keys of the push port.
+async fn with(nats: Option<Nats>, keys: &str) -> Scene {
+    let scene = Scene::set(nats, &format!(", push: {{ address: '127.0.0.1:0', {keys} }}"), "", "10s").await;
+    scene.folder.write("push.secret", &format!("Bearer of-yesterday\n{}\n", AUTHORIZATION.1));
+    scene
+}
 
-    async fn agreed(nats: Option<Nats>) -> Scene {
-        Scene::set(nats, "authorization_file: push.secret").await
-    }
+/// Sends a request to the push port.
+async fn send(scene: &Scene, clinch: &Clinch, request: &str) -> Answer {
+    Caller::new(clinch.push.expect("a push port"), &scene.pki, None).send(request).await
+}
 
-    async fn clinch(&self) -> Clinch {
-        Clinch::start(&self.config).await
-    }
-
-    /// A token of this subject's.
-    fn token(&self, subject: &str) -> String {
-        self.issuer.sign(&self.issuer.token_for(&self.key).claim("sub", subject))
-    }
-
-    /// Header and claims of the end of a subject's sessions.
-    fn event(&self, subject: &str) -> (Value, Value) {
-        let subject = json!({ "format": "iss_sub", "iss": self.issuer.name, "sub": subject });
-        self.transmitter.event(subject, now())
-    }
-
-    /// The end of a subject's sessions, signed.
-    async fn set_about(&mut self, subject: &str) -> String {
-        let event = self.event(subject);
-        self.transmitter.sign("t1", event).await
-    }
-
-    /// The status of a request with the token and a fresh proof.
-    async fn status(&self, clinch: &Clinch, token: &str) -> u16 {
-        let proof = Proof::new(&self.key, "GET", &world::url(PATH), token).sign(&self.key);
-        let authorization = format!("DPoP {token}");
-        let request = get(PATH, &[("Authorization", &authorization), ("DPoP", &proof)]);
-        Caller::new(clinch.address, &self.pki, None).send(&request).await.status
-    }
-
-    async fn refused(&self, clinch: &Clinch, token: &str) {
-        let refused = async || (self.status(clinch, token).await == 401).then_some(());
-        eventually("the token to be refused", refused).await;
-    }
-
-    /// Sends a request to the push port.
-    async fn send(&self, clinch: &Clinch, request: &str) -> Answer {
-        Caller::new(clinch.push.expect("a push port"), &self.pki, None).send(request).await
-    }
-
-    /// Pushes a token as a transmitter does.
-    async fn push(&self, clinch: &Clinch, set: &str) -> Answer {
-        self.send(clinch, &post("/events", &[AUTHORIZATION, SET], set)).await
-    }
-
-    fn journal(&self) -> String {
-        std::fs::read_to_string(self.folder.at("journal")).expect("a journal")
-    }
+/// Pushes a token as a transmitter does.
+async fn push(scene: &Scene, clinch: &Clinch, set: &str) -> Answer {
+    send(scene, clinch, &post("/events", &[AUTHORIZATION, SET], set)).await
 }
 
 fn post(path: &str, headers: &[(&str, &str)], body: &str) -> String {
@@ -127,29 +52,24 @@ fn code(answer: &Answer) -> String {
     document["err"].as_str().expect("err").to_owned()
 }
 
-async fn metric(clinch: &Clinch, line: &str) -> u64 {
-    let page = plain_get(clinch.admin, "/metrics").await.expect("metrics").body;
-    page.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok()).unwrap_or_default()
-}
-
 fn received(result: &str) -> String {
     format!("clinch_revocation_received_total{{how=\"push\",result=\"{result}\"}}")
 }
 
 /// RV-013, PUSH-01, PUSH-02, PUSH-04, SET-06: what one replica takes, all of them act on.
 async fn pushed_to_one_it_counts_at_both(nats: Option<Nats>) {
-    let mut scene = Scene::agreed(nats).await;
+    let mut scene = agreed(nats).await;
     let (one, other) = (scene.clinch().await, scene.clinch().await);
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     assert_eq!((scene.status(&one, &alice).await, scene.status(&other, &alice).await), (200, 200));
     let set = scene.set_about("alice").await;
-    let answer = scene.push(&one, &set).await;
+    let answer = push(&scene, &one, &set).await;
     assert_eq!((answer.status, answer.body.as_str()), (202, ""), "{answer:?}");
     scene.refused(&one, &alice).await;
     scene.refused(&other, &alice).await;
     // The transmitter did not hear the answer, and tries elsewhere.
-    assert_eq!(scene.push(&other, &set).await.status, 202);
-    assert_eq!(scene.push(&one, &set).await.status, 202);
+    assert_eq!(push(&scene, &other, &set).await.status, 202);
+    assert_eq!(push(&scene, &one, &set).await.status, 202);
     assert_eq!((scene.status(&one, &bob).await, scene.status(&other, &bob).await), (200, 200));
     assert_eq!(metric(&one, &received("taken")).await, 2);
     assert_eq!(metric(&other, &received("taken")).await, 1);
@@ -171,33 +91,37 @@ async fn pushed_to_one_it_counts_at_both_by_nats() {
 /// RV-036, PUSH-01, PUSH-03, PUSH-05
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_not_known_or_sends_something_else_is_told_so() {
-    let mut scene = Scene::agreed(None).await;
+    let mut scene = agreed(None).await;
     let clinch = scene.clinch().await;
     let set = scene.set_about("alice").await;
     let wrong = ("Authorization", "Bearer of-somebody");
     for headers in
         [&[SET][..], &[wrong, SET], &[AUTHORIZATION, AUTHORIZATION, SET], &[wrong, AUTHORIZATION, SET]]
     {
-        let answer = scene.send(&clinch, &post("/events", headers, &set)).await;
+        let answer = send(&scene, &clinch, &post("/events", headers, &set)).await;
         assert_eq!((answer.status, code(&answer).as_str()), (401, "authentication_failed"), "{headers:?}");
         answer.one("www-authenticate");
     }
     let json = ("Content-Type", "application/json");
     for headers in [&[AUTHORIZATION][..], &[AUTHORIZATION, json], &[AUTHORIZATION, SET, SET]] {
-        let answer = scene.send(&clinch, &post("/events", headers, &set)).await;
+        let answer = send(&scene, &clinch, &post("/events", headers, &set)).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "invalid_request"), "{headers:?}");
     }
     for method in ["GET", "PUT", "HEAD", "OPTIONS"] {
         let request = post("/events", &[AUTHORIZATION, SET], "").replacen("POST", method, 1);
-        let answer = scene.send(&clinch, &request).await;
+        let answer = send(&scene, &clinch, &request).await;
         assert_eq!((answer.status, answer.one("allow")), (405, "POST"), "{method}");
     }
     for path in ["/", "/events/", "/Events", "/metrics", PATH] {
-        assert_eq!(scene.send(&clinch, &post(path, &[AUTHORIZATION, SET], &set)).await.status, 404, "{path}");
+        assert_eq!(
+            send(&scene, &clinch, &post(path, &[AUTHORIZATION, SET], &set)).await.status,
+            404,
+            "{path}"
+        );
     }
     let huge = post("/events", &[AUTHORIZATION, SET], &set)
         .replace(&format!("Content-Length: {}", set.len()), "Content-Length: 1000000000");
-    assert_eq!(scene.send(&clinch, &huge).await.status, 413);
+    assert_eq!(send(&scene, &clinch, &huge).await.status, 413);
     let chunked = format!(
         "POST /events HTTP/1.1\r\nHost: localhost\r\n{}: {}\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\n40001\r\n{}",
         AUTHORIZATION.0,
@@ -214,7 +138,7 @@ async fn who_is_not_known_or_sends_something_else_is_told_so() {
     // Yesterday's secret is still good.
     let old = ("Authorization", "Bearer of-yesterday");
     let typed = ("content-type", "Application/SecEvent+JWT; charset=utf-8");
-    assert_eq!(scene.send(&clinch, &post("/events", &[old, typed], &set)).await.status, 202);
+    assert_eq!(send(&scene, &clinch, &post("/events", &[old, typed], &set)).await.status, 202);
     let log = clinch.program.output();
     assert!(
         log.contains("authentication_failed") && !log.contains("of-somebody") && !log.contains(&set),
@@ -225,7 +149,7 @@ async fn who_is_not_known_or_sends_something_else_is_told_so() {
 /// PUSH-03, SET-01, SET-02, SET-03, SET-06; RV-009, RV-010, RV-011
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_not_in_order_is_refused_with_its_code_and_kept_off_the_feed() {
-    let mut scene = Scene::agreed(None).await;
+    let mut scene = agreed(None).await;
     let clinch = scene.clinch().await;
     let elsewhere = json!("https://elsewhere.example");
     let cases: [(&str, &str, &str, &str, Value); 7] = [
@@ -242,12 +166,12 @@ async fn a_token_that_is_not_in_order_is_refused_with_its_code_and_kept_off_the_
         let mut both = json!({ "header": header, "claims": claims });
         both[part][name] = value;
         let set = scene.transmitter.sign(key, (both["header"].clone(), both["claims"].clone())).await;
-        let answer = scene.push(&clinch, &set).await;
+        let answer = push(&scene, &clinch, &set).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, expected), "{part} {name}");
     }
     let token = scene.token("alice");
     for rubbish in ["", "{}", "a.b.c", &token] {
-        let answer = scene.push(&clinch, rubbish).await;
+        let answer = push(&scene, &clinch, rubbish).await;
         assert_eq!((answer.status, code(&answer).as_str()), (400, "invalid_request"), "{rubbish}");
     }
     assert_eq!(scene.journal(), "");
@@ -258,7 +182,7 @@ async fn a_token_that_is_not_in_order_is_refused_with_its_code_and_kept_off_the_
     claims["events"] = json!({ verification: { "state": "of-somebody" } });
     claims["sub_id"] = json!({ "format": "opaque", "id": "stream" });
     let set = scene.transmitter.sign("t1", (header, claims)).await;
-    assert_eq!(scene.push(&clinch, &set).await.status, 202);
+    assert_eq!(push(&scene, &clinch, &set).await.status, 202);
     assert_eq!(scene.journal().lines().count(), 1);
     assert_eq!(scene.status(&clinch, &token).await, 200);
 }
@@ -266,7 +190,7 @@ async fn a_token_that_is_not_in_order_is_refused_with_its_code_and_kept_off_the_
 /// RV-037: each port has its own paths and its own credentials.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_public_port_takes_no_events_and_the_push_port_no_requests() {
-    let mut scene = Scene::agreed(None).await;
+    let mut scene = agreed(None).await;
     let clinch = scene.clinch().await;
     let set = scene.set_about("alice").await;
     let request = post("/events", &[AUTHORIZATION, SET], &set).replace("localhost", "api.example.com");
@@ -276,8 +200,8 @@ async fn the_public_port_takes_no_events_and_the_push_port_no_requests() {
     let proof = Proof::new(&scene.key, "GET", &world::url(PATH), &token).sign(&scene.key);
     let authorization = format!("DPoP {token}");
     let request = get(PATH, &[("Authorization", &authorization), ("DPoP", &proof)]);
-    assert_eq!(scene.send(&clinch, &request).await.status, 404);
-    assert_eq!(scene.send(&clinch, &get("/healthz", &[])).await.status, 404);
+    assert_eq!(send(&scene, &clinch, &request).await.status, 404);
+    assert_eq!(send(&scene, &clinch, &get("/healthz", &[])).await.status, 404);
     assert_eq!(scene.journal(), "");
     assert_eq!(scene.status(&clinch, &token).await, 200);
 }
@@ -285,18 +209,18 @@ async fn the_public_port_takes_no_events_and_the_push_port_no_requests() {
 /// PUSH-02: what can't be kept is not acknowledged, and comes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_feed_is_out_of_reach_the_transmitter_is_asked_to_wait() {
-    let mut scene = Scene::agreed(Some(Nats::start().await)).await;
+    let mut scene = agreed(Some(Nats::start().await)).await;
     let clinch = scene.clinch().await;
     let (alice, bob) = (scene.token("alice"), scene.token("bob"));
     let (first, second) = (scene.set_about("alice").await, scene.set_about("bob").await);
-    assert_eq!(scene.push(&clinch, &first).await.status, 202);
+    assert_eq!(push(&scene, &clinch, &first).await.status, 202);
     scene.refused(&clinch, &alice).await;
     scene.nats.as_mut().unwrap().kill();
-    let answer = scene.push(&clinch, &second).await;
+    let answer = push(&scene, &clinch, &second).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     answer.one("retry-after");
     scene.nats.as_mut().unwrap().restart().await;
-    let taken = async || (scene.push(&clinch, &second).await.status == 202).then_some(());
+    let taken = async || (push(&scene, &clinch, &second).await.status == 202).then_some(());
     eventually("the event to be taken", taken).await;
     scene.refused(&clinch, &bob).await;
     assert!(metric(&clinch, &received("feed_unavailable")).await >= 1);
@@ -305,16 +229,16 @@ async fn while_the_feed_is_out_of_reach_the_transmitter_is_asked_to_wait() {
 /// PUSH-02: neither is what can't be verified yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_keys_are_out_of_reach_the_transmitter_is_asked_to_wait() {
-    let mut scene = Scene::agreed(None).await;
+    let mut scene = agreed(None).await;
     scene.transmitter.keys.go_dark(true);
     let clinch = scene.clinch().await;
     let (alice, set) = (scene.token("alice"), scene.set_about("alice").await);
-    let answer = scene.push(&clinch, &set).await;
+    let answer = push(&scene, &clinch, &set).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     answer.one("retry-after");
     assert_eq!(scene.journal(), "");
     scene.transmitter.keys.go_dark(false);
-    let taken = async || (scene.push(&clinch, &set).await.status == 202).then_some(());
+    let taken = async || (push(&scene, &clinch, &set).await.status == 202).then_some(());
     eventually("the event to be taken", taken).await;
     scene.refused(&clinch, &alice).await;
 }
@@ -322,7 +246,7 @@ async fn while_the_keys_are_out_of_reach_the_transmitter_is_asked_to_wait() {
 /// PUSH-05
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_can_be_asked_for_instead() {
-    let mut scene = Scene::set(None, "client_ca: [ca.crt], path: /ssf").await;
+    let mut scene = with(None, "client_ca: [ca.crt], path: /ssf").await;
     let clinch = scene.clinch().await;
     let set = scene.set_about("alice").await;
     let request = post("/ssf", &[SET], &set);

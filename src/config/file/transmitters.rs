@@ -36,8 +36,7 @@ pub(in crate::config) struct Transmitter {
     /// Credential types that its credential changes have besides those of CAEP.
     #[serde(default)]
     pub(in crate::config) credential_types: Vec<String>,
-    /// Where its events are fetched to be put on the feed (RFC 8936). Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Where its events are fetched to be put on the feed (RFC 8936); null fetches none.
     pub(in crate::config) poll: Option<Poll>,
 }
 fn algorithms() -> Vec<String> {

@@ -10,6 +10,7 @@ mod health;
 mod index;
 pub mod measured;
 mod open;
+mod poll;
 mod presented;
 mod receive;
 mod recent;

@@ -30,7 +30,6 @@ pub(super) struct Reception {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum How {
     Push,
-    #[expect(dead_code, reason = "nobody polls yet")]
     Poll,
 }
 

@@ -10,6 +10,7 @@ pub mod file;
 mod intake;
 pub mod nats;
 pub(super) mod parked;
+pub(super) mod polled;
 pub mod publish;
 mod rejections;
 mod streams;
