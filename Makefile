@@ -1,9 +1,10 @@
 # The two things a contributor types. CI runs .ci/run, which is these and the lints.
 .PHONY: test test-tools fuzz
 
-# Every test, against a real authorization server, real clients and a real NATS.
+# Every test, against a real authorization server, real clients, a real NATS and Redis, and librdkafka's Kafka. With
+# every feature, so that things are built once.
 test: test-tools
-	cargo test --locked
+	cargo test --locked --all-features
 
 # What the tests run against, under target/test-tools; does nothing the second time.
 test-tools:

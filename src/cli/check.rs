@@ -80,6 +80,8 @@ fn summary<'c>(config: &'c Config) -> String {
             let feed = match &revocation.feed {
                 Feed::File { path } => format!("from the journal {}", path.display()),
                 Feed::Nats(nats) => format!("from the NATS stream {}", nats.stream),
+                Feed::Redis(redis) => format!("from the Redis stream {}", redis.stream),
+                Feed::Kafka(kafka) => format!("from the Kafka topic {}", kafka.topic),
             };
             let signers: Vec<&str> = revocation.transmitters.iter().map(|one| name(&one.signer)).collect();
             let signed =

@@ -7,8 +7,10 @@
 mod checks;
 mod file;
 mod introspection;
+mod kafka;
 mod load;
 mod problems;
+mod redis;
 mod replay;
 mod revocation;
 mod scalar;
@@ -18,7 +20,9 @@ mod tree;
 mod words;
 
 pub use introspection::{Introspection, Secret};
+pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
+pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use revocation::{
     ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,

@@ -1,6 +1,6 @@
 //! `revocation`, checked: where revocations come from and who is believed.
 
-use super::{Issuer, Secret, secrecy};
+use super::{Issuer, Kafka, Redis, Secret, secrecy};
 use nkeys::{KeyPair, KeyPairType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
@@ -49,6 +49,10 @@ pub enum Feed {
     },
     /// A NATS JetStream stream.
     Nats(Nats),
+    /// A Redis stream.
+    Redis(Redis),
+    /// A Kafka topic.
+    Kafka(Kafka),
 }
 
 /// A NATS JetStream stream; its Debug shows no password.

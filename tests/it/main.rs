@@ -25,6 +25,7 @@ mod properties;
 mod push;
 mod replay;
 mod revocation;
+mod revocation_redis;
 mod stale;
 mod step_up;
 mod support;

@@ -1,7 +1,7 @@
 //! The command line of `clinch revoke`, and what it leaves in a journal.
 
 use super::*;
-use crate::config::Nats;
+use crate::config::{Nats, Redis, RedisAddress};
 use crate::state::revocation::feed::publish::Published;
 use clap::Parser;
 
@@ -87,7 +87,25 @@ fn feeds_are_told_apart() {
         nats("nats://127.0.0.1:4222", "CLINCH_REVOCATIONS", "clinch.revocations.plain")
     );
     assert_eq!(Publisher::of_url("nats://h?stream=S&subject=a.b"), nats("nats://h", "S", "a.b"));
+    for (url, stream) in [
+        ("redis://h", "clinch:revocations"),
+        ("rediss://u:p@h:1/2?stream=s", "s"),
+        ("redis+sentinel://a,b/m?stream=s", "s"),
+        ("rediss+cluster://a,b", "clinch:revocations"),
+    ] {
+        let address = RedisAddress::parse(url.split('?').next().unwrap()).unwrap();
+        let redis = Redis { address, ca: Vec::new(), stream: stream.to_owned() };
+        assert_eq!(Publisher::of_url(url), Ok(Publisher::Redis(redis)), "{url}");
+    }
     for wrong in ["file:x", "http://h", "nats://h?subject=a.>", "nats://h?stream=", "nats://h?queue=q"] {
+        assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
+    }
+    let kafka = Publisher::of_url("kafka://a:1,b?topic=t.1").unwrap();
+    assert!(matches!(&kafka, Publisher::Kafka(kafka) if kafka.brokers.len() == 2 && kafka.topic == "t.1"));
+    for wrong in ["kafka://h", "kafka://h?topic=", "kafka://u:p@h?topic=t", "kafkas://h?topic=t"] {
+        assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
+    }
+    for wrong in ["redis://h/x", "redis:h", "redis://h?stream=", "redis://h?stream=a&b=c", "redis+x://h"] {
         assert!(Publisher::of_url(wrong).is_err(), "{wrong}");
     }
 }

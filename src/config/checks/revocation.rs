@@ -1,6 +1,8 @@
 //! `revocation`: where revocations come from and who is believed.
 
+mod kafka;
 mod nats;
+mod redis;
 
 use super::{Checks, delivery, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
@@ -58,9 +60,15 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
 
 /// Where the index is kept over restarts. The file may come later, its directory may not.
 fn snapshot(c: &mut Checks<'_>, written: &WrittenSnapshot, feed: Option<&WrittenFeed>) -> Option<Snapshot> {
-    if feed.and_then(|feed| feed.kind) == Some(FeedKind::File) {
-        c.fault("revocation.snapshot", "`snapshot` means nothing for `kind: file`")
-            .expected("the key left out: a journal is read whole at every start");
+    let whole = match feed.and_then(|feed| feed.kind) {
+        Some(FeedKind::File) => Some("file"),
+        Some(FeedKind::Redis) => Some("redis"),
+        Some(FeedKind::Kafka) => Some("kafka"),
+        Some(FeedKind::Nats) | None => None,
+    };
+    if let Some(kind) = whole {
+        c.fault("revocation.snapshot", format!("`snapshot` means nothing for `kind: {kind}`"))
+            .expected("the key left out: this feed is read whole at every start");
     }
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let every = c.within("revocation.snapshot.every", written.every, least, most);
@@ -91,25 +99,23 @@ fn issuers_answer(c: &mut Checks<'_>, issuers: &[WrittenIssuer]) {
 fn feed(c: &mut Checks<'_>, written: &WrittenFeed) -> Option<Feed> {
     match written.kind? {
         FeedKind::File => {
-            let of_nats = [
-                ("url", &written.url),
-                ("stream", &written.stream),
-                ("subject", &written.subject),
-                ("ca", &written.ca),
-                ("credentials_file", &written.credentials_file),
-                ("nkey_file", &written.nkey_file),
-                ("client_certificate", &written.client_certificate),
-                ("client_key", &written.client_key),
-            ];
-            foreign(c, "file", &of_nats);
+            foreign(c, "file", written, &["path"]);
             let path = needed(c, "file", "path", &written.path)?;
             journal(c, path)
         }
         FeedKind::Nats => {
-            foreign(c, "nats", &[("path", &written.path)]);
+            let of_nats = ["url", "stream", "subject", "ca", "credentials_file", "nkey_file"];
+            foreign(c, "nats", written, &[&of_nats[..], &["client_certificate", "client_key"]].concat());
             nats::check(c, written).map(Feed::Nats)
         }
-        FeedKind::Redis => None,
+        FeedKind::Redis => {
+            foreign(c, "redis", written, &["url", "stream", "ca"]);
+            redis::check(c, written).map(Feed::Redis)
+        }
+        FeedKind::Kafka => {
+            foreign(c, "kafka", written, &["url", "topic"]);
+            kafka::check(c, written).map(Feed::Kafka)
+        }
     }
 }
 
@@ -122,8 +128,21 @@ fn needed<'w>(c: &mut Checks<'_>, kind: &str, key: &str, written: &'w Option<Str
     written.as_deref()
 }
 
-fn foreign(c: &mut Checks<'_>, kind: &str, keys: &[(&str, &Option<String>)]) {
-    for (key, value) in keys {
+/// Every key of another kind is a misunderstanding; `own` are those of this one.
+fn foreign(c: &mut Checks<'_>, kind: &str, written: &WrittenFeed, own: &[&str]) {
+    let all = [
+        ("path", &written.path),
+        ("url", &written.url),
+        ("stream", &written.stream),
+        ("subject", &written.subject),
+        ("topic", &written.topic),
+        ("ca", &written.ca),
+        ("credentials_file", &written.credentials_file),
+        ("nkey_file", &written.nkey_file),
+        ("client_certificate", &written.client_certificate),
+        ("client_key", &written.client_key),
+    ];
+    for (key, value) in all.into_iter().filter(|(key, _)| !own.contains(key)) {
         if value.is_some() {
             c.fault(&member(FEED, key), format!("`{key}` means nothing for `kind: {kind}`"))
                 .expected("the key left out");

@@ -63,12 +63,18 @@ pub(in crate::config) struct Feed {
     /// For `kind: file`: the JSON-lines journal; it is created when it does not exist.
     pub(in crate::config) path: Option<String>,
     /// For `kind: nats`: `nats://host:port` or `tls://host:port`; several servers of a cluster are separated by commas.
+    /// For `kind: redis`: `redis://host:port/db`,
+    /// `redis+sentinel://host:port,host:port/master` or `redis+cluster://host:port,host:port`; `rediss` for TLS.
+    /// For `kind: kafka`: `kafka://host:port,host:port`.
     pub(in crate::config) url: Option<String>,
-    /// For `kind: nats`: the JetStream stream.
+    /// For `kind: nats`: the JetStream stream. For `kind: redis`: the stream's key.
     pub(in crate::config) stream: Option<String>,
     /// For `kind: nats`: the subject filter.
     pub(in crate::config) subject: Option<String>,
-    /// For `kind: nats` with `tls://`: a PEM file of the authorities that are trusted instead of the system's.
+    /// For `kind: kafka`: the topic.
+    pub(in crate::config) topic: Option<String>,
+    /// For `kind: nats` with `tls://` and `kind: redis` with `rediss://`: a PEM file of the authorities that are trusted
+    /// instead of the system's.
     pub(in crate::config) ca: Option<String>,
     /// For `kind: nats`: a `.creds` file, with a user's JWT and the seed of its nkey.
     pub(in crate::config) credentials_file: Option<String>,
@@ -131,9 +137,10 @@ pub(in crate::config) enum FeedKind {
     File,
     /// A NATS JetStream stream.
     Nats,
-    /// A Redis stream. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// A Redis stream.
     Redis,
+    /// A Kafka topic; for a clinch built with `--features kafka`.
+    Kafka,
 }
 
 /// `revocation.on_stale`

@@ -12,11 +12,10 @@
 
 use super::shared::{Answer, Arrival, Claim, Trouble, Verdict};
 use crate::pop::Timestamp;
+use crate::state::redis;
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Pipeline, TlsCertificates};
-use anyhow::{Context, anyhow};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use ::redis::{AsyncConnectionConfig, Client, Pipeline};
+use anyhow::Context;
 use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::time::Duration;
@@ -28,16 +27,8 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(url: &str, ca: &[CertificateDer<'static>]) -> anyhow::Result<Target> {
-        // What the crate says of a bad URL might contain it.
-        let client = if ca.is_empty() {
-            Client::open(url)
-        } else {
-            let tls = TlsCertificates { client_tls: None, root_cert: Some(pem(ca)) };
-            Client::build_with_tls(url, tls)
-        };
-        let client =
-            client.map_err(|_| anyhow!("it is not one")).context("dpop.replay.url: an address of Redis")?;
-        Ok(Target { client })
+        let client = redis::client(url, ca).context("it is not one");
+        Ok(Target { client: client.context("dpop.replay.url: an address of Redis")? })
     }
 
     /// Connects and learns which server this is.
@@ -128,36 +119,18 @@ fn age(left: i64, (secs, micros): (i64, i64)) -> Result<(Timestamp, Timestamp), 
 
 /// Which run of which server this is. A server that does not tell can't be told from its successor.
 async fn identity(connection: &mut MultiplexedConnection) -> Result<String, Trouble> {
-    let told: Result<String, _> = ::redis::cmd("INFO").arg("server").query_async(connection).await;
-    match told {
-        Ok(info) => {
-            let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-            Ok(run.unwrap_or("unknown").trim().to_owned())
-        }
-        Err(error) if error.code() == Some("NOPERM") => {
-            tracing::warn!("Redis does not let us ask INFO: a failover that loses writes goes unnoticed");
-            Ok("unknown".to_owned())
-        }
-        Err(error) => Err(Trouble::failed(error)),
-    }
+    let run = redis::run_id(connection).await.map_err(Trouble::failed)?;
+    Ok(run.unwrap_or_else(|| {
+        tracing::warn!("Redis does not let us ask INFO: a failover that loses writes goes unnoticed");
+        "unknown".to_owned()
+    }))
 }
 
-/// A server that makes room by forgetting would admit replays (RP-008). It may not let us ask; then so be it.
+/// A server that makes room by forgetting would admit replays (RP-008).
 async fn warn_of_eviction(connection: &mut MultiplexedConnection) {
-    let asked = ::redis::cmd("CONFIG").arg("GET").arg("maxmemory-policy").query_async(connection).await;
-    let told: Vec<String> = asked.unwrap_or_default();
-    if let Some(policy) = told.get(1).filter(|policy| *policy != "noeviction") {
+    if let Some(policy) = redis::evicts(connection).await {
         tracing::warn!(%policy, "Redis may forget used proofs to make room: set maxmemory-policy to noeviction");
     }
-}
-
-fn pem(certificates: &[CertificateDer<'static>]) -> Vec<u8> {
-    let mut text = String::new();
-    for certificate in certificates {
-        let base64 = STANDARD.encode(certificate);
-        text.push_str(&format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"));
-    }
-    text.into_bytes()
 }
 
 const PREFIX: &str = "clinch:replay:";

@@ -158,6 +158,8 @@ pub(super) fn basis(config: &config::Revocation, issuers: &HashMap<String, Durat
             // Where the server is and who we are there says nothing about events; the position names the stream.
             ["nats", &nats.stream, &nats.subject].into_iter().for_each(&mut add);
         }
+        config::Feed::Redis(redis) => ["redis", &redis.stream].into_iter().for_each(&mut add),
+        config::Feed::Kafka(kafka) => ["kafka", &kafka.topic].into_iter().for_each(&mut add),
     }
     add(if config.accept_plain { "plain" } else { "signed" });
     let mut issuers: Vec<_> = issuers.iter().collect();

@@ -59,11 +59,16 @@ impl World {
         World::assemble(Some(Nats::start().await), change).await
     }
 
+    /// Starts everything, with revocations over the feed that these keys describe.
+    pub async fn with_feed(keys: &str) -> World {
+        World::assemble(None, |text| text + &revocation(keys)).await
+    }
+
     async fn assemble(nats: Option<Nats>, change: impl Fn(String) -> String) -> World {
         let (pki, folder) = (Pki::new(), Folder::new());
         let server = AuthorizationServer::start(&pki, &url("")).await;
         let service = Echo::start().await;
-        let feed = nats.as_ref().map(|nats| revocation(&nats.url())).unwrap_or_default();
+        let feed = nats.as_ref().map(over_nats).unwrap_or_default();
         let text = change(config(&server.issuer, &service.address.to_string()) + &feed);
         let config = write(&folder, &pki, &text);
         let clinch = Clinch::start(&config).await;
@@ -204,10 +209,14 @@ admin: {{ address: '127.0.0.1:0' }}
     )
 }
 
-fn revocation(url: &str) -> String {
+fn over_nats(nats: &Nats) -> String {
+    revocation(&format!("kind: nats, url: '{}', stream: {STREAM}, subject: '{SUBJECT}'", nats.url()))
+}
+
+fn revocation(feed: &str) -> String {
     format!(
         "revocation:
-  feed: {{ kind: nats, url: '{url}', stream: {STREAM}, subject: '{SUBJECT}' }}
+  feed: {{ {feed} }}
   accept_plain: true
   max_staleness: 2s
   on_stale: deny

@@ -5,13 +5,20 @@
 //! stop the feed. An event that finds no room is not taken: the feed holds it, and everything behind it,
 //! until there is room, and the status says so meanwhile.
 
+mod attempts;
 pub(super) mod bus;
 pub mod file;
 mod intake;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka/absent.rs"]
+mod kafka;
 pub mod nats;
 pub(super) mod parked;
 pub(super) mod polled;
 pub mod publish;
+pub mod redis;
 mod rejections;
 mod streams;
 
@@ -28,6 +35,8 @@ use std::time::Duration;
 pub(super) enum Feed {
     File { journal: file::Journal },
     Nats { follower: nats::Follower },
+    Redis { follower: redis::Follower },
+    Kafka { _follower: kafka::Follower },
 }
 
 /// How far a feed has come, as far as it knows.
@@ -54,6 +63,8 @@ impl Feed {
             config::Feed::Nats(nats) => {
                 Feed::Nats { follower: nats::Follower::start(nats, intake, position)? }
             }
+            config::Feed::Redis(redis) => Feed::Redis { follower: redis::Follower::start(redis, intake)? },
+            config::Feed::Kafka(kafka) => Feed::Kafka { _follower: kafka::Follower::start(kafka, intake)? },
         })
     }
 
@@ -61,7 +72,7 @@ impl Feed {
     /// there is no such place, and for a journal, which is read whole at every start.
     pub(super) fn position(&self) -> Option<Vec<u8>> {
         match self {
-            Feed::File { .. } => None,
+            Feed::File { .. } | Feed::Redis { .. } | Feed::Kafka { .. } => None,
             Feed::Nats { follower } => follower.position(),
         }
     }
@@ -71,6 +82,8 @@ impl Feed {
         match self {
             Feed::File { .. } => "file",
             Feed::Nats { .. } => "nats",
+            Feed::Redis { .. } => "redis",
+            Feed::Kafka { .. } => "kafka",
         }
     }
 
@@ -78,6 +91,8 @@ impl Feed {
         match self {
             Feed::File { journal } => journal.progress(),
             Feed::Nats { follower } => follower.progress(),
+            Feed::Redis { follower } => follower.progress(),
+            Feed::Kafka { .. } => Progress::default(),
         }
     }
 }

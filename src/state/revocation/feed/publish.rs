@@ -1,6 +1,6 @@
 //! Putting events on the feed: for the command line, and for what is pushed or polled elsewhere.
 
-use super::{file, nats};
+use super::{file, kafka, nats, redis};
 use crate::config;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -12,6 +12,10 @@ pub enum Publisher {
     File(PathBuf),
     /// A NATS JetStream stream, with a subject without wildcards.
     Nats(config::Nats),
+    /// A Redis stream.
+    Redis(config::Redis),
+    /// A Kafka topic.
+    Kafka(config::Kafka),
 }
 
 /// What the feed said.
@@ -24,7 +28,8 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`.
+    /// Where a command line's URL points: a path, `file:/PATH`, `nats://HOST:PORT[?stream=NAME&subject=NAME]`,
+    /// or an address of [`config::RedisAddress`] with `?stream=NAME` or without, or `kafka://HOST:PORT,…?topic=NAME`.
     ///
     /// # Errors
     /// In words what is wrong with it.
@@ -38,8 +43,12 @@ impl Publisher {
                 _ => Err("a file: feed needs an absolute path, file:/PATH".to_owned()),
             },
             "nats" | "tls" => nats_url(url),
-            "redis" | "rediss" | "kafka" => Err(format!("{scheme}: feeds are not supported yet")),
-            _ => Err(format!("{scheme}: is no feed; expected a path, file:/PATH or nats://HOST:PORT")),
+            _ if redis::is_scheme(scheme) => Ok(Publisher::Redis(redis::of_url(url)?)),
+            "kafka" => kafka_url(url),
+            _ => Err(format!(
+                "{scheme}: is no feed; expected a path, file:/PATH, nats://HOST:PORT, redis://HOST:PORT or \
+                 kafka://HOST:PORT"
+            )),
         }
     }
 
@@ -60,6 +69,8 @@ impl Publisher {
             config::Feed::Nats(nats) => {
                 Publisher::Nats(config::Nats { subject: concrete(&nats.subject, kind), ..nats.clone() })
             }
+            config::Feed::Redis(redis) => Publisher::Redis(redis.clone()),
+            config::Feed::Kafka(kafka) => Publisher::Kafka(kafka.clone()),
         }
     }
 
@@ -80,6 +91,14 @@ impl Publisher {
                 let sequence = nats::publish(nats, id, event.as_bytes()).await?;
                 Ok(Published { sequence: Some(sequence.to_string()), journal_created: false })
             }
+            Publisher::Redis(redis) => {
+                let sequence = Some(redis::publish(redis, event).await?);
+                Ok(Published { sequence, journal_created: false })
+            }
+            Publisher::Kafka(kafka) => {
+                let sequence = Some(kafka::publish(kafka, id, event).await?);
+                Ok(Published { sequence, journal_created: false })
+            }
         }
     }
 
@@ -88,6 +107,8 @@ impl Publisher {
         match self {
             Publisher::File(path) => path.display().to_string(),
             Publisher::Nats(nats) => nats.stream.clone(),
+            Publisher::Redis(redis) => redis.stream.clone(),
+            Publisher::Kafka(kafka) => kafka.topic.clone(),
         }
     }
 }
@@ -107,9 +128,20 @@ fn nats_url(url: &str) -> Result<Publisher, String> {
     Ok(Publisher::Nats(config::Nats { url: url.to_owned(), stream, subject, ..config::Nats::default() }))
 }
 
+fn kafka_url(url: &str) -> Result<Publisher, String> {
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let topic = query.strip_prefix("topic=").filter(|topic| config::is_kafka_topic(topic));
+    match (config::kafka_brokers(url), topic) {
+        (Some(brokers), Some(topic)) => {
+            Ok(Publisher::Kafka(config::Kafka { brokers, topic: topic.to_owned() }))
+        }
+        (None, _) | (_, None) => Err("a kafka: feed is kafka://HOST:PORT,HOST:PORT?topic=NAME".to_owned()),
+    }
+}
+
 /// Longer than a drive letter, so that a path is a path.
 fn is_scheme(text: &str) -> bool {
-    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase())
+    text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'+')
 }
 
 /// A subject that fits the filter: `clinch.revocations.plain` for `clinch.revocations.>`.
