@@ -3,7 +3,7 @@
 //! Looks at the file and at the files it names, never at the network.
 
 use super::EX_USAGE;
-use crate::config::{Config, Feed, Issuer, Problems, Store};
+use crate::config::{Config, Feed, Issuer, Problems, Revocation, Store};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn summary<'c>(config: &'c Config) -> String {
             let signers: Vec<&str> = revocation.transmitters.iter().map(|one| name(&one.signer)).collect();
             let signed =
                 if signers.is_empty() { String::new() } else { format!(", signed by {}", list(signers)) };
-            feed + &signed
+            feed + &signed + &received(revocation)
         }
     };
     let replay = match &config.replay.shared {
@@ -124,6 +124,18 @@ fn summary<'c>(config: &'c Config) -> String {
         String::new(),
     ]
     .join("\n")
+}
+
+/// What is put on the feed by us.
+fn received(revocation: &Revocation) -> String {
+    let mut text = String::new();
+    if let Some(push) = &revocation.push {
+        text += &format!(", pushed to https://{}{}", push.address, push.path);
+    }
+    for poll in revocation.transmitters.iter().filter_map(|one| one.poll.as_ref()) {
+        text += &format!(", polled from {}", poll.endpoint);
+    }
+    text
 }
 
 const AFTER_HELP: &str = "\

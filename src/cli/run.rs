@@ -70,7 +70,8 @@ struct Life {
 async fn run(config: Config, life: Life) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let server = Server::start(config, life.before).await?;
-    tracing::info!(address = %server.address(), admin = %server.admin_address(), "listening");
+    let push = server.push_address().map(tracing::field::display);
+    tracing::info!(address = %server.address(), admin = %server.admin_address(), push, "listening");
     tokio::select! {
         () = signals.stop() => {}
         never = tell_readiness(&server, life.begun) => match never {},

@@ -25,7 +25,7 @@ pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use revocation::{
-    ClientIdentity, Feed, Login, Nats, OnStale, Revocation, Snapshot, SubjectClaims, Transmitter,
+    ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
 
 use crate::pop::Timestamp;

@@ -4,6 +4,7 @@ use super::{Issuer, Kafka, Redis, Secret, secrecy};
 use nkeys::{KeyPair, KeyPairType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct Revocation {
     /// The feed.
     pub feed: Feed,
+    /// Where events are pushed to be put on the feed; `None` means nowhere.
+    pub push: Option<Push>,
     /// Who may sign Security Event Tokens.
     pub transmitters: Vec<Transmitter>,
     /// Whether unsigned plain events are believed.
@@ -116,6 +119,19 @@ impl fmt::Debug for Nats {
     }
 }
 
+/// `revocation.feed.push`
+#[derive(Clone, Debug)]
+pub struct Push {
+    /// The socket address.
+    pub address: SocketAddr,
+    /// The one path there.
+    pub path: String,
+    /// SHA-256 of each `Authorization` that was agreed; with none it is not looked at.
+    pub authorizations: Vec<[u8; 32]>,
+    /// Who vouches for transmitters' certificates; with nobody none is asked for.
+    pub client_ca: Vec<CertificateDer<'static>>,
+}
+
 /// `revocation.on_stale`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnStale {
@@ -142,6 +158,17 @@ pub struct Transmitter {
     pub critical_subject_members: Vec<String>,
     /// Credential types that it has besides those of CAEP.
     pub credential_types: Vec<String>,
+    /// Where its events are fetched; `None` means nowhere.
+    pub poll: Option<Poll>,
+}
+
+/// `revocation.transmitters[].poll`
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// The stream's endpoint, https.
+    pub endpoint: http::Uri,
+    /// The value of the `Authorization` header.
+    pub authorization: Option<Secret>,
 }
 
 /// `revocation.transmitters[].claims`

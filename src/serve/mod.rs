@@ -5,7 +5,7 @@
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
 //! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
-//! our own answers, and `admin` tells operators how we are.
+//! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
 mod admin;
 mod body;
@@ -20,6 +20,7 @@ mod forwarded;
 mod listener;
 mod pool;
 mod proxy;
+mod push;
 mod refusal;
 mod response;
 #[cfg(test)]
@@ -52,6 +53,7 @@ use cors::BrowserOrigins;
 use forwarded::{Pseudonym, PublicHost};
 use listener::Listener;
 use proxy::Proxy;
+use push::PushPort;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -68,6 +70,7 @@ use upstream::Upstream;
 pub struct Server {
     address: SocketAddr,
     admin_address: SocketAddr,
+    push_address: Option<SocketAddr>,
     drain: Duration,
     phase: watch::Sender<Phase>,
     room: Arc<Semaphore>,
@@ -75,6 +78,7 @@ pub struct Server {
     telemetry: Arc<Telemetry>,
     admin: Arc<Admin>,
     tasks: [JoinHandle<()>; 2],
+    push: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -89,6 +93,8 @@ impl Server {
         let tls = Terminator::new(&config.listen.tls)?;
         let socket = bind(config.listen.address, "listen.address").await?;
         let admin_socket = bind(config.admin, "admin.address").await?;
+        let push = PushPort::bind(&config).await?;
+        let push_address = push.as_ref().map(PushPort::address);
         let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
 
@@ -98,6 +104,7 @@ impl Server {
         let revocations =
             Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics)?;
         let (phase, watched) = watch::channel(Phase::Running);
+        let push = push.map(|port| port.open(&revocations, &watched));
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
         let gate = Gate {
@@ -133,7 +140,19 @@ impl Server {
         let listener = Arc::new(Listener { tls, proxy, limits, phase: watched, room: Arc::clone(&room) });
         let tasks = [tokio::spawn(listener.run(socket)), tokio::spawn(Arc::clone(&admin).run(admin_socket))];
         let drain = config.listen.drain;
-        Ok(Server { address, admin_address, drain, phase, room, connections, telemetry, admin, tasks })
+        Ok(Server {
+            address,
+            admin_address,
+            push_address,
+            drain,
+            phase,
+            room,
+            connections,
+            telemetry,
+            admin,
+            tasks,
+            push,
+        })
     }
 
     /// Where requests come in.
@@ -143,6 +162,10 @@ impl Server {
     /// Where metrics, `/live` and `/ready` are.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+    /// Where security events are pushed, if anywhere.
+    pub fn push_address(&self) -> Option<SocketAddr> {
+        self.push_address
     }
 
     /// Waits until keys and feed are ready.
@@ -183,7 +206,7 @@ impl Server {
 /// A server that is dropped without [`shutdown`](Server::shutdown) lets nobody in any more.
 impl Drop for Server {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.iter().chain(&self.push) {
             task.abort();
         }
     }

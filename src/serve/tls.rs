@@ -53,7 +53,12 @@ pub(super) struct Handshake {
 impl Terminator {
     /// From the checked configuration.
     pub(super) fn new(tls: &Tls) -> anyhow::Result<Terminator> {
-        Ok(Terminator { current: ArcSwap::from_pointee(Terms::new(tls)?) })
+        Ok(Terminator { current: ArcSwap::from_pointee(Terms::new(tls, &[H2, HTTP11])?) })
+    }
+
+    /// The same without HTTP/2.
+    pub(super) fn http1(tls: &Tls) -> anyhow::Result<Terminator> {
+        Ok(Terminator { current: ArcSwap::from_pointee(Terms::new(tls, &[HTTP11])?) })
     }
 
     /// The handshake. The caller limits its time.
@@ -72,7 +77,7 @@ impl Terminator {
 }
 
 impl Terms {
-    fn new(tls: &Tls) -> anyhow::Result<Terms> {
+    fn new(tls: &Tls, protocols: &[&[u8]]) -> anyhow::Result<Terms> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let clients = client_chain::verifier(tls, &provider)?;
         let mut server = ServerConfig::builder_with_provider(provider)
@@ -81,7 +86,7 @@ impl Terms {
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_single_cert(tls.certificate.clone(), tls.private_key.clone_key())
             .context("listen.tls: certificate and private key do not fit")?;
-        server.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
+        server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         server.max_early_data_size = 0; // HTTP-37
         server.require_ems = true;
         server.session_storage = Arc::new(NoServerSessionStorage {});

@@ -126,6 +126,15 @@ impl Https {
     /// Header fields and body of an answer with status 200; any other is a fault.
     pub(in crate::state) async fn exchange(
         &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(HeaderMap, Bytes), Fault> {
+        self.exchange_up_to(BODY_BYTES, request).await
+    }
+
+    /// The same, with a body of up to `most` bytes.
+    pub(in crate::state) async fn exchange_up_to(
+        &self,
+        most: usize,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(HeaderMap, Bytes), Fault> {
         request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
@@ -134,7 +143,7 @@ impl Https {
             return Err(Fault::Status(response.status()));
         }
         let (head, body) = response.into_parts();
-        match Limited::new(body, BODY_BYTES).collect().await {
+        match Limited::new(body, most).collect().await {
             Ok(body) => Ok((head.headers, body.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
             Err(error) => Err(unreachable(&*error)),

@@ -27,6 +27,7 @@ pub struct RevocationMetrics {
     feed_silence: Gauge<f64, AtomicU64>,
     feed_lag: Lag,
     passed: Family<Label, Counter>,
+    received: Family<[(&'static str, &'static str); 2], Counter>,
     since_event: Histogram,
     since_publication: Histogram,
 }
@@ -44,6 +45,7 @@ impl RevocationMetrics {
             feed_silence: register(all, "feed_silence_seconds", SILENCE),
             feed_lag: register(all, "feed_lag_events", LAG),
             passed: family(all, "revocation_unchecked_requests", UNCHECKED),
+            received: family(all, "revocation_received", RECEIVED),
             since_event: propagation.get_or_create_owned(&[("since", "event")]),
             since_publication: propagation.get_or_create_owned(&[("since", "publication")]),
         }
@@ -55,6 +57,11 @@ impl RevocationMetrics {
         if let Some(since) = since_publication {
             self.since_publication.observe(since.as_secs_f64());
         }
+    }
+
+    /// An event was brought to us or fetched: how, and what became of it, both of closed sets.
+    pub(crate) fn received(&self, how: &'static str, result: &'static str) {
+        self.received.get_or_create(&[("how", how), ("result", result)]).inc();
     }
 
     /// A request passed while the feed was silent, marked so.
@@ -126,6 +133,7 @@ const LAG: &str =
 const PROPAGATION: &str = "Time until a revocation counted here: since the event (in whole seconds where it is \
                            told so), and since its publication; of events that came after the start";
 const UNCHECKED: &str = "Requests granted while the revocation feed was stale: introspected or unchecked";
+const RECEIVED: &str = "Security event tokens that were pushed or polled, by what became of them";
 const FEED_STATES: [&str; 6] = ["off", "catching_up", "current", "reconnecting", "stale", "full"];
 /// Seconds: a bus on the same host takes a millisecond, an outage minutes.
 const BUCKETS: [f64; 14] =

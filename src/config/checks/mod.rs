@@ -4,6 +4,7 @@
 //! none. Nothing here stops at the first fault.
 
 pub(super) mod algorithms;
+mod delivery;
 mod dpop;
 mod identity;
 mod introspection;
@@ -71,6 +72,10 @@ pub(super) fn all(
     let identity = identity::check(&mut c, &file.identity);
     let telemetry = telemetry::check(&mut c, &file.telemetry);
     let admin = telemetry::admin(&mut c, &file.admin, file.listen.as_ref());
+    if let Some(push) = revocation.as_ref().and_then(|r| r.as_ref()?.push.as_ref()) {
+        let listen = listen.as_ref().and_then(|l| Some(l.as_ref()?.address));
+        delivery::apart(&mut c, push.address, &[("listen.address", listen), ("admin.address", admin)]);
+    }
     if !c.faults.is_empty() {
         return None;
     }

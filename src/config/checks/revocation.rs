@@ -4,7 +4,7 @@ mod kafka;
 mod nats;
 mod redis;
 
-use super::{Checks, transmitters};
+use super::{Checks, delivery, transmitters};
 use crate::config::file::{Feed as WrittenFeed, FeedKind, Issuer as WrittenIssuer};
 use crate::config::file::{OnStale as WrittenOnStale, Revocation as Written, Snapshot as WrittenSnapshot};
 use crate::config::tree::member;
@@ -19,6 +19,10 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     let feed = written.feed.as_ref().and_then(|f| feed(c, f));
     let names: Vec<&str> = issuers.iter().filter_map(|one| one.issuer.as_deref()).collect();
     let transmitters = transmitters::check(c, &written.transmitters, &names);
+    let push = match written.feed.as_ref().map(|feed| &feed.push) {
+        Some(push) => delivery::push(c, push, !written.transmitters.is_empty()),
+        None => Some(None),
+    };
     let plain = "revocation.accept_plain";
     let nobody = !written.accept_plain && written.transmitters.is_empty();
     if nobody && !c.is_unsound(plain) && !c.is_unsound("revocation.transmitters") {
@@ -40,6 +44,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, issuers: &[WrittenIss
     };
     Some(Revocation {
         feed: feed?,
+        push: push?,
         transmitters: transmitters?,
         accept_plain: written.accept_plain,
         max_staleness: max_staleness?,

@@ -23,7 +23,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
     if let (Some(chain), Some(key)) = (&certificate, &private_key) {
         belong_together(c, chain, key);
     }
-    let client_ca = authorities(c, &written.client_ca);
+    let client_ca = authorities(c, CLIENT_CA, &written.client_ca);
     let client_crl = lists(c, &written.client_crl);
     if !c.is_unsound(CLIENT_CERTIFICATE) && !c.is_unsound(CLIENT_CHAIN) {
         agree(c, written);
@@ -87,10 +87,15 @@ fn belong_together(c: &mut Checks<'_>, chain: &[CertificateDer<'static>], key: &
     }
 }
 
-fn authorities(c: &mut Checks<'_>, written: &[String]) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates of files of authorities at a key.
+pub(super) fn authorities(
+    c: &mut Checks<'_>,
+    key: &str,
+    written: &[String],
+) -> Option<Vec<CertificateDer<'static>>> {
     let mut all = Some(Vec::new());
     for (at, file) in written.iter().enumerate() {
-        let path = item(CLIENT_CA, at);
+        let path = item(key, at);
         let Some(certificates) = pem::certificates(c, &path, file) else {
             all = None;
             continue;

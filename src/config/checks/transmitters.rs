@@ -1,7 +1,7 @@
 //! `revocation.transmitters`: who may sign security events, and for whose tokens it speaks (SSF section 7).
 
 use super::issuers::{https, identifier, non_empty};
-use super::{Checks, algorithms, pem};
+use super::{Checks, algorithms, delivery, pem};
 use crate::config::file::{Audience, Transmitter as Written, Wildcard};
 use crate::config::tree::{item, member};
 use crate::config::words::quoted;
@@ -55,6 +55,10 @@ fn transmitter(c: &mut Checks<'_>, path: &str, written: &Written, issuers: &[&st
             c.fault(&member(&at("claims"), key), "this is empty").expected("the name of a claim");
         }
     }
+    let poll = match &written.poll {
+        Some(poll) => delivery::poll(c, &at("poll"), poll).map(Some),
+        None => Some(None),
+    };
     let expected = Expected {
         issuer: name?,
         audiences: audiences?,
@@ -77,6 +81,7 @@ fn transmitter(c: &mut Checks<'_>, path: &str, written: &Written, issuers: &[&st
         wildcard: written.wildcard == Wildcard::Allow,
         critical_subject_members: written.critical_subject_members.clone(),
         credential_types: written.credential_types.clone(),
+        poll: poll?,
     })
 }
 

@@ -16,9 +16,9 @@ mod units;
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
-pub(super) use revocation::{Feed, FeedKind, OnStale, Revocation, Snapshot};
+pub(super) use revocation::{Feed, FeedKind, OnStale, Push, PushPort, Revocation, Snapshot};
 pub(super) use routes::{Proof, ProofName, Route};
-pub(super) use transmitters::{Audience, Transmitter, Wildcard};
+pub(super) use transmitters::{Audience, Poll, Transmitter, Wildcard};
 pub(super) use units::{Size, Span};
 
 use schemars::{JsonSchema, generate::SchemaSettings};

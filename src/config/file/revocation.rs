@@ -84,11 +84,49 @@ pub(in crate::config) struct Feed {
     pub(in crate::config) client_certificate: Option<String>,
     /// Its private key, in PEM.
     pub(in crate::config) client_key: Option<String>,
-    /// Whether events may also be pushed (RFC 8935). Not supported yet.
+    /// Whether transmitters may push events (RFC 8935), and where. What they push is put on this feed.
     #[serde(default)]
-    #[schemars(extend("x-not-yet" = true))]
-    #[allow(dead_code, reason = "does not work yet")]
-    pub(in crate::config) push: bool,
+    pub(in crate::config) push: Push,
+}
+
+/// `revocation.feed.push`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::config) enum Push {
+    /// Not at all, or on the default address.
+    Switch(bool),
+    /// There.
+    Port(PushPort),
+}
+impl Default for Push {
+    fn default() -> Push {
+        Push::Switch(false)
+    }
+}
+
+/// Where events are pushed: an address of its own, with the certificate of `listen.tls`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct PushPort {
+    /// The socket address.
+    pub(in crate::config) address: String,
+    /// The one path that takes events.
+    pub(in crate::config) path: String,
+    /// A file of the `Authorization` header values that were agreed with transmitters, one a line.
+    pub(in crate::config) authorization_file: Option<String>,
+    /// PEM files of the authorities that transmitters' client certificates must be from. With none no certificate is
+    /// asked for.
+    pub(in crate::config) client_ca: Vec<String>,
+}
+impl Default for PushPort {
+    fn default() -> PushPort {
+        PushPort {
+            address: "127.0.0.1:9902".to_owned(),
+            path: "/events".to_owned(),
+            authorization_file: None,
+            client_ca: Vec::new(),
+        }
+    }
 }
 
 /// `revocation.feed.kind`

@@ -36,6 +36,8 @@ pub(in crate::config) struct Transmitter {
     /// Credential types that its credential changes have besides those of CAEP.
     #[serde(default)]
     pub(in crate::config) credential_types: Vec<String>,
+    /// Where its events are fetched to be put on the feed (RFC 8936); null fetches none.
+    pub(in crate::config) poll: Option<Poll>,
 }
 fn algorithms() -> Vec<String> {
     ["RS256", "ES256", "PS256", "EdDSA"].map(str::to_owned).to_vec()
@@ -49,6 +51,17 @@ pub(in crate::config) enum Audience {
     One(String),
     /// Any of these.
     Any(#[schemars(length(min = 1))] Vec<String>),
+}
+
+/// `revocation.transmitters[].poll`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Poll {
+    /// The `endpoint_url` of the stream, https.
+    #[schemars(required)]
+    pub(in crate::config) endpoint: Option<String>,
+    /// A file with the value of the `Authorization` header, on one line.
+    pub(in crate::config) authorization_file: Option<String>,
 }
 
 /// `revocation.transmitters[].claims`

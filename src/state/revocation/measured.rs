@@ -102,6 +102,7 @@ fn revocation(feed: config::Feed, max_entries: usize) -> config::Revocation {
     config::Revocation {
         transmitters: Vec::new(),
         feed,
+        push: None,
         accept_plain: true,
         max_staleness: Duration::from_secs(30),
         on_stale: OnStale::Deny,

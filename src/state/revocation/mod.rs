@@ -10,7 +10,9 @@ mod health;
 mod index;
 pub mod measured;
 mod open;
+mod poll;
 mod presented;
+mod receive;
 mod recent;
 mod report;
 mod snapshot;
@@ -32,6 +34,7 @@ use feed::{Feed, Intake};
 use index::Bearer;
 use open::OpenRequests;
 use presented::Presented;
+use receive::{How, Reception, TAKEN};
 use snapshot::Keeper;
 use standing::{Belief, Standing, Worth};
 use std::collections::HashMap;
@@ -77,6 +80,7 @@ struct Fed {
     tasks: Vec<tokio::task::AbortHandle>,
     feed: Arc<Feed>,
     keeper: Option<Arc<Keeper>>,
+    reception: Option<Arc<Reception>>,
 }
 
 impl Revocations {
@@ -85,17 +89,21 @@ impl Revocations {
         Arc::new(Revocations { fed: None, open: Arc::default() })
     }
 
-    /// Whether a SET is genuine, for whoever takes it from a transmitter and puts it on the feed: it is not applied
-    /// here. Waits for the transmitter's keys if need be.
+    /// Takes a SET that was pushed (RFC 8935): when this returns, it is on the feed. Waits a few seconds at most.
     ///
     /// # Errors
-    /// What the transmitter should be told (RFC 8935 section 2.4); without a `revocation` section
-    /// [`SetError::InvalidIssuer`].
-    pub async fn verify_set(&self, set: &[u8], now: Timestamp) -> Result<Genuine, SetError> {
-        let transmitters = self.fed.as_ref().and_then(|fed| fed.intake.transmitters());
-        match transmitters {
-            Some(transmitters) => transmitters.verify_now(set, now).await,
+    /// What the transmitter should be told; without transmitters [`SetError::InvalidIssuer`].
+    pub async fn receive(&self, set: &[u8]) -> Result<(), SetError> {
+        match self.fed.as_ref().and_then(|fed| fed.reception.as_ref()) {
+            Some(reception) => reception.take(set, None).await,
             None => Err(SetError::InvalidIssuer),
+        }
+    }
+
+    /// What became of a push, for metrics and log: `None` that it was taken, else why not, of a closed set.
+    pub fn pushed(&self, refused: Option<&'static str>) {
+        if let Some(reception) = self.fed.as_ref().and_then(|fed| fed.reception.as_ref()) {
+            reception.note(How::Push, refused.unwrap_or(TAKEN));
         }
     }
 

@@ -1,13 +1,17 @@
 //! Setting revocation up: intake, snapshot, feed, and the tasks that tend them.
 
+use super::feed::bus::Bus;
 use super::feed::parked::tend;
 use super::feed::{Feed, Intake};
+use super::poll::Poller;
 use super::presented::Presented;
+use super::receive::Reception;
 use super::snapshot::{self, Keeper, Restored};
 use super::transmitters::Transmitters;
 use super::{Fed, Revocations};
 use crate::config::{self, SubjectClaims};
 use crate::pop::Timestamp;
+use crate::state::https::system_roots;
 use crate::telemetry::Metrics;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,9 +58,15 @@ impl Revocations {
         open.start(move |token| {
             judge.index.is_revoked(&Presented { token, claims: named.get(token.issuer()) })
         })?;
+        let reception = intake.transmitters().is_some().then(|| {
+            let bus = Bus::of(&config.feed);
+            Arc::new(Reception::new(Arc::clone(&intake), bus, metrics.revocations.clone()))
+        });
+        let pollers = pollers(config, reception.as_ref())?;
         let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
-        let tasks = tasks(&intake, keeper.as_ref().map(|keeper| (keeper, &feed)));
-        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper };
+        let mut tasks = tasks(&intake, keeper.as_ref().map(|keeper| (keeper, &feed)));
+        tasks.extend(pollers.into_iter().map(|poller| tokio::spawn(poller.run()).abort_handle()));
+        let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper, reception };
         Ok(Arc::new(Revocations { fed: Some(fed), open }))
     }
 }
@@ -73,6 +83,16 @@ fn tasks(intake: &Arc<Intake>, kept: Option<(&Arc<Keeper>, &Arc<Feed>)>) -> Vec<
         tasks.push(tokio::spawn(keep).abort_handle());
     }
     tasks
+}
+
+/// Before the feed begins: it has not caught up until all of them have told what they have.
+fn pollers(config: &config::Revocation, reception: Option<&Arc<Reception>>) -> anyhow::Result<Vec<Poller>> {
+    let Some(reception) = reception else { return Ok(Vec::new()) };
+    let mut pollers = Vec::new();
+    for one in config.transmitters.iter().filter(|one| one.poll.is_some()) {
+        pollers.extend(Poller::of(one, config.max_staleness, reception, system_roots())?);
+    }
+    Ok(pollers)
 }
 
 /// In which claims tokens have their tenant and device, by issuer.

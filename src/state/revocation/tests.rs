@@ -52,6 +52,7 @@ pub(super) fn event(fact: Fact, value: &str) -> Plain {
 pub(super) fn config(feed: config::Feed) -> config::Revocation {
     config::Revocation {
         feed,
+        push: None,
         transmitters: Vec::new(),
         accept_plain: true,
         max_staleness: Duration::from_secs(30),

@@ -53,6 +53,8 @@ pub enum SetError {
     InvalidAudience,
     /// The transmitter's keys can't be had now: to be tried again.
     KeysUnavailable,
+    /// The feed can't be had now: to be tried again.
+    FeedUnavailable,
 }
 
 impl SetError {
@@ -63,7 +65,33 @@ impl SetError {
             SetError::InvalidKey => Some("invalid_key"),
             SetError::InvalidIssuer => Some("invalid_issuer"),
             SetError::InvalidAudience => Some("invalid_audience"),
-            SetError::KeysUnavailable => None,
+            SetError::KeysUnavailable | SetError::FeedUnavailable => None,
+        }
+    }
+
+    /// The code, or what else it is: a metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            SetError::KeysUnavailable => "keys_unavailable",
+            SetError::FeedUnavailable => "feed_unavailable",
+            SetError::InvalidRequest
+            | SetError::InvalidKey
+            | SetError::InvalidIssuer
+            | SetError::InvalidAudience => self.code().unwrap_or_default(),
+        }
+    }
+
+    /// For who delivered it; nothing of what was delivered.
+    pub fn description(self) -> &'static str {
+        match self {
+            SetError::InvalidRequest => "this is not a security event token that can be acted on",
+            SetError::InvalidKey => {
+                "the signature is not made with a key and an algorithm of the transmitter's"
+            }
+            SetError::InvalidIssuer => "iss is not a transmitter that may speak of this subject here",
+            SetError::InvalidAudience => "aud does not name this receiver",
+            SetError::KeysUnavailable => "the transmitter's keys can't be had at the moment",
+            SetError::FeedUnavailable => "it can't be kept at the moment",
         }
     }
 }

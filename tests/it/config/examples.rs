@@ -116,6 +116,27 @@ fn the_introspection_example_shows_the_defaults_and_nothing_shows_the_secret() {
     assert!(config.warnings[0].starts_with("issuers[0].introspection.missing_audience: "));
 }
 
+/// PUSH-05
+#[test]
+fn the_signals_example_shows_the_defaults_and_an_open_port_is_pointed_out() {
+    let fixture = Fixture::new("ssf");
+    let config = load(&fixture, "ssf.yaml");
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(!format!("{config:?}").contains("of-the-transmitter"));
+    let revocation = config.revocation.unwrap();
+    let push = revocation.push.unwrap();
+    assert_eq!((push.address.to_string().as_str(), push.path.as_str()), ("0.0.0.0:9902", "/events"));
+    assert_eq!((push.authorizations.len(), push.client_ca.len()), (1, 0));
+    let poll = revocation.transmitters[1].poll.as_ref().unwrap();
+    assert_eq!(poll.authorization.as_ref().unwrap().expose(), "Bearer of-the-transmitter");
+
+    let text = std::fs::read_to_string(directory().join("clinch.yaml")).unwrap();
+    let open = text.replace("push: false", "push: true");
+    let config = Config::parse(&open, &fixture.path("clinch.yaml")).unwrap();
+    assert_eq!(config.revocation.unwrap().push.unwrap().address.to_string(), "127.0.0.1:9902");
+    assert!(config.warnings.iter().any(|w| w.starts_with("revocation.feed.push: ")), "{:?}", config.warnings);
+}
+
 /// The first configuration of the README, and each piece of the other pages added to it.
 #[test]
 fn the_readme_shows_configurations_that_load() {
@@ -125,7 +146,7 @@ fn the_readme_shows_configurations_that_load() {
     let all = [readme, proofs, revocation].concat();
     let blocks: Vec<&str> =
         all.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 5);
+    assert_eq!(blocks.len(), 6);
     let (first, pieces) = blocks.split_first().unwrap();
     for piece in [""].iter().chain(pieces) {
         let text = format!("{first}{piece}");

@@ -31,6 +31,7 @@ impl Fixture {
         let user = nkeys::KeyPair::new_user().seed().unwrap();
         private(&secrets.join("nats.nkey"), &format!("{user}\n"));
         private(&secrets.join("lines"), "one-secret\ntwo-secrets\n");
+        private(&secrets.join("ssf"), "Bearer of-the-transmitter\n");
         Fixture(directory)
     }
 

@@ -14,6 +14,8 @@ pub struct Clinch {
     pub address: SocketAddr,
     /// Where metrics, `/live` and `/ready` are.
     pub admin: SocketAddr,
+    /// Where security events are pushed, if anywhere.
+    pub push: Option<SocketAddr>,
     /// The process.
     pub program: Program,
 }
@@ -32,8 +34,8 @@ impl Clinch {
         // What a run leaves on the machine goes with the test's folder.
         command.env("STATE_DIRECTORY", config.parent().expect("a folder of the test's own"));
         let mut program = Program::start(command.args(["run", "--config"]).arg(config));
-        let (address, admin) = program.hear("clinch to listen", listening).await;
-        Clinch { address, admin, program }
+        let (address, admin, push) = program.hear("clinch to listen", listening).await;
+        Clinch { address, admin, push, program }
     }
 
     /// What `/ready` says now.
@@ -69,9 +71,9 @@ pub async fn finish(command: &mut Command) -> Output {
 }
 
 /// The log line that names the bound ports: the one place that knows its form.
-fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+fn listening(line: &str) -> Option<(SocketAddr, SocketAddr, Option<SocketAddr>)> {
     let record: Value = serde_json::from_str(line).ok()?;
     let fields = record.get("fields").unwrap_or(&record);
     let address = |name: &str| fields.get(name)?.as_str()?.parse().ok();
-    Some((address("address")?, address("admin")?))
+    Some((address("address")?, address("admin")?, address("push")))
 }

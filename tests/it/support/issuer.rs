@@ -196,7 +196,8 @@ fn drops(
     })
 }
 
-fn acceptor(pki: &Pki) -> TlsAcceptor {
+/// TLS with the server's certificate.
+pub fn acceptor(pki: &Pki) -> TlsAcceptor {
     let (chain, key) = pki.server.der();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)

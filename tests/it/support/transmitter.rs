@@ -13,7 +13,8 @@ pub struct Transmitter {
     /// Its `iss`.
     pub name: String,
     signer: Program,
-    _keys: Issuer,
+    /// Publishes its keys.
+    pub keys: Issuer,
 }
 
 /// The `aud` of its events.
@@ -30,7 +31,7 @@ impl Transmitter {
         keys.answer(JWKS, Reply::json(&told["jwks"]));
         let metadata = json!({ "issuer": keys.name, "jwks_uri": keys.at(JWKS) });
         keys.answer("/.well-known/ssf-configuration", Reply::json(&metadata));
-        Transmitter { name: keys.name.clone(), signer, _keys: keys }
+        Transmitter { name: keys.name.clone(), signer, keys }
     }
 
     /// Header and claims of a session-revoked event about this subject that is in order.

@@ -40,6 +40,7 @@ pub(in crate::state::revocation) fn transmitter() -> Transmitter {
         wildcard: false,
         critical_subject_members: Vec::new(),
         credential_types: Vec::new(),
+        poll: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! yet is [parked](super::parked); one that finds no room is for the feed to hold.
 
 use super::parked::Parked;
+use super::polled::Polled;
 use super::rejections::Rejections;
 use super::streams::Streams;
 use super::{Delivery, Taken};
@@ -40,6 +41,7 @@ pub(in crate::state::revocation) struct Intake {
     pub(super) transmitters: Option<Transmitters>,
     pub(super) parked: Parked,
     streams: Streams,
+    pub(in crate::state::revocation) polled: Polled,
     applied: AtomicU64,
     ignored: AtomicU64,
     metrics: RevocationMetrics,
@@ -62,6 +64,7 @@ impl Intake {
             transmitters: None,
             parked: Parked::default(),
             streams: Streams::default(),
+            polled: Polled::default(),
             applied: AtomicU64::new(0),
             ignored: AtomicU64::new(0),
             metrics,
@@ -115,13 +118,14 @@ impl Intake {
     }
 
     /// A sign of life from a feed that has handed on all it had. The backlog has been applied when nothing of it waits
-    /// for a key; what has to wait later is a silence of that length, and so is a paused stream.
+    /// for a key and whoever is polled has told all; what has to wait later is a silence of that length, and so is a
+    /// paused stream, or a transmitter that can't be polled.
     pub(in crate::state::revocation) fn heard(&self) {
         let now = Timestamp::from_system(SystemTime::now());
         let paused = self.streams.silent_since().map(|since| now.since(since));
         let waiting = self.parked.longest_wait();
-        self.health.hold(waiting.max(paused));
-        if waiting.is_some() && !self.health.is_live() {
+        self.health.hold(waiting.max(paused).max(self.polled.longest_silence()));
+        if (waiting.is_some() || self.polled.is_awaited()) && !self.health.is_live() {
             return;
         }
         self.health.heard();

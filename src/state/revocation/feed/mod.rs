@@ -6,6 +6,7 @@
 //! until there is room, and the status says so meanwhile.
 
 mod attempts;
+pub(super) mod bus;
 pub mod file;
 mod intake;
 #[cfg(feature = "kafka")]
@@ -15,6 +16,7 @@ mod kafka;
 mod kafka;
 pub mod nats;
 pub(super) mod parked;
+pub(super) mod polled;
 pub mod publish;
 pub mod redis;
 mod rejections;

@@ -20,6 +20,7 @@ mod session;
 use super::{Intake, Progress};
 use crate::config;
 use anyhow::anyhow;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{ConnectOptions, ServerAddr};
 use connect::{backoff, options};
@@ -111,16 +112,30 @@ impl Drop for Follower {
 /// # Errors
 /// No server, no such stream behind the subject, or no acknowledgement.
 pub(super) async fn publish(nats: &config::Nats, id: &str, payload: &[u8]) -> anyhow::Result<u64> {
-    let (stream, subject) = (&nats.stream, &nats.subject);
+    put(&connect(nats).await?, nats, id, payload).await
+}
+
+/// A connection to publish on; it mends itself once it was there.
+pub(super) async fn connect(nats: &config::Nats) -> anyhow::Result<Context> {
     let (servers, options) = options(nats)?;
     let named: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect();
     // Errors of async-nats name their cause themselves, so as the cause of ours it would be told twice.
     let connected = options.connect(servers).await;
     let client =
         connected.map_err(|error| anyhow!("can't connect to NATS at {}: {error}", named.join(", ")))?;
+    Ok(async_nats::jetstream::new(client))
+}
+
+/// Publishes on a connection that is there, as [`publish`] does.
+pub(super) async fn put(
+    jetstream: &Context,
+    nats: &config::Nats,
+    id: &str,
+    payload: &[u8],
+) -> anyhow::Result<u64> {
+    let (stream, subject) = (&nats.stream, &nats.subject);
     let message =
         PublishMessage::build().payload(payload.to_vec().into()).message_id(id).expected_stream(stream);
-    let jetstream = async_nats::jetstream::new(client);
     let sent = jetstream.send_publish(subject.to_owned(), message).await;
     let acknowledged = match sent {
         Ok(acknowledgement) => acknowledgement.await,

@@ -54,10 +54,20 @@ impl Publisher {
 
     /// What a replica of this configuration reads.
     pub fn of_config(feed: &config::Feed) -> Publisher {
+        Publisher::at(feed, "plain")
+    }
+
+    /// The same for SETs that are handed on.
+    pub(in crate::state::revocation) fn for_sets(feed: &config::Feed) -> Publisher {
+        Publisher::at(feed, "set")
+    }
+
+    /// `kind` stands for what a filter leaves open.
+    fn at(feed: &config::Feed, kind: &str) -> Publisher {
         match feed {
             config::Feed::File { path } => Publisher::File(path.clone()),
             config::Feed::Nats(nats) => {
-                Publisher::Nats(config::Nats { subject: concrete(&nats.subject), ..nats.clone() })
+                Publisher::Nats(config::Nats { subject: concrete(&nats.subject, kind), ..nats.clone() })
             }
             config::Feed::Redis(redis) => Publisher::Redis(redis.clone()),
             config::Feed::Kafka(kafka) => Publisher::Kafka(kafka.clone()),
@@ -71,7 +81,9 @@ impl Publisher {
     pub async fn publish(&self, id: &str, event: &str) -> anyhow::Result<Published> {
         match self {
             Publisher::File(path) => {
-                let appended = file::append(path, event).with_context(|| path.display().to_string())?;
+                let (at, line) = (path.clone(), event.to_owned());
+                let appended = tokio::task::spawn_blocking(move || file::append(&at, &line)).await?;
+                let appended = appended.with_context(|| path.display().to_string())?;
                 let journal_created = appended == file::Appended::Created;
                 Ok(Published { sequence: None, journal_created })
             }
@@ -133,8 +145,8 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// A subject that fits the filter: `clinch.revocations.plain` for `clinch.revocations.>`.
-fn concrete(filter: &str) -> String {
-    let tokens = filter.split('.').map(|token| if matches!(token, "*" | ">") { "plain" } else { token });
+fn concrete(filter: &str, kind: &str) -> String {
+    let tokens = filter.split('.').map(|token| if matches!(token, "*" | ">") { kind } else { token });
     tokens.collect::<Vec<&str>>().join(".")
 }
 
@@ -148,8 +160,8 @@ mod tests {
 
     #[test]
     fn what_replicas_filter_for_is_published_to() {
-        assert_eq!(concrete("clinch.revocations.>"), nats::DEFAULT_SUBJECT);
-        assert_eq!(concrete("eu.*.revoked"), "eu.plain.revoked");
-        assert_eq!(concrete("exact"), "exact");
+        assert_eq!(concrete("clinch.revocations.>", "plain"), nats::DEFAULT_SUBJECT);
+        assert_eq!(concrete("eu.*.revoked", "set"), "eu.set.revoked");
+        assert_eq!(concrete("exact", "set"), "exact");
     }
 }

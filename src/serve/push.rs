@@ -1,0 +1,275 @@
+//! The push port (RFC 8935): transmitters deliver Security Event Tokens here, on an address of its own.
+//!
+//! `POST` of `application/secevent+jwt` over TLS, with the certificate of the public port (PUSH-01). A transmitter proves
+//! who it is with the `Authorization` that was agreed with it, or with a certificate, and its token with a signature.
+//! 202 is said when the event is on the feed, from which every replica has it, and not before (PUSH-02); a token
+//! that comes again is welcome again (PUSH-04). 503 asks the transmitter to try again. Nothing of this is reachable
+//! through the public port, and no route of that one here (RV-037). HTTP/1.1 only: it is enough for this.
+
+use super::connection::Phase;
+use super::tls::{self, Terminator};
+use crate::config::{self, ClientCertificates, ClientChain, Config, Tls};
+use crate::pop::sha256;
+use crate::state::revocation::event::MAX_BYTES;
+use crate::state::revocation::{Revocations, SetError};
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// The port, bound.
+#[derive(Debug)]
+pub(super) struct PushPort {
+    socket: TcpListener,
+    address: SocketAddr,
+    tls: Terminator,
+    settings: config::Push,
+}
+
+/// What a connection needs.
+#[derive(Debug)]
+struct Push {
+    tls: Terminator,
+    settings: config::Push,
+    revocations: Arc<Revocations>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl PushPort {
+    /// `None` where nothing is to be pushed. The certificate is the public port's; what is asked of clients is not.
+    ///
+    /// # Errors
+    /// It can't be bound, or the TLS material does not fit.
+    pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<PushPort>> {
+        let Some(settings) = config.revocation.as_ref().and_then(|r| r.push.clone()) else { return Ok(None) };
+        let tls = Terminator::http1(&terms(&config.listen.tls, &settings))?;
+        let socket = super::bind(settings.address, "revocation.feed.push.address").await?;
+        let address = socket.local_addr()?;
+        Ok(Some(PushPort { socket, address, tls, settings }))
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves from now on, until the sidecar stops.
+    pub(super) fn open(
+        self,
+        revocations: &Arc<Revocations>,
+        phase: &watch::Receiver<Phase>,
+    ) -> JoinHandle<()> {
+        let PushPort { socket, tls, settings, .. } = self;
+        let push = Push { tls, settings, revocations: Arc::clone(revocations), phase: phase.clone() };
+        tokio::spawn(Arc::new(push).run(socket))
+    }
+}
+
+fn terms(listen: &Tls, settings: &config::Push) -> Tls {
+    let nobody = settings.client_ca.is_empty();
+    Tls {
+        certificate: listen.certificate.clone(),
+        private_key: listen.private_key.clone_key(),
+        client_certificate: if nobody { ClientCertificates::Off } else { ClientCertificates::Required },
+        client_chain: ClientChain::Verified,
+        client_ca: settings.client_ca.clone(),
+        client_crl: Vec::new(),
+    }
+}
+
+impl Push {
+    async fn run(self: Arc<Push>, socket: TcpListener) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut phase = self.phase.clone();
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                _ = phase.wait_for(|phase| *phase != Phase::Running) => return,
+                accepted = socket.accept() => accepted,
+            };
+            let Ok((stream, peer)) = accepted else {
+                sleep(BACK_OFF).await;
+                continue;
+            };
+            let push = Arc::clone(&self);
+            tokio::spawn(async move {
+                // Whoever trickles is cut off: a transmitter sends what it has.
+                let _ = timeout(CONNECTION, push.serve(stream, peer)).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let handshake = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
+            Ok(Ok(handshake)) => handshake,
+            Ok(Err(error)) => {
+                let reason = tls::failure(&error);
+                return tracing::info!(%peer, reason, %error, "TLS handshake on the push port failed");
+            }
+            Err(_) => return,
+        };
+        let service = service_fn(|request| async { Ok::<_, Infallible>(self.answer(request).await) });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(MAX_HEADER);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(handshake.stream), service));
+        let mut phase = self.phase.clone();
+        let stopping = async { phase.wait_for(|phase| *phase != Phase::Running).await.is_ok() };
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stopping => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let taken = timeout(EXCHANGE, self.take(request)).await.unwrap_or(Err(Refused::Slow));
+        self.revocations.pushed(taken.as_ref().err().map(|refused| refused.name()));
+        match taken {
+            Ok(()) => empty(StatusCode::ACCEPTED),
+            Err(refused) => refused.response(),
+        }
+    }
+
+    /// In the order in which as little as possible is done for strangers.
+    async fn take(&self, request: Request<Incoming>) -> Result<(), Refused> {
+        if request.uri().path() != self.settings.path {
+            return Err(Refused::Path);
+        }
+        if request.method() != Method::POST {
+            return Err(Refused::Method);
+        }
+        if !self.knows(request.headers()) {
+            return Err(Refused::Stranger);
+        }
+        if !is_set(request.headers()) {
+            return Err(Refused::Type);
+        }
+        if request.body().size_hint().lower() > MAX_BYTES as u64 {
+            return Err(Refused::TooLarge);
+        }
+        let body = match Limited::new(request.into_body(), MAX_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge),
+            Err(_) => return Err(Refused::Set(SetError::InvalidRequest)),
+        };
+        self.revocations.receive(&body).await.map_err(Refused::Set)
+    }
+
+    /// Whether the `Authorization` is one that was agreed (PUSH-05): compared by digests, so that the time it takes tells
+    /// nothing.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let agreed = &self.settings.authorizations;
+        let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+        match (shown.next(), shown.next()) {
+            _ if agreed.is_empty() => true,
+            (Some(only), None) => agreed.contains(&sha256::of(only.as_bytes())),
+            (None, _) | (Some(_), Some(_)) => false,
+        }
+    }
+}
+
+/// `application/secevent+jwt`, once (PUSH-01).
+fn is_set(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let only = only.to_str().unwrap_or_default();
+    only.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SET_TYPE))
+}
+
+/// Why nothing is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    Path,
+    Method,
+    Stranger,
+    Type,
+    TooLarge,
+    Slow,
+    Set(SetError),
+}
+
+impl Refused {
+    /// For metric and log.
+    fn name(self) -> &'static str {
+        match self {
+            Refused::Path => "not_found",
+            Refused::Method => "method",
+            Refused::Stranger => "authentication_failed",
+            Refused::Type => "content_type",
+            Refused::TooLarge => "too_large",
+            Refused::Slow => "too_slow",
+            Refused::Set(error) => error.name(),
+        }
+    }
+
+    /// As RFC 8935 section 2.3 words it (PUSH-03).
+    fn response(self) -> Response<Full<Bytes>> {
+        let (status, code, description) = match self {
+            Refused::Path => return empty(StatusCode::NOT_FOUND),
+            Refused::Method => {
+                let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+                return response;
+            }
+            Refused::Stranger => {
+                (StatusCode::UNAUTHORIZED, "authentication_failed", "Authorization is not what was agreed")
+            }
+            Refused::Type => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "Content-Type must be application/secevent+jwt")
+            }
+            Refused::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the token is too long"),
+            Refused::Slow => return later(StatusCode::REQUEST_TIMEOUT),
+            Refused::Set(error) => match error.code() {
+                Some(code) => (StatusCode::BAD_REQUEST, code, error.description()),
+                None => return later(StatusCode::SERVICE_UNAVAILABLE),
+            },
+        };
+        let document = serde_json::json!({ "err": code, "description": description });
+        let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en-US"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn later(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = empty(status);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+const SET_TYPE: &str = "application/secevent+jwt";
+const MAX_CONNECTIONS: usize = 128;
+const MAX_HEADER: usize = 16 * 1024;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// One token, from its first byte to our answer.
+const EXCHANGE: Duration = Duration::from_secs(15);
+/// One connection, however many tokens come over it.
+const CONNECTION: Duration = Duration::from_secs(600);
+const BACK_OFF: Duration = Duration::from_millis(100);
