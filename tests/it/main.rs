@@ -24,6 +24,7 @@ mod properties;
 mod replay;
 mod revocation;
 mod revocation_redis;
+mod revocation_under_load;
 mod stale;
 mod step_up;
 mod support;
