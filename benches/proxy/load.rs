@@ -140,7 +140,7 @@ impl Sender {
     }
 }
 
-async fn connect(tls: &TlsConnector, proxy: &Proxy) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(tls: &TlsConnector, proxy: &Proxy) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(proxy.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()

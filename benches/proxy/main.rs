@@ -5,14 +5,18 @@
 //! request, from the scheduler's account: it moves far less than rates do on a machine that others use.
 //! The two numbers at the end are the budgets: DPoP against plain proxy + one P-256 verification + 10 %,
 //! certificate-bound against plain proxy + 15 %.
+//!
+//! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis.
 
 // Criterion is not used here: a load takes seconds, and what is wanted is the CPU time of another process.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 mod account;
+mod bus;
 mod load;
 mod parts;
 mod pki;
+mod propagation;
 mod scene;
 
 use account::Series;
@@ -28,13 +32,18 @@ fn main() {
         }
         ["signature"] => println!("{}", parts::signature_nanos()),
         ["compare"] => parts::on_one_thread(compare()),
-        // Whatever cargo says. The load and the service share the other core.
+        ["propagation"] => parts::on_one_thread(propagation::report()),
+        // The load and the service share the other core.
+        ["propagation", ..] => {
+            assert!(scene::own_role(Core::Load, &["propagation"]).status().unwrap().success())
+        }
+        // Whatever cargo says.
         _ => assert!(scene::own_role(Core::Load, &["compare"]).status().unwrap().success()),
     }
 }
 
 async fn compare() {
-    let scene = Scene::start().await;
+    let scene = Scene::start("").await;
     let mut direct = Series::new("h1 direct, without TLS: the service alone");
     let (mut signature, mut rows) = (Series::new("one P-256 verification"), rows());
     for _ in 0..ROUNDS {

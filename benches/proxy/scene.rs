@@ -48,6 +48,8 @@ pub(crate) struct Scene {
     pub(crate) plain: Proxy,
     pub(crate) clinch: Proxy,
     origin: String,
+    pub(crate) issuer: String,
+    signer: Holder,
     holders: Vec<(Holder, String)>,
     bound_to_certificate: String,
     pki: Pki,
@@ -55,8 +57,8 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Starts everything; returns when clinch is ready.
-    pub(crate) async fn start() -> Scene {
+    /// Starts everything, with these lines more in clinch's config; returns when clinch is ready.
+    pub(crate) async fn start(more: &str) -> Scene {
         let pki = Pki::new();
         let files = Files::write(&pki);
         let signer = Holder::generate();
@@ -70,7 +72,8 @@ impl Scene {
             .replace("${port}", &port.to_string())
             .replace("${admin}", &admin.to_string())
             .replace("${service}", &address)
-            .replace("${issuer}", &issuer);
+            .replace("${issuer}", &issuer)
+            + more;
         let config_path = files.directory.join("clinch.yaml");
         std::fs::write(&config_path, config).unwrap();
         let mut command = on(Core::Proxy, env!("CARGO_BIN_EXE_clinch"));
@@ -84,34 +87,35 @@ impl Scene {
             let token = token(&signer, &issuer, number, json!({"jkt": holder.thumbprint()}));
             (holder, token)
         });
-        let bound = json!({"x5t#S256": base64_sha256(&pki.client.0)});
-        Scene {
-            plain,
-            clinch,
-            origin,
-            holders: holders.collect(),
-            bound_to_certificate: token(&signer, &issuer, 99, bound),
-            pki,
-            service,
-        }
+        let holders = holders.collect();
+        let bound_to_certificate = bound_token(&signer, &issuer, 99, &pki);
+        Scene { plain, clinch, origin, issuer, signer, holders, bound_to_certificate, pki, service }
+    }
+
+    /// The token of this number, bound to the client's certificate.
+    pub(crate) fn certificate_bound(&self, number: usize) -> String {
+        bound_token(&self.signer, &self.issuer, number, &self.pki)
+    }
+
+    /// A request with a token that is bound to the client's certificate.
+    pub(crate) fn request_with(&self, token: &str) -> Request<Empty<Bytes>> {
+        let url = format!("{}/accounts/7", self.origin);
+        let request = Request::get(&url).header(header::HOST, &self.origin["https://".len()..]);
+        request.header(header::AUTHORIZATION, format!("Bearer {token}")).body(Empty::new()).unwrap()
     }
 
     /// One request for clinch; the plain proxy, which looks at nothing, gets the same.
     pub(crate) fn request(&self, credential: Credential, number: usize) -> Request<Empty<Bytes>> {
-        let url = format!("{}/accounts/7", self.origin);
-        let request = Request::get(&url).header(header::HOST, &self.origin["https://".len()..]);
-        let request = match credential {
-            Credential::Dpop => {
-                let (holder, token) = &self.holders[number % self.holders.len()];
-                let what = ProofFor { method: "GET", url: &url, token: Some(token), nonce: None };
-                request
-                    .header(header::AUTHORIZATION, format!("DPoP {token}"))
-                    .header("dpop", holder.prove(what, now()))
-            }
-            Credential::Certificate => {
-                request.header(header::AUTHORIZATION, format!("Bearer {}", self.bound_to_certificate))
-            }
+        let (holder, token) = match credential {
+            Credential::Dpop => &self.holders[number % self.holders.len()],
+            Credential::Certificate => return self.request_with(&self.bound_to_certificate),
         };
+        let url = format!("{}/accounts/7", self.origin);
+        let what = ProofFor { method: "GET", url: &url, token: Some(token), nonce: None };
+        let request = Request::get(&url)
+            .header(header::HOST, &self.origin["https://".len()..])
+            .header(header::AUTHORIZATION, format!("DPoP {token}"))
+            .header("dpop", holder.prove(what, now()));
         request.body(Empty::new()).unwrap()
     }
 
@@ -208,6 +212,10 @@ async fn host_keys(pki: &Pki, signer: &Holder) -> String {
     name
 }
 
+fn bound_token(signer: &Holder, issuer: &str, number: usize, pki: &Pki) -> String {
+    token(signer, issuer, number, json!({"x5t#S256": base64_sha256(&pki.client.0)}))
+}
+
 fn token(signer: &Holder, issuer: &str, number: usize, confirmation: Value) -> String {
     let mut head = Map::new();
     head.insert("typ".into(), "at+jwt".into());
@@ -243,7 +251,7 @@ fn free_ports() -> [u16; 2] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 

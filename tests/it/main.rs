@@ -27,6 +27,7 @@ mod push;
 mod replay;
 mod revocation;
 mod revocation_redis;
+mod revocation_under_load;
 mod revoke;
 mod stale;
 mod step_up;

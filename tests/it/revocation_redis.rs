@@ -2,18 +2,22 @@
 
 use crate::support::clinch::{command, finish};
 use crate::support::eventually;
-use crate::support::proof::claims;
+use crate::support::proof::{Proof, ProofKey, claims};
 use crate::support::redis::Redis;
-use crate::support::world::World;
+use crate::support::world::{World, url};
 
 const PATH: &str = "/accounts/1";
 
 /// `clinch revoke` of one token, as an operator would type it; what it says.
 async fn revoke(feed: &str, token: &str) -> String {
+    revoke_and(feed, token, &["--json"]).await
+}
+
+async fn revoke_and(feed: &str, token: &str, more: &[&str]) -> String {
     let claims = claims(token);
     let (jti, issuer) = (claims["jti"].as_str().unwrap(), claims["iss"].as_str().unwrap());
-    let output =
-        finish(command().args(["revoke", "--feed", feed, "--jti", jti, "--issuer", issuer, "--json"])).await;
+    let arguments = ["revoke", "--feed", feed, "--jti", jti, "--issuer", issuer];
+    let output = finish(command().args(arguments).args(more)).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -52,4 +56,37 @@ async fn a_revoked_token_stops_working_and_a_lost_stream_shows() {
     assert_eq!(world.get_as_owner(PATH, &spared, &spared_key).await.status, 200);
     assert_eq!(world.get_as_owner(PATH, &other, &other_key).await.status, 401);
     assert_eq!(world.get_as_owner(PATH, &token, &key).await.status, 401, "what was read stays");
+}
+
+/// RV-025, RV-027
+#[tokio::test(flavor = "multi_thread")]
+async fn every_replica_refuses_and_one_that_starts_later_does_before_it_is_ready() {
+    let redis = Redis::start().await;
+    let feed = format!("{}?stream=revoked", redis.url());
+    let world = World::with_feed(&format!("kind: redis, url: '{}', stream: revoked", redis.url())).await;
+    let second = world.another_clinch().await;
+    let (token, key) = world.dpop_token("accounts.read").await;
+    let (spared, spared_key) = world.dpop_token("accounts.read").await;
+    let admins = [world.clinch.admin, second.admin].map(|admin| format!("http://{admin}"));
+    revoke_and(&feed, &token, &["--wait", &admins.join(",")]).await;
+    // No more waiting: whoever was told that all have it relies on that.
+    let used = |token: &str, key: &ProofKey| Proof::new(key, "GET", &url(PATH), token).sign(key);
+    for replica in [&world.clinch, &second] {
+        assert_eq!(world.get_at(replica, PATH, &token, &used(&token, &key)).await.status, 401);
+        let proof = used(&spared, &spared_key);
+        assert_eq!(world.get_at(replica, PATH, &spared, &proof).await.status, 200);
+    }
+
+    let third = world.another_clinch_unready().await;
+    let mut answers = Vec::new();
+    let ready = async || {
+        answers.push(world.get_at(&third, PATH, &token, &used(&token, &key)).await.status);
+        third.ready().await.filter(|answer| answer.status == 200)
+    };
+    eventually("the third replica to be ready", ready).await;
+    answers.push(world.get_at(&third, PATH, &token, &used(&token, &key)).await.status);
+    assert!(answers.iter().all(|status| [401, 503].contains(status)), "{answers:?}");
+    assert_eq!(answers.last(), Some(&401));
+    let proof = used(&spared, &spared_key);
+    assert_eq!(world.get_at(&third, PATH, &spared, &proof).await.status, 200);
 }

@@ -70,7 +70,7 @@ impl Index {
         }
     }
 
-    /// Revokes: the latest `at` and the latest `until` of all events on the same facts count, in any order.
+    /// Revokes: the latest `at` and the latest `until` of all events on the same facts count, in any order (SET-05).
     ///
     /// # Errors
     /// Some entry of it finds no room. A part of it may have been entered: it revokes no more than the whole, and

@@ -242,6 +242,7 @@ async fn a_journal_that_vanishes_makes_the_feed_stale_and_heals_when_it_is_back(
     }
 }
 
+/// RV-021
 #[tokio::test]
 async fn a_full_index_says_so_and_goes_on_forgetting_nothing() {
     let directory = Directory::new();

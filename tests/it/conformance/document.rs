@@ -109,6 +109,11 @@ const RULES: &[(&str, &str)] = &[
     ("JWKS", "Keys of authorization servers"),
     ("FAPI", "FAPI 2.0 security profile"),
     ("CC", "Client-Cert header fields"),
+    ("SET", "Security event tokens"),
+    ("SUBID", "Subject identifiers"),
+    ("SSF", "Shared Signals Framework"),
+    ("CAEP", "Continuous access evaluation"),
+    ("RISC", "Risk and incident sharing"),
     ("HTTP", "HTTP, as a gateway"),
     ("H2", "HTTP/2"),
 ];
@@ -122,5 +127,6 @@ const ATTACKS: &[(&str, &str)] = &[
     ("AU", "Where credentials are"),
     ("HD", "Headers, framing and smuggling"),
     ("TL", "TLS and certificates"),
+    ("RV", "Revocation"),
     ("JW", "Keys and discovery"),
 ];

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod front;
 pub mod issuer;
 pub mod keys;
+pub mod link;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;

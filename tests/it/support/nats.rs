@@ -40,6 +40,11 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         self.program.kill();
@@ -50,8 +55,14 @@ impl Nats {
         self.program = run(&self.store, &self.port.to_string()).await.0;
     }
 
+    /// Deletes the stream and all it has.
+    pub async fn delete_stream(&self) {
+        let client = async_nats::connect(self.url()).await.unwrap();
+        async_nats::jetstream::new(client).delete_stream(STREAM).await.unwrap();
+    }
+
     /// What an operator does once with `nats stream add`.
-    async fn make_stream(&self) {
+    pub async fn make_stream(&self) {
         let client = async_nats::connect(self.url()).await.unwrap();
         let stream = async_nats::jetstream::stream::Config {
             name: STREAM.to_string(),

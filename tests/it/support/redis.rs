@@ -1,9 +1,10 @@
-//! A real redis-server, without persistence: what it knew is gone when it is killed.
+//! A real redis-server. Without persistence what it knew is gone when it is killed.
 
 use super::pki::Pki;
 use super::program::Program;
 use super::temporary::Folder;
-use super::tool;
+use super::{eventually, tool};
+use ::redis::FromRedisValue;
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -20,6 +21,22 @@ impl Redis {
     pub async fn start() -> Redis {
         let (folder, port) = (Folder::new(), free_port());
         Redis::run(port, vec!["--port".into(), port.to_string()], folder).await
+    }
+
+    /// Starts one that loses nothing that it confirmed.
+    pub async fn start_durable() -> Redis {
+        Redis::run_durable(&[]).await
+    }
+
+    /// Starts one that copies this one, and waits until it has done so.
+    pub async fn start_replica(&self) -> Redis {
+        let replica = Redis::run_durable(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        let in_step = async || {
+            let told: String = replica.ask("INFO replication").await;
+            told.contains("master_link_status:up").then_some(())
+        };
+        eventually("the replica to be in step", in_step).await;
+        replica
     }
 
     /// Starts one that speaks TLS only, to a user who may do what clinch needs and nothing else.
@@ -56,22 +73,39 @@ impl Redis {
         self.program.kill();
     }
 
-    /// Starts it again after [`Redis::kill`], with the same port and an empty memory.
+    /// Starts it again after [`Redis::kill`], with the same port and what it kept.
     pub async fn restart(&mut self) {
         self.program = program(&self.arguments).await;
     }
 
     /// FLUSHALL.
     pub async fn flush(&self) {
-        let client = ::redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        ::redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+        self.ask("FLUSHALL").await
     }
 
-    async fn run(port: u16, mut arguments: Vec<String>, folder: Folder) -> Redis {
-        let fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"];
-        arguments.extend(fixed.map(str::to_owned));
-        arguments.push(folder.at("").display().to_string());
+    /// One command and its answer.
+    pub async fn ask<T: FromRedisValue>(&self, line: &str) -> T {
+        let client = ::redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut command = ::redis::Cmd::new();
+        line.split(' ').for_each(|word| {
+            command.arg(word);
+        });
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    async fn run_durable(more: &[&str]) -> Redis {
+        let (folder, port) = (Folder::new(), free_port());
+        let number = port.to_string();
+        let kept = ["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"];
+        let arguments = ["--port", &number].into_iter().chain(kept).chain(more.iter().copied());
+        Redis::run(port, arguments.map(str::to_owned).collect(), folder).await
+    }
+
+    async fn run(port: u16, particular: Vec<String>, folder: Folder) -> Redis {
+        let directory = folder.at("").display().to_string();
+        let always = ["--bind", "127.0.0.1", "--save", "", "--dir", &directory];
+        let arguments: Vec<String> = always.map(str::to_owned).into_iter().chain(particular).collect();
         Redis { port, program: program(&arguments).await, arguments, _folder: folder }
     }
 }

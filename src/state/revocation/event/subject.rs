@@ -63,7 +63,7 @@ pub(in crate::state::revocation) fn canonical_email(address: &str) -> String {
 }
 
 impl Subject {
-    /// Reads a subject (SUBID-01, SUBID-02, SSF-08, SSF-09, RISC-02).
+    /// Reads a subject (SUBID-01, SUBID-02, SSF-08, SSF-09, CAEP-05, RISC-02).
     pub(super) fn parse(subject: &Object<'_>) -> Result<Subject, Refusal> {
         if format(subject)? != "complex" {
             return identifier(subject).map(Subject::Simple);

@@ -89,6 +89,7 @@ fn of_several_facts_all_must_hold_and_one_that_the_token_lacks_is_a_wildcard() {
     assert_eq!(index.len(), 3);
 }
 
+/// SET-05, RV-013
 #[test]
 fn order_and_repetition_do_not_matter() {
     let events = [(0, 50), (20, 40), (10, 90)];
@@ -103,6 +104,7 @@ fn order_and_repetition_do_not_matter() {
     }
 }
 
+/// RV-021
 #[test]
 fn full_takes_no_new_value_but_still_extends_a_known_one() {
     let index = Index::new(2);
@@ -190,6 +192,7 @@ fn a_full_index_gives_up_the_last_entry_that_is_over() {
     assert_eq!(one_more(&index), Ok(()));
 }
 
+/// RV-021
 #[test]
 fn an_entry_takes_at_most_forty_bytes_whatever_their_number() {
     let index = Index::new(usize::MAX);
