@@ -118,6 +118,11 @@ impl AccessToken {
         }
     }
 
+    /// The same token, of which it is known now which of the issuer's keys signed it.
+    pub(super) fn signed_with(self, key: String) -> AccessToken {
+        AccessToken { signing_key: Some(key), ..self }
+    }
+
     /// The same token with less scope or less time.
     pub(super) fn restricted(&self, scope: &str, expires_at: Timestamp) -> AccessToken {
         let said = Said {
@@ -157,7 +162,7 @@ impl AccessToken {
     pub fn token_id(&self) -> &str {
         &self.token_id
     }
-    /// The `kid` of the key that signed it, if it names one.
+    /// The key that signed it, as its issuer calls it: by `kid`, or by thumbprint. None for one that was introspected.
     pub fn signing_key(&self) -> Option<&str> {
         self.signing_key.as_deref()
     }

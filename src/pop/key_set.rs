@@ -16,6 +16,21 @@ struct IssuerKey {
     key: PublicJwk,
 }
 
+/// A key that may have made a signature.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The key.
+    pub key: &'a PublicJwk,
+    kid: Option<&'a str>,
+}
+
+impl Candidate<'_> {
+    /// What the issuer calls it: its `kid`, or its thumbprint where it has none (RFC 7638).
+    pub fn name(&self) -> String {
+        self.kid.map_or_else(|| self.key.thumbprint().as_str().to_owned(), str::to_owned)
+    }
+}
+
 /// The usable keys of an issuer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
@@ -43,7 +58,7 @@ impl KeySet {
     /// `kid`, compared exactly (JWKS-02), and where either side names none, those that fit the algorithm (FAPI 2.0
     /// section 5.4.3; JWKS-03). Any key that the issuer publishes may have signed (AT-10), and no key in the
     /// token's header (BCP-10, JWKS-09).
-    pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &PublicJwk> {
+    pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = Candidate<'_>> {
         let named = move |key: &&IssuerKey| match (kid, &key.kid) {
             (Some(wanted), Some(has)) => wanted == has,
             (None, _) | (_, None) => true,
@@ -51,7 +66,12 @@ impl KeySet {
         let fits = move |key: &&IssuerKey| {
             key.algorithm.is_none_or(|only| only == algorithm) && key.key.fits(algorithm)
         };
-        self.keys.iter().filter(named).filter(fits).map(|key| &key.key).take(MAX_CANDIDATES)
+        self.keys
+            .iter()
+            .filter(named)
+            .filter(fits)
+            .take(MAX_CANDIDATES)
+            .map(|one| Candidate { key: &one.key, kid: one.kid.as_deref() })
     }
 }
 

@@ -59,8 +59,7 @@ impl<'a> Unverified<'a> {
         }
         let algorithm = self.check_header(expected)?;
         let token = self.check_claims(hash, expected, now)?;
-        check_signature(&self.compact, &self.header, algorithm, keys)?;
-        Ok(token)
+        Ok(token.signed_with(check_signature(&self.compact, &self.header, algorithm, keys)?))
     }
 
     /// The type is an access token's (AT-01, BCP-11), the algorithm on the issuer's list (BCP-01, BCP-03).
@@ -101,7 +100,7 @@ impl<'a> Unverified<'a> {
             client: claims::client(claims)?.ok_or(Denial::TokenClaims)?,
             subject: text("sub")?,
             token_id: text("jti")?,
-            signing_key: string(&self.header, "kid"),
+            signing_key: None,
             issued_at,
             expires_at,
             confirmation: Confirmation::of(claims)?,
@@ -121,7 +120,7 @@ fn is_of_another_kind(claims: &Object<'_>) -> bool {
 }
 
 /// Whether one of the keys that the header asks for made the signature, of a token or of anything else that an issuer
-/// signs in compact form.
+/// signs in compact form; and what the issuer calls that key, whatever the header says.
 ///
 /// # Errors
 /// `TokenKeyUnknown` means that there is no such key; `TokenSignature` that none of them made it; `TokenMalformed`
@@ -131,7 +130,7 @@ pub fn check_signature(
     header: &Object<'_>,
     algorithm: Algorithm,
     keys: &KeySet,
-) -> Result<(), Denial> {
+) -> Result<String, Denial> {
     let kid = match header.get("kid") {
         None => None,
         Some(kid) => Some(kid.as_str().ok_or(Denial::TokenMalformed)?),
@@ -141,11 +140,8 @@ pub fn check_signature(
         return Err(Denial::TokenKeyUnknown);
     }
     let message = compact.signing_input.as_bytes();
-    if candidates.any(|key| key.verifies(algorithm, message, compact.signature)) {
-        Ok(())
-    } else {
-        Err(Denial::TokenSignature)
-    }
+    let made = candidates.find(|one| one.key.verifies(algorithm, message, compact.signature));
+    made.map(|one| one.name()).ok_or(Denial::TokenSignature)
 }
 
 /// What servers call an access token in a claim.

@@ -102,13 +102,13 @@ impl Keeper {
     /// heard is not in the index: an event that waits for its key, a stream that is paused. A failure is told once, and
     /// the file that was there stays.
     pub(super) fn save(&self, intake: &Intake, feed: &Feed) {
+        let mut last = self.last.lock();
+        let applied = intake.applied();
+        // Before the entries are copied, and before it is asked what is held back: what comes meanwhile is read again.
+        let Some(position) = feed.position() else { return };
         if !intake.health.is_live() || intake.holds_back() {
             return;
         }
-        let mut last = self.last.lock();
-        let applied = intake.applied();
-        // Before the entries are copied: what comes meanwhile is read again.
-        let Some(position) = feed.position() else { return };
         let written = Some((position, applied));
         if last.written == written {
             return;

@@ -209,7 +209,7 @@ fn stream_updated(set: &Set) -> Result<Message, Refusal> {
         Some("paused" | "disabled") => true,
         Some(_) | None => return Err(Refusal::Payload),
     };
-    let at = set.happened.unwrap_or(set.issued_at);
+    let at = happened(set)?;
     Ok(Message::Stream(Stream { transmitter: set.issuer.clone(), id, at, is_silent }))
 }
 

@@ -23,8 +23,8 @@ use crate::telemetry::RevocationMetrics;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 /// What events go through on their way into the index.
@@ -42,6 +42,8 @@ pub(in crate::state::revocation) struct Intake {
     pub(super) parked: Parked,
     streams: Streams,
     pub(in crate::state::revocation) polled: Polled,
+    /// When the feed had handed on all it had for the first time.
+    backlog_read: OnceLock<Instant>,
     applied: AtomicU64,
     ignored: AtomicU64,
     metrics: RevocationMetrics,
@@ -65,6 +67,7 @@ impl Intake {
             parked: Parked::default(),
             streams: Streams::default(),
             polled: Polled::default(),
+            backlog_read: OnceLock::new(),
             applied: AtomicU64::new(0),
             ignored: AtomicU64::new(0),
             metrics,
@@ -125,7 +128,10 @@ impl Intake {
         let paused = self.streams.silent_since().map(|since| now.since(since));
         let waiting = self.parked.longest_wait();
         self.health.hold(waiting.max(paused).max(self.polled.longest_silence()));
-        if (waiting.is_some() || self.polled.is_awaited()) && !self.health.is_live() {
+        // What comes to wait later is news, and does not keep us from being ready.
+        let backlog = *self.backlog_read.get_or_init(Instant::now);
+        let unready = waiting.is_some_and(|longest| longest >= backlog.elapsed());
+        if (unready || self.polled.is_awaited()) && !self.health.is_live() {
             return;
         }
         self.health.heard();
@@ -183,7 +189,7 @@ impl Intake {
                 return Ok(());
             }
         };
-        let entered = self.enter(&event, now);
+        let entered = self.enter(&event, published.unwrap_or(now), now);
         self.health.set_full(entered.is_err());
         let outcome = entered?;
         if outcome == Outcome::Applied {
@@ -199,14 +205,17 @@ impl Intake {
         Ok(())
     }
 
-    /// Enters all that an event revokes.
-    fn enter(&self, event: &Event, now: Timestamp) -> Result<Outcome, Full> {
+    /// Enters all that an event revokes. What is revoked by a name or a key of its own may have been issued after `at`,
+    /// so it is remembered as long as a token may live that was issued when this was `told`.
+    fn enter(&self, event: &Event, told: Timestamp, now: Timestamp) -> Result<Outcome, Full> {
         #[cfg(test)]
         assert_ne!(event.id, "event-panic", "a test wants a panic");
         let mut outcome = Outcome::Ignored(if event.revokes.is_empty() { "nothing_to_do" } else { "over" });
         for selector in &event.revokes {
             let lifetime = self.issuers.get(&selector.issuer).copied().unwrap_or_default();
-            let until = event.until.unwrap_or(event.at.plus(lifetime));
+            let for_ever = selector.facts.iter().any(|(fact, _)| fact.is_for_ever());
+            let last = if for_ever { event.at.max(told) } else { event.at };
+            let until = event.until.unwrap_or(last.plus(lifetime));
             if until.plus(LONG_OVER) >= now {
                 self.index.revoke(selector, event.at, until, now)?;
                 outcome = Outcome::Applied;

@@ -65,3 +65,20 @@ fn a_rejected_event_is_known_by_its_name_in_either_form() {
     assert_eq!(event::name(format!("e30.{payload}.c2ln").as_bytes()).as_deref(), Some("set-1"));
     assert_eq!(event::name(b"neither"), None);
 }
+
+/// A key that was stolen yesterday holds tokens of today.
+#[test]
+fn what_is_revoked_for_ever_is_remembered_for_tokens_that_are_issued_later() {
+    let intake = intake();
+    for (fact, kept) in
+        [(Fact::Key, true), (Fact::Certificate, true), (Fact::TokenId, true), (Fact::Subject, false)]
+    {
+        let entries = intake.index.len();
+        let mut event = event(fact, "a value");
+        event.at = Timestamp::from_secs(now().as_secs() - 86_400);
+        let text = event.to_json();
+        let delivery = Delivery { bytes: text.as_bytes(), place: &"here", published: Some(now()) };
+        assert_eq!(intake.take(&delivery, now()), Taken::Applied);
+        assert_eq!(intake.index.len() > entries, kept, "{fact:?}");
+    }
+}

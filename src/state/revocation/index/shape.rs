@@ -16,10 +16,13 @@ pub(in crate::state::revocation) struct Shape {
 }
 
 impl Shape {
-    /// Every shape under which a selector is entered: one for each way in which a token may lack facts.
+    /// Every shape under which a selector is entered: one for each way in which a token may lack facts, as long as it
+    /// has one that names somebody.
     pub(super) fn all(selector: &Selector) -> impl Iterator<Item = Shape> {
         let named = selector.facts.iter().fold(0, |bits, (fact, _)| bits | bit(*fact));
         let subsets = (1..=named).filter(move |present| present & !named == 0);
+        // Whoever named more than a tenant, a client or a device does not mean all of it.
+        let subsets = subsets.filter(move |present| named & !BROAD == 0 || present & !BROAD != 0);
         let whole = (named == 0).then_some(0);
         whole.into_iter().chain(subsets).map(move |present| Shape { named, present })
     }
@@ -119,9 +122,12 @@ impl Shapes {
     }
 }
 
-fn bit(fact: Fact) -> u16 {
+const fn bit(fact: Fact) -> u16 {
     1 << fact as u16
 }
+
+/// What many have in common.
+const BROAD: u16 = bit(Fact::Tenant) | bit(Fact::Client) | bit(Fact::Device);
 
 /// Their number is one byte of an entry.
 pub(super) const MOST: usize = 256;

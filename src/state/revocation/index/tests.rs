@@ -90,6 +90,21 @@ fn of_several_facts_all_must_hold_and_one_that_the_token_lacks_is_a_wildcard() {
 }
 
 /// SET-05, RV-013
+/// A tenant, a client or a device that somebody is named in does not stand for everybody in it.
+#[test]
+fn a_token_that_shares_only_what_many_share_is_not_meant() {
+    let index = Index::new(10);
+    revoke(&index, &[(Fact::Email, "a@example.com"), (Fact::Tenant, "t")], 0, 3600).unwrap();
+    assert!(revoked(&index, &[(Fact::Email, "a@example.com"), (Fact::Tenant, "t")], NOW));
+    assert!(revoked(&index, &[(Fact::Email, "a@example.com")], NOW));
+    assert!(!revoked(&index, &[(Fact::Tenant, "t")], NOW), "nobody else of the tenant");
+    revoke(&index, &[(Fact::Tenant, "all")], 0, 3600).unwrap();
+    assert!(
+        revoked(&index, &[(Subject, "anybody"), (Fact::Tenant, "all")], NOW),
+        "a tenant alone is the tenant"
+    );
+}
+
 #[test]
 fn order_and_repetition_do_not_matter() {
     let events = [(0, 50), (20, 40), (10, 90)];

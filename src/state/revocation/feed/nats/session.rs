@@ -62,7 +62,6 @@ impl Session<'_> {
         let stream = self.stream(&context).await?;
         self.place(stream.cached_info());
         self.judge_retention(&stream.cached_info().config);
-        let last = stream.cached_info().state.last_sequence;
         let inbox = self.client.new_inbox();
         let cannot = |error: &dyn fmt::Display| Ended::Consumer(error.to_string());
         let mut messages = self.client.subscribe(inbox.clone()).await.map_err(|e| cannot(&e))?;
@@ -75,8 +74,6 @@ impl Session<'_> {
         let mut delivered = 0;
         loop {
             if delivered >= backlog {
-                // Everything of ours up to there was in the backlog.
-                self.position.advance(last);
                 (self.position.progress, self.position.live) = (true, true);
                 self.intake().heard();
             }
