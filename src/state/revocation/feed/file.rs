@@ -8,7 +8,7 @@
 //!
 //! Bad lines stay where they are, in the journal; the log tells at which byte.
 //!
-//! Writers and whoever [compacts](compact) the journal exclude one another by an advisory lock on the file; readers
+//! Writers and whoever [compacts](Compaction) the journal exclude one another by an advisory lock on the file; readers
 //! need none.
 
 mod append;

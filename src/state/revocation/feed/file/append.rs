@@ -36,6 +36,11 @@ pub fn append(path: &Path, event: &str) -> io::Result<Appended> {
     // Nobody waits for the disk but us. Where there are no locks there is nothing to undo.
     let _ = file.unlock();
     file.sync_data()?;
+    if appended == Appended::Created {
+        // The event is published whether or not that works.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let _ = File::open(directory.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all());
+    }
     Ok(appended)
 }
 

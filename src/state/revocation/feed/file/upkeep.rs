@@ -35,7 +35,9 @@ impl Upkeep {
     pub(super) fn look(&mut self) {
         match self.at_work.take() {
             Some((began, thread)) if thread.is_finished() => {
-                self.due = Instant::now() + EVERY.max(began.elapsed() * REST);
+                let rest = EVERY.max(began.elapsed() * REST);
+                self.due =
+                    Instant::now() + if self.work.told.load(Relaxed) { rest.max(HOPELESS) } else { rest };
             }
             Some(busy) => self.at_work = Some(busy),
             None if Instant::now() < self.due => {}
@@ -85,6 +87,8 @@ impl Work {
 /// A journal of this size is never worth it.
 const LEAST: u64 = 1024 * 1024;
 const EVERY: Duration = Duration::from_secs(60);
+/// What can't be done now needs an operator first.
+const HOPELESS: Duration = Duration::from_secs(3600);
 /// How much longer than the work the rest after it is.
 const REST: u32 = 20;
 /// When somebody who does not know of the lock has certainly written to the file that was opened.
