@@ -7,7 +7,6 @@ use super::*;
 use crate::config;
 use crate::pop::access_token::Expected;
 use crate::telemetry::Telemetry;
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
