@@ -9,10 +9,12 @@
 //! brings a revoked token back.
 
 pub(super) mod carried;
+mod filter;
 mod key;
 mod shape;
 mod shard;
 mod slots;
+mod tables;
 
 use super::event::{Fact, Selector};
 use crate::pop::Timestamp;
@@ -21,15 +23,17 @@ use key::{Digest, Key};
 pub(super) use shape::Shape;
 use shape::{Known, Shapes};
 use shard::{Entered, Gone, Shard};
-use slots::{Entry, Life};
+use slots::{Entry, Life, Slots};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
+use tables::Tables;
 
 /// The index.
 pub(super) struct Index {
     secret: Secret,
     shapes: Shapes,
+    tables: Tables,
     shards: Box<[Shard]>,
     len: AtomicUsize,
     max_entries: usize,
@@ -63,7 +67,8 @@ impl Index {
         Index {
             secret: Secret::random(),
             shapes: Shapes::new(Vec::new()),
-            shards: (0..SHARDS).map(|n| Shard::new(n as f32 / SHARDS as f32)).collect(),
+            tables: Tables::new(),
+            shards: (0..SHARDS).map(Shard::new).collect(),
             len: AtomicUsize::new(0),
             max_entries,
             epoch: Instant::now(),
@@ -107,7 +112,8 @@ impl Index {
             let one_more = |n| (n < self.max_entries).then_some(n + 1);
             self.len.fetch_update(Relaxed, Relaxed, one_more).map(|_| ()).map_err(|_| Full)
         };
-        self.shard(key).enter(key, entry, clocks, reserve, |gone| self.forget(gone))
+        let shard = &self.shards[key.shard(SHARDS)];
+        shard.enter(&self.tables, key, entry, clocks, reserve, |gone| self.forget(gone))
     }
 
     /// Whether a token is revoked. In whole seconds: one issued in the very second of the event is (ATTACKS RV-004).
@@ -117,19 +123,9 @@ impl Index {
             return false;
         }
         let issuer = self.secret.of_issuer(bearer.issuer());
-        shapes.iter().any(|known| self.has(*known, &issuer, bearer))
+        let tables = self.tables.now();
+        shapes.chunks(AT_ONCE).any(|some| has_any(&tables, some, &issuer, bearer))
     }
-
-    fn has(&self, known: Known, issuer: &Digest, bearer: &impl Bearer) -> bool {
-        let mut digest = of_shape(issuer, known.shape);
-        if !known.shape.values(bearer, |value| digest.add(value)) {
-            return false;
-        }
-        let key = digest.key(known.number);
-        let at = self.shard(key).at(key);
-        at.is_some_and(|at| known.shape.is_for_ever() || seconds(bearer.issued_at().as_secs()) <= at)
-    }
-
     /// Until which time of issue, and how long, what fits exactly this selector is revoked. For people who ask.
     pub(super) fn find(&self, selector: &Selector) -> Option<(Timestamp, Timestamp)> {
         // The last shape is the one of a token that lacks none of the facts.
@@ -138,7 +134,7 @@ impl Index {
         let mut digest = of_shape(&self.secret.of_issuer(&selector.issuer), shape);
         selector.facts.iter().for_each(|(_, value)| digest.add(value));
         let key = digest.key(number);
-        let entry = self.shard(key).entry(key)?;
+        let entry = self.tables.of(key.shard(SHARDS)).entry(key)?;
         let time = |seconds: u32| Timestamp::from_secs(i64::from(seconds));
         Some((time(entry.at), time(entry.life.until.saturating_sub(1))))
     }
@@ -154,7 +150,7 @@ impl Index {
         let clocks = self.clocks(now);
         for shard in &self.shards {
             let is_full = self.len() >= self.max_entries;
-            if let Some(gone) = shard.sweep(clocks, is_full) {
+            if let Some(gone) = shard.sweep(&self.tables, clocks, is_full) {
                 self.forget(&gone);
             }
         }
@@ -171,13 +167,9 @@ impl Index {
         Clocks { wall: seconds(now.as_secs()), running }
     }
 
-    fn shard(&self, key: Key) -> &Shard {
-        &self.shards[key.shard(SHARDS)]
-    }
-
     /// Bytes of all tables.
     pub(super) fn bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.slots().bytes()).sum()
+        self.tables.now().iter().map(Slots::bytes).sum()
     }
 }
 
@@ -198,6 +190,27 @@ impl std::fmt::Debug for Index {
     }
 }
 
+/// Makes all keys before it asks for the first: asking is so little work that the processor waits for all their words
+/// of memory at a time.
+fn has_any(tables: &[Slots; SHARDS], shapes: &[Known], issuer: &Digest, bearer: &impl Bearer) -> bool {
+    let mut keys = [None; AT_ONCE];
+    for (key, known) in keys.iter_mut().zip(shapes) {
+        *key = key_of(*known, issuer, bearer);
+    }
+    let issued_at = seconds(bearer.issued_at().as_secs());
+    keys.iter().zip(shapes).any(|(key, known)| {
+        let at = key.and_then(|key: Key| tables[key.shard(SHARDS)].at(key));
+        at.is_some_and(|at| issued_at <= at || known.shape.is_for_ever())
+    })
+}
+
+/// `None` if the shape is of tokens with other facts.
+fn key_of(known: Known, issuer: &Digest, bearer: &impl Bearer) -> Option<Key> {
+    let mut digest = of_shape(issuer, known.shape);
+    let is_meant = known.shape.values(bearer, |value| digest.add(value));
+    is_meant.then(|| digest.key(known.number))
+}
+
 fn of_shape(issuer: &Digest, shape: Shape) -> Digest {
     let mut digest = issuer.clone();
     digest.add_shape(shape.named, shape.present);
@@ -208,8 +221,11 @@ fn seconds(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
 }
 
-/// Many, so that a table that grows or is swept is small. A power of two.
-const SHARDS: usize = 1024;
+/// Many, so that a table that grows or is swept is small, and few, so that the list of all stays close at hand. A power
+/// of two.
+const SHARDS: usize = 256;
+/// So many keys are asked for at a time.
+const AT_ONCE: usize = 8;
 /// Issuer, publisher and we may not agree on the time by so many seconds.
 const SLACK: u32 = 60;
 

@@ -4,7 +4,7 @@ use super::key::{Key, Secret};
 use super::shape::{Known, MOST, Shape, Shapes};
 use super::shard::Entered;
 use super::slots::{Entry, Life};
-use super::{Clocks, Full, Index};
+use super::{Clocks, Full, Index, SHARDS};
 use crate::pop::Timestamp;
 
 /// An entry as it is carried.
@@ -39,9 +39,9 @@ impl Index {
 
     /// Every entry that was there before this was called, and perhaps later ones. Writers go on meanwhile.
     pub(in crate::state::revocation) fn carried(&self) -> impl Iterator<Item = Carried> {
-        self.shards.iter().flat_map(|shard| {
+        (0..SHARDS).flat_map(|shard| {
             // Collected, so that no table is held longer than it takes to copy it.
-            let entries: Vec<(Key, Entry)> = shard.slots().entries().collect();
+            let entries: Vec<(Key, Entry)> = self.tables.of(shard).entries().collect();
             entries.into_iter().map(|(key, entry)| Carried {
                 tag: key.tag(),
                 mark: key.rest() | u64::from(entry.at),
@@ -113,7 +113,7 @@ mod tests {
         }
         assert_eq!(restoring.take(Carried { tag: 4, mark: 4 << 32, until: 2000 }), Err(Unfit::Shape));
         let index = restoring.finish();
-        let slots = index.shards[0].slots();
+        let slots = index.tables.of(0);
         let mut lives: Vec<(u64, Life)> =
             slots.entries().map(|(key, entry)| (key.tag(), entry.life)).collect();
         lives.sort_by_key(|(tag, _)| *tag);

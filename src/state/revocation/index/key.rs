@@ -78,6 +78,11 @@ impl Key {
         Key { tag, print: (mark >> 40) as u32, shape: (mark >> 32) as u8 }
     }
 
+    /// The tag as a fraction of so many places: no division, and any number will do.
+    pub(super) fn scaled(self, places: usize) -> usize {
+        ((u128::from(self.tag) * places as u128) >> 64) as usize
+    }
+
     /// A number below `shards`, a power of two of at most 24 bits. Where in the shard it lies, the tag says.
     pub(super) fn shard(self, shards: usize) -> usize {
         self.print as usize & (shards - 1)

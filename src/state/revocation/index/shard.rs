@@ -1,16 +1,16 @@
-//! One shard of the index: the slots that readers see, and the one writer's account of them.
+//! One shard of the index: its one writer's account of its slots.
 
 use super::key::Key;
 use super::shape::MOST;
 use super::slots::{Entry, Slots, room};
-use super::{Clocks, Full};
-use arc_swap::ArcSwap;
+use super::tables::Tables;
+use super::{Clocks, Full, SHARDS};
 use parking_lot::Mutex;
-use std::sync::Arc;
 
-/// A shard. Readers never wait; writers wait for each other.
+/// A shard. Readers, who never wait, look at its table alone; writers wait for each other.
 pub(super) struct Shard {
-    slots: ArcSwap<Slots>,
+    /// Which of the tables is its own: nobody else replaces that one.
+    number: usize,
     writer: Mutex<Writer>,
     /// Between 0 and 1: where in the cycle of growth this shard stands. Each stands elsewhere, so that they don't all
     /// grow at once, and the memory of all stays at the mean of the cycle.
@@ -37,26 +37,16 @@ pub(super) enum Entered {
 pub(super) type Gone = [usize; MOST];
 
 impl Shard {
-    pub(super) fn new(phase: f32) -> Shard {
+    pub(super) fn new(number: usize) -> Shard {
         let writer = Writer { taken: 0, step: 0 };
-        Shard { slots: ArcSwap::default(), writer: Mutex::new(writer), phase }
-    }
-
-    /// `at` of a key that is here. A table that is being replaced meanwhile is whole and stays so: what was entered
-    /// before this was asked is in it.
-    pub(super) fn at(&self, key: Key) -> Option<u32> {
-        self.slots.load().at(key)
-    }
-
-    /// All that is known of a key.
-    pub(super) fn entry(&self, key: Key) -> Option<Entry> {
-        self.slots.load().entry(key)
+        Shard { number, writer: Mutex::new(writer), phase: number as f32 / SHARDS as f32 }
     }
 
     /// Enters a key, or lets what is known of it grow. `reserve` is asked for a place for a new one; `gone` is told
     /// what went to make room in the table.
     pub(super) fn enter(
         &self,
+        tables: &Tables,
         key: Key,
         entry: Entry,
         clocks: Clocks,
@@ -64,7 +54,8 @@ impl Shard {
         gone: impl FnOnce(&Gone),
     ) -> Result<Entered, Full> {
         let mut writer = self.writer.lock();
-        let slots = self.slots.load();
+        let now = tables.now();
+        let slots = &now[self.number];
         if slots.merge(key, entry) {
             return Ok(Entered::Merged);
         }
@@ -72,8 +63,7 @@ impl Shard {
         if writer.taken < slots.room() {
             slots.insert(key, entry);
         } else {
-            drop(slots);
-            gone(&self.rebuild(&mut writer, Some((key, entry)), clocks));
+            gone(&self.rebuild(tables, &mut writer, Some((key, entry)), clocks));
             return Ok(Entered::New);
         }
         writer.taken += 1;
@@ -81,19 +71,25 @@ impl Shard {
     }
 
     /// Drops what is over, if that is worth a copy of the table.
-    pub(super) fn sweep(&self, clocks: Clocks, is_full: bool) -> Option<Gone> {
-        let over = self.slots.load().count_over(clocks);
+    pub(super) fn sweep(&self, tables: &Tables, clocks: Clocks, is_full: bool) -> Option<Gone> {
+        let over = tables.of(self.number).count_over(clocks);
         if over == 0 {
             return None;
         }
         let mut writer = self.writer.lock();
         let worthwhile = is_full || over >= writer.taken.div_ceil(WORTHWHILE);
-        worthwhile.then(|| self.rebuild(&mut writer, None, clocks))
+        worthwhile.then(|| self.rebuild(tables, &mut writer, None, clocks))
     }
 
     /// A table of the right size with all that is not over, and one entry more.
-    fn rebuild(&self, writer: &mut Writer, more: Option<(Key, Entry)>, clocks: Clocks) -> Gone {
-        let old = self.slots.load();
+    fn rebuild(
+        &self,
+        tables: &Tables,
+        writer: &mut Writer,
+        more: Option<(Key, Entry)>,
+        clocks: Clocks,
+    ) -> Gone {
+        let old = tables.of(self.number);
         let mut gone = [0; MOST];
         let over = old.count_over(clocks);
         let live = writer.taken - over + usize::from(more.is_some());
@@ -108,7 +104,7 @@ impl Shard {
             new.insert(key, entry);
             writer.taken += 1;
         }
-        self.slots.store(Arc::new(new));
+        tables.replace(self.number, &new);
         gone
     }
 
@@ -123,14 +119,9 @@ impl Shard {
     fn capacity(&self, step: i32) -> usize {
         if step == 0 { 0 } else { (SMALLEST * GROWTH.powf(f64::from(step) + f64::from(self.phase))) as usize }
     }
-
-    /// The table as it is now.
-    pub(super) fn slots(&self) -> Arc<Slots> {
-        self.slots.load_full()
-    }
 }
 
-/// A table grows by a quarter: from four fifths full to 0.64 full, or 30 to 37.5 bytes an entry.
+/// A table grows by a quarter: from seven eighths full to 0.7 full, or 29 to 36 bytes an entry.
 const GROWTH: f64 = 1.25;
 const SMALLEST: f64 = 8.0;
 /// One in so many entries must be over for a table to be copied.

@@ -1,16 +1,20 @@
 //! The slots of one shard: a hash table of plain atomic words, read by everybody while one writes.
 //!
 //! An entry is three words: its tag, its mark (the rest of its hash, its shape and its `at`), and its life (the
-//! two ends of it). Open addressing with linear probing walks tags alone, eight to a cache line.
+//! two ends of it). Tag and mark lie side by side, four pairs to a cache line, for whoever finds a key wants both. Open
+//! addressing with linear probing; the table may be rather full, because a [filter](super::filter) answers for nearly
+//! all keys that are not in it.
 //!
-//! Why a reader never sees half an entry: a slot goes from empty to taken once and never back. Mark and life
+//! Why a reader never sees half an entry: a slot goes from empty to taken once and never back. Filter, mark and life
 //! are stored first, the tag last with `Release`; whoever reads the tag with `Acquire` therefore sees them.
 //! Afterwards only `at` and the life grow. `at` shares its word with the hash, so the two are read in one load:
 //! an older `at` that belongs, or a newer one, never another entry's. Nothing moves: a table that is too small or
 //! holds too much that is over is copied, and the copy is put in its place when it is whole.
 
+use super::filter::Filter;
 use super::key::Key;
 use super::{Clocks, SLACK};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -52,66 +56,76 @@ impl Life {
     }
 }
 
-/// The table.
-#[derive(Default)]
+/// The table. A clone is the same table.
+#[derive(Clone)]
 pub(super) struct Slots {
-    /// 0 is an empty slot.
-    tags: Box<[AtomicU64]>,
+    filter: Filter,
+    slots: Arc<[Slot]>,
+    /// `until` above, `run_until` below; 0 only where there is no entry. Apart, for look-ups have no use for them.
+    lives: Arc<[AtomicU64]>,
+}
+
+struct Slot {
+    /// 0 in an empty slot.
+    tag: AtomicU64,
     /// The key's rest above, `at` below.
-    marks: Box<[AtomicU64]>,
-    /// `until` above, `run_until` below; 0 only where there is no entry.
-    lives: Box<[AtomicU64]>,
+    mark: AtomicU64,
 }
 
 impl Slots {
     pub(super) fn new(capacity: usize) -> Slots {
-        let zeros = || (0..capacity).map(|_| AtomicU64::new(0)).collect();
-        Slots { tags: zeros(), marks: zeros(), lives: zeros() }
+        let zero = || AtomicU64::new(0);
+        Slots {
+            filter: Filter::new(capacity),
+            slots: (0..capacity).map(|_| Slot { tag: zero(), mark: zero() }).collect(),
+            lives: (0..capacity).map(|_| zero()).collect(),
+        }
     }
 
-    /// How many entries it may hold: four fifths, so that probing stays short and always ends.
+    /// How many entries it may hold: seven eighths, so that probing stays short and always ends.
     pub(super) fn room(&self) -> usize {
-        room(self.tags.len())
+        room(self.slots.len())
     }
 
     /// `at` of the key, if it is there.
     pub(super) fn at(&self, key: Key) -> Option<u32> {
-        self.find(key).map(|slot| self.marks[slot].load(Acquire) as u32)
+        self.find(key).map(|place| self.slots[place].mark.load(Acquire) as u32)
     }
 
     /// All that is known of the key.
     pub(super) fn entry(&self, key: Key) -> Option<Entry> {
-        let slot = self.find(key)?;
-        let at = self.marks[slot].load(Acquire) as u32;
-        Some(Entry { at, life: Life::of(self.lives[slot].load(Relaxed)) })
+        let place = self.find(key)?;
+        let at = self.slots[place].mark.load(Acquire) as u32;
+        Some(Entry { at, life: Life::of(self.lives[place].load(Relaxed)) })
     }
 
     /// Lets the later `at` and the later ends count. False if the key is not here. For the one writer.
     pub(super) fn merge(&self, key: Key, entry: Entry) -> bool {
-        let Some(slot) = self.find(key) else { return false };
-        let at = (self.marks[slot].load(Relaxed) as u32).max(entry.at);
-        let life = Life::of(self.lives[slot].load(Relaxed)).merge(entry.life);
-        self.lives[slot].store(life.word(), Relaxed);
-        self.marks[slot].store(key.rest() | u64::from(at), Release);
+        let Some(place) = self.find(key) else { return false };
+        let (mark, life) = (&self.slots[place].mark, &self.lives[place]);
+        let at = (mark.load(Relaxed) as u32).max(entry.at);
+        life.store(Life::of(life.load(Relaxed)).merge(entry.life).word(), Relaxed);
+        mark.store(key.rest() | u64::from(at), Release);
         true
     }
 
     /// Enters a key that is not here. For the one writer, who has made sure that there is room.
     pub(super) fn insert(&self, key: Key, entry: Entry) {
-        let mut slot = self.start(key.tag());
-        while self.tags[slot].load(Relaxed) != 0 {
-            slot = self.after(slot);
+        let mut place = self.start(key);
+        while self.slots[place].tag.load(Relaxed) != 0 {
+            place = self.after(place);
         }
-        self.marks[slot].store(key.rest() | u64::from(entry.at), Relaxed);
-        self.lives[slot].store(entry.life.word(), Relaxed);
-        self.tags[slot].store(key.tag(), Release);
+        self.filter.add(key);
+        self.slots[place].mark.store(key.rest() | u64::from(entry.at), Relaxed);
+        self.lives[place].store(entry.life.word(), Relaxed);
+        self.slots[place].tag.store(key.tag(), Release);
     }
 
     /// Every entry that is whole by now.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Key, Entry)> {
-        self.tags.iter().zip(&self.marks).zip(&self.lives).filter_map(|((tag, mark), life)| {
-            let tag = tag.load(Acquire);
-            let mark = mark.load(Acquire);
+        self.slots.iter().zip(&*self.lives).filter_map(|(slot, life)| {
+            let tag = slot.tag.load(Acquire);
+            let mark = slot.mark.load(Acquire);
             let entry = Entry { at: mark as u32, life: Life::of(life.load(Relaxed)) };
             (tag != 0).then_some((Key::of_words(tag, mark), entry))
         })
@@ -125,38 +139,39 @@ impl Slots {
 
     /// Bytes of the table.
     pub(super) fn bytes(&self) -> usize {
-        3 * size_of::<AtomicU64>() * self.tags.len()
+        self.filter.bytes() + size_of_val(&*self.slots) + size_of_val(&*self.lives)
     }
 
+    /// Of a table without slots, the filter has nothing.
     fn find(&self, key: Key) -> Option<usize> {
-        if self.tags.is_empty() {
-            return None;
-        }
-        let mut slot = self.start(key.tag());
+        if self.filter.may_have(key) { self.search(key) } else { None }
+    }
+
+    fn search(&self, key: Key) -> Option<usize> {
+        let mut place = self.start(key);
         loop {
-            // Ends: a fifth of the slots is empty.
-            let tag = self.tags[slot].load(Acquire);
-            if tag == key.tag() && self.marks[slot].load(Acquire) >> 32 == key.rest() >> 32 {
-                return Some(slot);
+            // Ends: an eighth of the slots is empty.
+            let tag = self.slots[place].tag.load(Acquire);
+            if tag == key.tag() && self.slots[place].mark.load(Acquire) >> 32 == key.rest() >> 32 {
+                return Some(place);
             }
             if tag == 0 {
                 return None;
             }
-            slot = self.after(slot);
+            place = self.after(place);
         }
     }
 
-    /// The tag as a fraction of the table: no division, and any capacity will do.
-    fn start(&self, tag: u64) -> usize {
-        ((u128::from(tag) * self.tags.len() as u128) >> 64) as usize
+    fn start(&self, key: Key) -> usize {
+        key.scaled(self.slots.len())
     }
 
-    fn after(&self, slot: usize) -> usize {
-        if slot + 1 == self.tags.len() { 0 } else { slot + 1 }
+    fn after(&self, place: usize) -> usize {
+        if place + 1 == self.slots.len() { 0 } else { place + 1 }
     }
 }
 
 /// How many entries a table of this capacity may hold.
 pub(super) fn room(capacity: usize) -> usize {
-    capacity / 5 * 4 + capacity % 5 * 4 / 5
+    capacity / 8 * 7 + capacity % 8 * 7 / 8
 }

@@ -9,7 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, push};
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,7 +58,7 @@ impl Session<'_> {
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let context = jetstream::new(self.client.clone());
+        let mut context = jetstream::new(self.client.clone());
         let stream = self.stream(&context).await?;
         self.place(stream.cached_info());
         self.judge_retention(&stream.cached_info().config);
@@ -82,18 +82,20 @@ impl Session<'_> {
                 Some(StatusCode::IDLE_HEARTBEAT) => self.heartbeat(&message, delivered).await?,
                 Some(status) => return Err(cannot(&status)),
                 None => {
-                    let message = jetstream::Message { message, context: context.clone() };
-                    let info = message.info().map_err(|e| cannot(&e))?;
+                    // The context goes in and comes back: a clone for each event would be a dozen counts.
+                    let wrapped = jetstream::Message { message, context };
+                    let info = wrapped.info().map_err(|e| cannot(&e))?;
                     if info.consumer_sequence != delivered + 1 {
                         return Err(Ended::Gap);
                     }
                     delivered = info.consumer_sequence;
-                    let sequence = info.stream_sequence;
+                    let (sequence, pending) = (info.stream_sequence, info.pending);
                     let millis = info.published.unix_timestamp_nanos() / 1_000_000;
                     let published = i64::try_from(millis).ok().map(Timestamp::from_millis);
-                    self.apply(&message.message, sequence, published).await;
+                    self.apply(&wrapped.message, sequence, published).await;
                     seen.sequence.store(sequence, Relaxed);
-                    seen.pending.store(info.pending, Relaxed);
+                    seen.pending.store(pending, Relaxed);
+                    context = wrapped.context;
                 }
             }
         }
@@ -247,7 +249,11 @@ impl fmt::Display for Place<'_> {
     }
 }
 
+/// One that has come already needs no timer.
 async fn next(messages: &mut Subscriber, patience: Duration) -> Result<Message, Ended> {
+    if let Some(Some(message)) = messages.next().now_or_never() {
+        return Ok(message);
+    }
     match tokio::time::timeout(patience, messages.next()).await {
         Ok(Some(message)) => Ok(message),
         Ok(None) => Err(Ended::ConnectionLost),

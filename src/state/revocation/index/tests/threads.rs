@@ -4,7 +4,8 @@ use super::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::thread;
 
-const ENTRIES: u64 = 1_000_000;
+/// A thousand in each shard, so that each table grows through all its first steps.
+const ENTRIES: u64 = 1000 * SHARDS as u64;
 
 #[test]
 fn what_was_said_to_be_revoked_is_found_at_any_moment_after() {
