@@ -163,6 +163,7 @@ fn event(arguments: &Arguments, now: Timestamp) -> Result<Plain, String> {
         value: value.to_owned(),
         at,
         until: arguments.until,
+        iat: Some(now),
     })
 }
 

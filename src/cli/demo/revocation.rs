@@ -79,6 +79,7 @@ fn publish(stage: &Stage, token_id: &str) -> anyhow::Result<()> {
         value: token_id.to_owned(),
         at: now(),
         until: None,
+        iat: None,
     };
     journal::append(&stage.journal(), &event.to_json()).context("the revocation journal")?;
     Ok(())

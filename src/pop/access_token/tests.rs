@@ -199,3 +199,12 @@ fn the_hash_is_the_ath_of_rfc_9449() {
         assert!(!hash.is_ath(other));
     }
 }
+
+/// Revocation by signing key asks for the key that was used, not for what the header calls it.
+#[test]
+fn the_signing_key_is_the_one_that_made_the_signature() {
+    let named = establish(&token(|_, _| ())).unwrap();
+    let unnamed = establish(&token(|header, _| drop(header.as_object_mut().unwrap().remove("kid")))).unwrap();
+    assert!(named.signing_key().is_some());
+    assert_eq!(named.signing_key(), unnamed.signing_key());
+}

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn event(id: &str) -> Event {
-        Event { id: id.to_owned(), at: Timestamp::from_secs(1), until: None, revokes: Vec::new() }
+        Event { id: id.to_owned(), at: Timestamp::from_secs(1), until: None, told: None, revokes: Vec::new() }
     }
 
     const NOW: Timestamp = Timestamp::from_millis(1_732_147_200_123);

@@ -46,6 +46,7 @@ pub(super) fn event(fact: Fact, value: &str) -> Plain {
         value: value.to_owned(),
         at: now(),
         until: None,
+        iat: None,
     }
 }
 

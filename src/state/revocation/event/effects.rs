@@ -84,7 +84,7 @@ pub(in crate::state::revocation) fn read(
         let transmitter = &set.issuer; // RV-029: an alarm, for it concerns everybody
         tracing::warn!(transmitter, jti = set.id, "an event revokes the tokens of a whole tenant or issuer");
     }
-    Ok(Message::Event(Event { id: set.id.clone(), at, until: None, revokes }))
+    Ok(Message::Event(Event { id: set.id.clone(), at, until: None, told: Some(set.issued_at), revokes }))
 }
 
 /// Whether it names nobody in particular.

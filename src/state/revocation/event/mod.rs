@@ -110,6 +110,8 @@ pub struct Event {
     pub at: Timestamp,
     /// It may be forgotten then; by default when the last of these tokens has expired.
     pub until: Option<Timestamp>,
+    /// When it was told, if it says so: what is revoked by a name or a key of its own may have been issued until then.
+    pub told: Option<Timestamp>,
     /// What is revoked: the tokens that fit any of these. Empty for an event about which there is nothing to do.
     pub revokes: Vec<Selector>,
 }

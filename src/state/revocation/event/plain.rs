@@ -25,6 +25,8 @@ pub struct Plain {
     pub at: Timestamp,
     /// The entry may be forgotten then.
     pub until: Option<Timestamp>,
+    /// When this was told, which may be later than `at`. A text that is no NumericDate is somebody else's member.
+    pub iat: Option<Timestamp>,
 }
 
 impl Plain {
@@ -48,7 +50,8 @@ impl Plain {
             Some(until) => Some(until.as_numeric_date().ok_or(Refusal::Until)?),
             None => None,
         };
-        Ok(Plain { id, issuer, fact, value, at, until })
+        let iat = event.get("iat").and_then(Json::as_numeric_date);
+        Ok(Plain { id, issuer, fact, value, at, until, iat })
     }
 
     /// The event as one line of JSON, without the newline.
@@ -64,15 +67,18 @@ impl Plain {
         if let Some(until) = self.until {
             event["until"] = until.as_secs().into();
         }
+        if let Some(iat) = self.iat {
+            event["iat"] = iat.as_secs().into();
+        }
         event.to_string()
     }
 }
 
 impl From<Plain> for Event {
     fn from(plain: Plain) -> Event {
-        let Plain { id, issuer, fact, value, at, until } = plain;
+        let Plain { id, issuer, fact, value, at, until, iat: told } = plain;
         let facts = fact.map(|fact| (fact, value)).into_iter().collect();
-        Event { id, at, until, revokes: vec![Selector { issuer, facts }] }
+        Event { id, at, until, told, revokes: vec![Selector { issuer, facts }] }
     }
 }
 
@@ -126,6 +132,7 @@ mod tests {
             value: "alice".into(),
             at: Timestamp::from_secs(1_732_147_200),
             until: Some(Timestamp::from_secs(1_732_150_800)),
+            iat: None,
         };
         assert_eq!(event, Ok(expected));
     }
@@ -140,6 +147,7 @@ mod tests {
                 value: "quote \" newline \n é".into(),
                 at: Timestamp::from_secs(7),
                 until,
+                iat: until,
             };
             assert!(!event.to_json().contains('\n'));
             assert_eq!(parse(&event.to_json()), Ok(event));

@@ -189,7 +189,7 @@ impl Intake {
                 return Ok(());
             }
         };
-        let entered = self.enter(&event, published.unwrap_or(now), now);
+        let entered = self.enter(&event, event.told.or(published).unwrap_or(now), now);
         self.health.set_full(entered.is_err());
         let outcome = entered?;
         if outcome == Outcome::Applied {

@@ -23,7 +23,7 @@ fn take(intake: &Intake, text: &str) -> Taken {
 #[test]
 fn an_event_that_is_long_over_takes_no_place() {
     let intake = intake();
-    let mut event = event(Fact::TokenId, "t");
+    let mut event = event(Fact::Subject, "alice");
     event.at = Timestamp::from_secs(now().as_secs() - 4000);
     assert_eq!(take(&intake, &event.to_json()), Taken::Applied);
     assert_eq!((intake.index.len(), intake.applied(), intake.ignored()), (0, 0, 1));

@@ -5,6 +5,7 @@
 
 use super::super::Intake;
 use crate::pop::Timestamp;
+use crate::state::revocation::event::Fact;
 use crate::state::revocation::event::plain::Plain;
 use crate::state::revocation::event::set::Unverified;
 
@@ -14,7 +15,9 @@ impl Intake {
         if line.trim_ascii_start().starts_with(b"{") {
             let event = Plain::parse(line).ok()?;
             let lifetime = self.lifetime(&event.issuer)?;
-            return Some(event.until.unwrap_or(event.at.plus(lifetime)));
+            let for_ever = event.fact.is_some_and(Fact::is_for_ever);
+            let last = event.iat.filter(|_| for_ever).map_or(event.at, |told| told.max(event.at));
+            return Some(event.until.unwrap_or(last.plus(lifetime)));
         }
         let set = Unverified::parse(line).ok()?;
         if !self.transmitters()?.knows(set.issuer().ok()?) {
@@ -30,7 +33,7 @@ mod tests {
     use crate::config;
     use crate::pop::forge::NOW;
     use crate::state::issuers::published::{Behaviour, Published};
-    use crate::state::revocation::event::{Fact, forged};
+    use crate::state::revocation::event::forged;
     use crate::state::revocation::tests::{ISSUER, config, event};
     use crate::state::revocation::transmitters::Transmitters;
     use crate::state::revocation::transmitters::tests::{entry, signed_by};
