@@ -55,7 +55,15 @@ async fn revoke_and_wait(
     publish(stage, if broken { "another-token" } else { &token.id })?;
     loop {
         let call = request(stage, token);
-        let answer = connection.send(&call).await?;
+        let answer = match connection.send(&call).await {
+            Ok(answer) => answer,
+            // The revocation came while the answer was on its way: that is cut off too, with its connection.
+            Err(_) if published.elapsed() <= LIMIT => {
+                connection = stage.network.connect(false).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let waited = published.elapsed();
         if answer.outcome != Outcome::admitted(APP_SUBJECT) {
             return Ok((Some(waited), (call, answer)));

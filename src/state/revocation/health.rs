@@ -77,6 +77,10 @@ impl Health {
 
     /// A sign of life from a feed that has handed on all it had.
     pub(super) fn heard(&self) {
+        // It may have turned stale since it was last looked at: whoever saw that finds it told.
+        if self.status() == FeedStatus::Stale {
+            self.note();
+        }
         // In this order: a stale feed that is back is current at once.
         self.connected.store(true, Relaxed);
         self.last_word.store(self.running(), Relaxed);

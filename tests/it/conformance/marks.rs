@@ -139,6 +139,6 @@ pub fn ids(line: &str) -> impl Iterator<Item = &str> {
 static NOWHERE: BTreeSet<Place> = BTreeSet::new();
 const RULES: &[&str] = &[
     "DPOP", "MTLS", "CNF", "THUMB", "JWS", "BCP", "AT", "BEAR", "INTR", "JINT", "PRM", "STEP", "SBCP",
-    "DISC", "JWKS", "FAPI", "CC", "SET", "SUBID", "SSF", "CAEP", "RISC", "HTTP", "H2",
+    "DISC", "JWKS", "FAPI", "CC", "SET", "PUSH", "POLL", "SUBID", "SSF", "CAEP", "RISC", "HTTP", "H2",
 ];
 const ATTACKS: &[&str] = &["PF", "CL", "RP", "DG", "TK", "AU", "HD", "TL", "RV", "JW"];
