@@ -32,7 +32,7 @@ const GOOD: [&str; 4] = [
     include_str!("../../../config/clinch.yaml"),
     include_str!("../../../config/minimal.yaml"),
     include_str!("../../../config/mtls.yaml"),
-    include_str!("../../../config/nats.yaml"),
+    include_str!("../../../config/feed-nats.yaml"),
 ];
 const PIECES: [&str; 40] = [
     "&a ",

@@ -197,12 +197,12 @@ fn a_private_key_that_everyone_can_read_is_pointed_out() {
 #[test]
 fn a_password_in_a_url_is_never_shown() {
     let fixture = Fixture::new("password");
-    let text = std::fs::read_to_string(directory().join("nats.yaml")).unwrap();
+    let text = std::fs::read_to_string(directory().join("feed-nats.yaml")).unwrap();
     let text = text.replace("nats://127", "nats://user:hunter2@127");
-    let config = Config::parse(&text, &fixture.path("nats.yaml")).unwrap();
+    let config = Config::parse(&text, &fixture.path("feed-nats.yaml")).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let bad = text.replace("CLINCH_REVOCATIONS", "a.b").replace("max_staleness", "max_stale");
-    let problems = Config::parse(&bad, &fixture.path("nats.yaml")).unwrap_err();
+    let problems = Config::parse(&bad, &fixture.path("feed-nats.yaml")).unwrap_err();
     for shown in [problems.to_string(), format!("{problems:?}"), problems.to_json().to_string()] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
@@ -256,13 +256,13 @@ fn a_kafka_topic_is_read_by_a_clinch_that_has_kafka() {
 #[test]
 fn a_shared_replay_store_is_read_and_its_dangers_are_named() {
     let fixture = Fixture::new("redis");
-    let text = std::fs::read_to_string(directory().join("redis.yaml")).unwrap();
-    let shared = Config::parse(&text, &fixture.path("redis.yaml")).unwrap().replay.shared.unwrap();
+    let text = std::fs::read_to_string(directory().join("replay-redis.yaml")).unwrap();
+    let shared = Config::parse(&text, &fixture.path("replay-redis.yaml")).unwrap().replay.shared.unwrap();
     assert!(matches!(&shared.store, Store::Redis { url } if url == "redis://127.0.0.1:6379/0"));
     assert_eq!((shared.timeout, shared.on_unavailable), (Duration::from_millis(250), OnUnavailable::Deny));
     let text =
         text.replace("redis://127.0.0.1", "redis://user:hunter2@redis.example").replace("deny", "allow");
-    let config = Config::parse(&text, &fixture.path("redis.yaml")).unwrap();
+    let config = Config::parse(&text, &fixture.path("replay-redis.yaml")).unwrap();
     let about: Vec<_> = config.warnings.iter().map(|w| w.split(':').next().unwrap()).collect();
     assert_eq!(about, ["dpop.replay.url", "dpop.replay.on_unavailable"]);
     assert!(!format!("{config:?}").contains("hunter2"));
