@@ -125,7 +125,8 @@ impl Revocations {
     }
 
     /// The one constructor of [`Unrevoked`]: revocation is asked about at every request (FAPI-03, INTR-07), and the
-    /// request is entered among the open ones before, so that no event passes between the two (RV-039). Where the belief [asks the issuer](Belief::asks_issuer), the token must have been established so.
+    /// request is entered among the open ones before, so that no event passes between the two (RV-039). Where the belief
+    /// [asks the issuer](Belief::asks_issuer), the token must have been established so.
     ///
     /// # Errors
     /// [`Denial::TokenRevoked`]; [`Denial::RevocationsStale`] when the feed can't be believed: before it

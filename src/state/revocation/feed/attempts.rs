@@ -12,20 +12,25 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// One ended, having caught up or not. One line for each new trouble, not for each attempt; then a pause.
+    /// One ended, having caught up or not: it is told, and then there is a pause.
     pub(super) async fn ended(&mut self, caught_up: bool, trouble: &(dyn fmt::Display + Sync)) {
+        tokio::time::sleep(pause(self.tell(caught_up, trouble))).await;
+    }
+
+    /// One line for each new trouble, not for each attempt. Returns how many have failed since one caught up.
+    pub(super) fn tell(&mut self, caught_up: bool, trouble: &dyn fmt::Display) -> u32 {
         self.failures = if caught_up { 0 } else { self.failures.saturating_add(1) };
         let trouble = trouble.to_string();
         if caught_up || self.told != trouble {
             tracing::warn!(%trouble, "the revocation feed is interrupted and tries again");
             self.told = trouble;
         }
-        tokio::time::sleep(pause(self.failures)).await;
+        self.failures
     }
 }
 
 /// 10, 20, 40 ... milliseconds, at most one second; less up to a half, so that replicas do not come at once.
-fn pause(failures: u32) -> Duration {
+pub(super) fn pause(failures: u32) -> Duration {
     let pause = Duration::from_millis(10 << failures.min(7)).min(Duration::from_secs(1));
     let mut random = [0; 1];
     let _ = rand::fill(&mut random);

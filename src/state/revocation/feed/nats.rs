@@ -17,6 +17,7 @@ mod ended;
 mod retention;
 mod session;
 
+use super::attempts::Attempts;
 use super::{Intake, Progress};
 use crate::config;
 use anyhow::anyhow;
@@ -170,8 +171,7 @@ impl Source {
                 return;
             }
         };
-        let mut failures = 0;
-        let mut told = String::new();
+        let mut attempts = Attempts::default();
         loop {
             let Ok(connection) = connected.wait_for(|connection| connection.up).await.map(|c| *c) else {
                 return;
@@ -188,8 +188,7 @@ impl Source {
             if matches!(ended, Ended::Overflow) {
                 self.seen.overflows.fetch_add(1, Relaxed);
             }
-            failures = if position.take_progress() { 0 } else { failures + 1 };
-            tell(&ended, &mut told, failures);
+            let failures = attempts.tell(position.take_progress(), &ended);
             tokio::time::sleep(backoff(failures)).await;
         }
     }
@@ -212,15 +211,6 @@ fn note(connections: &watch::Sender<Connection>, event: &async_nats::Event) {
         Event::LameDuckMode | Event::Draining | Event::ServerError(_) | Event::ClientError(_) => {
             tracing::debug!(%event, "NATS");
         }
-    }
-}
-
-/// One line for each new trouble, not one for each attempt.
-fn tell(ended: &Ended, told: &mut String, failures: usize) {
-    let trouble = ended.to_string();
-    if failures == 0 || *told != trouble {
-        tracing::warn!(%trouble, "the revocation feed is interrupted and tries again");
-        *told = trouble;
     }
 }
 

@@ -1,10 +1,10 @@
 //! Reaching NATS: servers, TLS, who we are, and how long to wait before the next attempt.
 
+use super::super::attempts::pause;
 use crate::config::{Login, Nats};
 use anyhow::Context;
 use async_nats::{ConnectOptions, ServerAddr};
 use rustls::{ClientConfig, RootCertStore};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ pub(super) fn options(nats: &Nats) -> anyhow::Result<(Vec<ServerAddr>, ConnectOp
         .name("clinch")
         .connection_timeout(PATIENCE)
         .request_timeout(Some(PATIENCE))
-        .reconnect_delay_callback(|attempts| backoff(attempts.saturating_sub(1)));
+        .reconnect_delay_callback(|attempts| {
+            backoff(u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX))
+        });
     let login = addresses.iter().find_map(|address| address.username().zip(address.password()));
     options = match (&nats.login, login) {
         (Some(Login::Credentials(credentials)), _) => {
@@ -59,16 +61,9 @@ fn tls(nats: &Nats) -> anyhow::Result<ClientConfig> {
     }
 }
 
-/// 0, then 20, 40, 80 ... milliseconds, at most one second; of each some half by chance, so that a fleet does not
-/// come back in step.
-pub(super) fn backoff(failures: usize) -> Duration {
-    if failures == 0 {
-        return Duration::ZERO;
-    }
-    let doublings = u32::try_from(failures).unwrap_or(u32::MAX).min(7);
-    let longest = Duration::from_millis(10 << doublings).min(Duration::from_secs(1));
-    let chance = u32::try_from(RandomState::new().hash_one(()) % 1024).unwrap_or(0);
-    longest / 2 + longest / 2 * chance / 1024
+/// At once, and then with the pauses of every feed.
+pub(super) fn backoff(failures: u32) -> Duration {
+    if failures == 0 { Duration::ZERO } else { pause(failures) }
 }
 
 /// For a connection or an answer.
