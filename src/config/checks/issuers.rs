@@ -7,6 +7,7 @@ use crate::config::tree::{item, member};
 use crate::config::words::quoted;
 use crate::pop::access_token::Expected;
 use http::Uri;
+use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,14 +36,7 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
     let algorithms = algorithms::check(c, &at("algorithms"), &written.algorithms);
     let token_types = token_types(c, &at("token_types"), &written.token_types);
     non_empty(c, &at("audiences"), written.audiences.as_deref().unwrap_or_default());
-    let jwks_uri = match &written.jwks_uri {
-        Some(uri) => https(c, &at("jwks_uri"), uri).map(Some),
-        None => Some(None),
-    };
-    let ca = match &written.ca {
-        Some(file) => pem::certificates(c, &at("ca"), file),
-        None => Some(Vec::new()),
-    };
+    let (jwks_uri, ca) = source_of_keys(c, path, written.jwks_uri.as_deref(), written.ca.as_deref());
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let refresh = c.within(&at("jwks.refresh"), written.jwks.refresh, 10 * second, day);
     let cooldown = c.within(&at("jwks.cooldown"), written.jwks.cooldown, second, 3600 * second);
@@ -72,6 +66,24 @@ fn issuer(c: &mut Checks<'_>, path: &str, written: &Written) -> Option<Issuer> {
         jwks_max_stale: max_stale?,
         introspection: introspection?,
     })
+}
+
+/// Where a signer's keys are, `None` for where they are discovered, and the extra trust anchors of its TLS.
+pub(super) fn source_of_keys(
+    c: &mut Checks<'_>,
+    path: &str,
+    jwks_uri: Option<&str>,
+    ca: Option<&str>,
+) -> (Option<Option<Uri>>, Option<Vec<CertificateDer<'static>>>) {
+    let jwks_uri = match jwks_uri {
+        Some(uri) => https(c, &member(path, "jwks_uri"), uri).map(Some),
+        None => Some(None),
+    };
+    let ca = match ca {
+        Some(file) => pem::certificates(c, &member(path, "ca"), file),
+        None => Some(Vec::new()),
+    };
+    (jwks_uri, ca)
 }
 
 /// RFC 8414 section 2: https, no query, no fragment (DISC-03).

@@ -1,7 +1,7 @@
 //! `revocation.transmitters`: who may sign security events, and for whose tokens it speaks (SSF section 7).
 
-use super::issuers::{https, identifier, non_empty};
-use super::{Checks, algorithms, delivery, pem};
+use super::issuers::{identifier, non_empty, source_of_keys};
+use super::{Checks, algorithms, delivery};
 use crate::config::file::{Audience, Transmitter as Written, Wildcard};
 use crate::config::tree::{item, member};
 use crate::config::words::quoted;
@@ -37,14 +37,7 @@ fn transmitter(c: &mut Checks<'_>, path: &str, written: &Written, issuers: &[&st
     let name = written.issuer.as_deref().and_then(|name| identifier(c, &at("issuer"), name));
     let algorithms = algorithms::check(c, &at("algorithms"), &written.algorithms);
     let audiences = written.audience.as_ref().and_then(|one| audiences(c, &at("audience"), one));
-    let jwks_uri = match &written.jwks_uri {
-        Some(uri) => https(c, &at("jwks_uri"), uri).map(Some),
-        None => Some(None),
-    };
-    let ca = match &written.ca {
-        Some(file) => pem::certificates(c, &at("ca"), file),
-        None => Some(Vec::new()),
-    };
+    let (jwks_uri, ca) = source_of_keys(c, path, written.jwks_uri.as_deref(), written.ca.as_deref());
     let speaks_for = speaks_for(c, path, written, issuers);
     named(c, &at("critical_subject_members"), &written.critical_subject_members);
     named(c, &at("credential_types"), &written.credential_types);
