@@ -51,7 +51,10 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
         );
     }
     let life = Life { begun, mark, before };
-    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, life))) {
+    match runtime(config.worker_threads)
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(config, life)))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("clinch: {error:#}"));
@@ -156,9 +159,11 @@ impl Signals {
     }
 }
 
-/// One thread where there is one processor: no work is passed between threads then.
-fn runtime() -> std::io::Result<Runtime> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+/// One thread where there is one processor, or as much of one as the control group's limit allows: no work is passed
+/// between threads then.
+fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = threads.unwrap_or_else(available);
     let mut builder = if workers == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if workers > 1 {
         builder.worker_threads(workers);

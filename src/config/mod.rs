@@ -61,6 +61,8 @@ pub struct Config {
     pub identity: Identity,
     /// Logs and traces.
     pub telemetry: Telemetry,
+    /// Threads that serve; `None` means as many as there are processors.
+    pub worker_threads: Option<usize>,
     /// Where metrics, `/live` and `/ready` are served.
     pub admin: SocketAddr,
     /// What an operator should know and may well have meant, for standard error.
@@ -80,6 +82,10 @@ pub struct Listen {
     pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
+    /// Whose connections begin with a PROXY protocol header.
+    pub proxy_protocol_from: Vec<ipnet::IpNet>,
+    /// Whether other processes may listen at the same address.
+    pub reuse_port: bool,
     /// The TLS terminators in front of us that may say who the caller is.
     pub client_cert_from: Terminators,
     /// The limits.
@@ -138,17 +144,77 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Requests in flight.
     pub in_flight: usize,
+    /// Open connections of one address.
+    pub connections_per_peer: Option<usize>,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams: u32,
+    /// Time in which some of an upload must come.
+    pub body_timeout: Duration,
+    /// Admitted requests of one client key.
+    pub requests_per_key: Option<Rate>,
+    /// Requests of one address that fail authentication.
+    pub failures_per_peer: Option<Rate>,
+}
+
+/// A rate, and how far it may be exceeded for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many in a second.
+    pub per_second: u32,
+    /// How many at once after a pause.
+    pub burst: u32,
 }
 
 /// `upstream`
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// `http://host:port`, the authority only.
-    pub authority: http::uri::Authority,
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// HTTP/2 by prior knowledge, not HTTP/1.1.
+    pub http2: bool,
     /// Time to connect.
     pub connect_timeout: Duration,
     /// Time to the response's header section.
     pub response_timeout: Duration,
+    /// Requests that it gets at a time.
+    pub in_flight: Option<usize>,
+    /// How many more may wait for their turn.
+    pub queue: usize,
+    /// How long they may wait.
+    pub queue_timeout: Duration,
+    /// How it is asked whether it answers.
+    pub readiness: Option<Readiness>,
+    /// The user id that its Unix socket must be served by.
+    pub peer_uid: Option<u32>,
+}
+
+/// `upstream.url`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// `http://host:port`, the authority only.
+    Tcp(http::uri::Authority),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            UpstreamAddress::Tcp(authority) => write!(f, "http://{authority}"),
+            UpstreamAddress::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// `upstream.readiness`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is asked for; `None` asks for a connection only.
+    pub path: Option<http::uri::PathAndQuery>,
+    /// How often.
+    pub interval: Duration,
 }
 
 /// One entry of `issuers`

@@ -9,6 +9,7 @@ mod dpop;
 mod identity;
 mod introspection;
 mod issuers;
+mod limits;
 mod listen;
 mod pem;
 mod replay;
@@ -93,6 +94,7 @@ pub(super) fn all(
         routes: routes?,
         identity,
         telemetry: telemetry?,
+        worker_threads: file.runtime.worker_threads.and_then(|threads| usize::try_from(threads).ok()),
         admin: admin?,
         warnings: c.warnings,
     })
