@@ -24,6 +24,7 @@ mod poll;
 mod proof;
 mod properties;
 mod push;
+mod reload;
 mod replay;
 mod revocation;
 mod revocation_redis;

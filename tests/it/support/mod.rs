@@ -10,6 +10,7 @@ pub mod front;
 pub mod issuer;
 pub mod keys;
 pub mod link;
+pub mod load;
 pub mod nats;
 pub mod oauth_client;
 pub mod pki;
