@@ -5,8 +5,8 @@
 
 use super::cut::Cuttable;
 use super::fields;
-use super::pool::Lease;
 use super::proxy::InFlight;
+use super::upstream::{Answer, BrokenOff, Lease};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -60,7 +60,7 @@ pub(super) struct Passing {
 /// What is given back when the response has passed.
 #[derive(Debug)]
 struct Flow {
-    content: Incoming,
+    content: Answer,
     in_flight: InFlight,
     _lease: Lease,
     cuttable: Option<Cuttable>,
@@ -93,7 +93,7 @@ impl ResponseBody {
     /// The service's body, and a view of it for who watches over the connection. It keeps the request in
     /// flight, and its connection to the service to itself, until it has ended or was given up.
     pub(super) fn service(
-        content: Incoming,
+        content: Answer,
         in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
@@ -186,7 +186,7 @@ impl Drop for ResponseBody {
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The service broke off.
-    Service(hyper::Error),
+    Service(BrokenOff),
     /// The client took nothing.
     Stalled,
     /// The token was revoked, or has expired; and the code that HTTP/2 resets the stream with.

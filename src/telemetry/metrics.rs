@@ -10,6 +10,7 @@ use super::logs;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// The replay store.
     pub replay: ReplayMetrics,
+    /// The service behind us.
+    pub upstream: UpstreamMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
@@ -86,6 +89,7 @@ impl Metrics {
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
+            upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
             handshake_failures: family(

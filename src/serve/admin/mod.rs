@@ -2,8 +2,8 @@
 //! `/revocations` for operators. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
-//! shared replay store is in reach if requests depend on it, and we are not stopping. A feed that reconnects
-//! within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
+//! shared replay store is in reach if requests depend on it, the service answers if it is asked
+//! (`upstream.readiness`), and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
 
 mod query;
 mod revocations;
@@ -11,6 +11,7 @@ mod status;
 
 use super::connection::Phase;
 use super::proxy::Proxy;
+use super::upstream::Health;
 use crate::pop::Timestamp;
 use crate::state::issuers::Issuers;
 use crate::state::replay::shared::StoreStatus;
@@ -49,6 +50,7 @@ struct Readiness {
     revocations: FeedStatus,
     replay: StoreStatus,
     remembers: bool,
+    upstream: Health,
 }
 
 impl Admin {
@@ -98,6 +100,7 @@ impl Admin {
             revocations: self.revocations.status(),
             replay: self.proxy.gate.replay.status(),
             remembers: self.proxy.gate.replay.is_ready(),
+            upstream: self.proxy.upstream.health(),
         }
     }
 
@@ -106,6 +109,8 @@ impl Admin {
         let metrics = &self.telemetry.metrics;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocations.entries.set(gauge(self.revocations.entries()));
+        let (connections, waiting) = self.proxy.upstream.load();
+        metrics.upstream.set(self.proxy.upstream.health() == Health::Up, gauge(connections), gauge(waiting));
         metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
         metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
         metrics.replay.set_state(self.proxy.gate.replay.status().name());
@@ -138,7 +143,8 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.is_fed() && self.remembers && !self.draining && self.unready_issuers.is_empty()
+        let served = self.upstream != Health::Down;
+        self.is_fed() && self.remembers && served && !self.draining && self.unready_issuers.is_empty()
     }
 
     fn is_fed(&self) -> bool {
@@ -157,6 +163,9 @@ impl Readiness {
         if !self.remembers {
             missing.push(format!("the replay store ({})", self.replay.name()));
         }
+        if self.upstream == Health::Down {
+            missing.push("the service".to_owned());
+        }
         missing
     }
 
@@ -168,6 +177,7 @@ impl Readiness {
             "issuers_without_keys": self.unready_issuers,
             "revocations": self.revocations.name(),
             "replay": self.replay.name(),
+            "upstream": self.upstream.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)
