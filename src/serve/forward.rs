@@ -77,7 +77,7 @@ pub(super) fn forward<'a>(
         if wish.is_some() {
             upgrade::write(&mut parts.headers);
         }
-        let (body, progress) = RequestBody::new(body);
+        let (body, progress) = RequestBody::new(body, &proxy.trailers);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -227,8 +227,13 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     let proxy = &*peer.proxy;
     let received = parts.version;
     let headers = &mut parts.headers;
+    let announced = headers.contains_key(header::TRAILER);
+    let trailers = announced.then(|| proxy.trailers.announcement(headers)).flatten();
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
+    if let Some(trailers) = trailers {
+        headers.insert(header::TRAILER, trailers);
+    }
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
         Admission::Unprotected | Admission::Preflight => {}

@@ -2,8 +2,8 @@
 //!
 //! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
-//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
+//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
@@ -26,6 +26,7 @@ mod response;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
 mod tunnel;
 mod unreadable;
 mod upgrade;
@@ -63,6 +64,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use trailers::RequestTrailers;
 use upstream::Upstream;
 
 /// A running sidecar.
@@ -121,6 +123,7 @@ impl Server {
             hosts,
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             terminators: Arc::new(config.listen.client_cert_from),
+            trailers: Arc::new(RequestTrailers::new(&config.identity)),
             identity: config.identity,
             upstream: Upstream::new(&config.upstream),
             pseudonym,

@@ -13,6 +13,7 @@ use super::cors::{self, BrowserOrigins};
 use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
+use super::trailers::RequestTrailers;
 use super::upstream::{Place, Upstream};
 use super::{refusal, response};
 use crate::config::Identity;
@@ -45,6 +46,7 @@ pub(super) struct Proxy {
     pub(super) browsers: BrowserOrigins,
     pub(super) terminators: Arc<Terminators>,
     pub(super) identity: Identity,
+    pub(super) trailers: Arc<RequestTrailers>,
     pub(super) upstream: Upstream,
     pub(super) pseudonym: Pseudonym,
     pub(super) in_flight: AtomicUsize,

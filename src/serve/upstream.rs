@@ -163,10 +163,7 @@ impl Upstream {
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
-                    return Ok((
-                        response.map(Answer::Http1),
-                        Lease::Http1(self.pool.lease(connection)),
-                    ));
+                    return Ok((response.map(Answer::Http1), Lease::Http1(self.pool.lease(connection))));
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,

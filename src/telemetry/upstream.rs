@@ -15,9 +15,17 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     pub(super) fn register(registry: &mut Registry) -> UpstreamMetrics {
         UpstreamMetrics {
-            up: register(registry, "upstream_up", "1 while the service answers; 0, too, where it is not asked"),
+            up: register(
+                registry,
+                "upstream_up",
+                "1 while the service answers; 0, too, where it is not asked",
+            ),
             connections: register(registry, "upstream_connections", "Open connections to the service"),
-            waiting: register(registry, "upstream_queue", "Requests that wait for their turn with the service"),
+            waiting: register(
+                registry,
+                "upstream_queue",
+                "Requests that wait for their turn with the service",
+            ),
         }
     }
 

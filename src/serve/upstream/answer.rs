@@ -25,9 +25,12 @@ pub(in crate::serve) enum Answer {
 #[derive(Debug)]
 pub(in crate::serve) struct Stream {
     content: RecvStream,
-    /// What is left of the length that was announced.
+    /// What the length that was announced has left.
     left: Option<u64>,
+    /// Nothing but trailers can follow.
     data_done: bool,
+    /// Whether there is any content: none follows the answer to a HEAD, nor a 204 or 304 (RFC 9110 section 6.4.1).
+    any: bool,
     upload: Option<AbortHandle>,
 }
 
@@ -41,9 +44,14 @@ pub(in crate::serve) enum BrokenOff {
 }
 
 impl Answer {
-    /// `length`: that of the content, if announced; `upload`: what still goes to the service.
-    pub(super) fn http2(content: RecvStream, length: Option<u64>, upload: Option<AbortHandle>) -> Answer {
-        Answer::Http2(Stream { content, left: length, data_done: false, upload })
+    /// `any`: whether there is content; `length`: as announced; `upload`: what still goes to the service.
+    pub(super) fn http2(
+        content: RecvStream,
+        any: bool,
+        length: Option<u64>,
+        upload: Option<AbortHandle>,
+    ) -> Answer {
+        Answer::Http2(Stream { content, left: length, data_done: false, any, upload })
     }
 }
 
@@ -57,7 +65,14 @@ impl fmt::Display for BrokenOff {
 }
 
 impl Stream {
+    fn is_ended(&self) -> bool {
+        !self.any || self.content.is_end_stream()
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.any {
+            return Poll::Ready(None);
+        }
         if !self.data_done {
             match ready!(self.content.poll_data(cx)) {
                 Some(Ok(data)) => {
@@ -85,21 +100,19 @@ impl Body for Answer {
             Answer::Http1(content) => {
                 Pin::new(content).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BrokenOff::Http1)))
             }
-            Answer::Http2(stream) => {
-                stream.poll(cx).map(|frame| frame.map(|f| f.map_err(BrokenOff::Http2)))
-            }
+            Answer::Http2(stream) => stream.poll(cx).map(|frame| frame.map(|f| f.map_err(BrokenOff::Http2))),
         }
     }
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Http1(content) => content.is_end_stream(),
-            Answer::Http2(stream) => stream.content.is_end_stream(),
+            Answer::Http2(stream) => stream.is_ended(),
         }
     }
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Http1(content) => content.size_hint(),
-            Answer::Http2(stream) if stream.content.is_end_stream() => SizeHint::with_exact(0),
+            Answer::Http2(stream) if stream.is_ended() => SizeHint::with_exact(0),
             Answer::Http2(stream) => stream.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }

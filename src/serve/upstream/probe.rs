@@ -51,7 +51,8 @@ impl Probe {
         let told = Arc::clone(&up);
         let task = tokio::spawn(async move {
             loop {
-                let answers = matches!(timeout(patience, ask(&dialer, &readiness, http2)).await, Ok(Some(())));
+                let answers =
+                    matches!(timeout(patience, ask(&dialer, &readiness, http2)).await, Ok(Some(())));
                 if told.swap(answers, Relaxed) != answers {
                     tracing::info!(answers, "whether the service answers has changed");
                 }

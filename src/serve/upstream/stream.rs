@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
 use http::uri::{self, Authority, Scheme, Uri};
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -51,8 +51,9 @@ pub(super) async fn exchange(
         match answer {
             Ok(response) => {
                 let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
-                let length = announced(&response).filter(|_| head.method() != Method::HEAD);
-                return Ok((response.map(|content| Answer::http2(content, length, carried)), seat));
+                let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
+                let (any, length) = (!bare && head.method() != Method::HEAD, announced(&response));
+                return Ok((response.map(|content| Answer::http2(content, any, length, carried)), seat));
             }
             Err(Setback::Service(error)) if attempts_left > 0 && !upload.touched && is_undone(&error) => {
                 body = upload.body;
