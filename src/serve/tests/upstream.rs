@@ -13,6 +13,29 @@ pub(super) fn speaking(version: Version) -> impl FnOnce(&mut Config) {
 }
 
 #[tokio::test]
+async fn both_directions_stream_at_once() {
+    for to in BOTH {
+        let service = Service::speaking(to).await;
+        let sidecar = Sidecar::with(&service, speaking(to)).await;
+        let (sender, body) = Pieces::new();
+        sender.send(Bytes::from("one")).unwrap();
+        let request = get(Version::HTTP_2, "/open/stream").method(Method::POST).body(body).unwrap();
+        let mut answer = sidecar.ask(Version::HTTP_2, request).await.into_body();
+        for piece in ["one", "two", "three"] {
+            let frame = timeout(PATIENCE, answer.frame()).await.unwrap().unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), piece, "{to:?}");
+            let more = if piece == "one" { "two" } else { "three" };
+            if piece != "three" {
+                sender.send(Bytes::from(more)).unwrap();
+            }
+        }
+        drop(sender);
+        let rest = timeout(PATIENCE, answer.collect()).await.unwrap().unwrap();
+        assert_eq!(rest.to_bytes(), "");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_is_back_in_a_moment_loses_nothing() {
     for version in BOTH {
         let service = Service::speaking(version).await;
