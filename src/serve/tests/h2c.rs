@@ -40,10 +40,23 @@ async fn next(connection: &mut Accepted) -> Asked {
 
 /// Moves a connection on, so that what was said on it goes out.
 fn moving(mut connection: Accepted) -> Moving {
-    Moving(tokio::spawn(async move { while connection.accept().await.is_some() {} }))
+    Moving(tokio::spawn(async move {
+        let mut requests = 0;
+        while connection.accept().await.is_some_and(|asked| asked.is_ok()) {
+            requests += 1;
+        }
+        requests
+    }))
 }
 
-struct Moving(tokio::task::JoinHandle<()>);
+/// Until the connection ends; how many requests came on it.
+struct Moving(tokio::task::JoinHandle<usize>);
+
+impl Moving {
+    async fn ended(self) -> usize {
+        timeout(PATIENCE, self.0).await.expect("it ends").unwrap()
+    }
+}
 
 fn ok() -> Response<()> {
     Response::new(())
@@ -203,12 +216,13 @@ async fn a_stream_that_was_reset_for_another_reason_is_not_repeated() {
         let mut connection = raw.accept().await;
         let (_, mut respond) = next(&mut connection).await;
         respond.send_reset(Reason::INTERNAL_ERROR);
-        timeout(Duration::from_millis(300), connection.accept()).await.is_err()
+        moving(connection)
     };
     let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
-    let (response, unrepeated) = tokio::join!(sidecar.ask(Version::HTTP_11, request), serves);
+    let (response, connection) = tokio::join!(sidecar.ask(Version::HTTP_11, request), serves);
     assert_eq!(response.status(), 502);
-    assert!(unrepeated);
+    drop((response, sidecar));
+    assert_eq!(connection.ended().await, 0, "and its connection ends with the sidecar");
 }
 
 #[tokio::test]
@@ -219,23 +233,26 @@ async fn a_connection_that_says_farewell_drains_and_gets_nothing_new() {
         let request = get(Version::HTTP_11, path).body(empty()).unwrap();
         async move { sidecar.ask(Version::HTTP_11, request).await.status().as_u16() }
     };
+    let heard = tokio::sync::Notify::new();
     let serves = async {
         let mut old = raw.accept().await;
         let (_, mut first) = next(&mut old).await;
         old.graceful_shutdown();
+        let mut ping = old.ping_pong().unwrap();
         let old = moving(old);
+        timeout(PATIENCE, ping.ping(h2::Ping::opaque())).await.unwrap().unwrap();
+        heard.notify_one();
         let mut new = raw.accept().await;
         let (_, mut second) = next(&mut new).await;
         second.send_response(ok(), true).unwrap();
         let new = moving(new);
         first.send_response(ok(), true).unwrap();
-        timeout(PATIENCE, old.0).await.expect("the old one ends").unwrap();
+        assert_eq!(old.ended().await, 0);
         new
     };
     let first = plain("/open/first");
     let second = async {
-        // Whether the farewell was there already or not: the request goes out once, on one of them.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        heard.notified().await;
         plain("/open/second").await
     };
     let (first, second, _new) = tokio::join!(first, second, serves);
@@ -269,6 +286,7 @@ async fn another_connection_is_opened_when_the_first_is_full() {
             let held = connection.accept().await;
             let _ = seen.send(held);
             while connection.accept().await.is_some() {}
+            1
         });
         (arrived, Moving(carried))
     });

@@ -47,6 +47,8 @@ struct Pulse {
 pub(in crate::serve) struct Seat {
     sender: Option<SendRequest<Bytes>>,
     pulse: Arc<Pulse>,
+    /// The connection was opened for this request.
+    pub(super) is_first: bool,
 }
 
 impl Links {
@@ -102,7 +104,8 @@ impl Links {
         let (sender, connection) =
             timeout(HANDSHAKE, builder().handshake::<_, Bytes>(stream)).await.ok()?.ok()?;
         let link = Link { sender, pulse: Arc::default() };
-        let seat = link.seat();
+        let mut seat = link.seat();
+        seat.is_first = true;
         let (links, pulse) = (Arc::downgrade(self), Arc::clone(&link.pulse));
         self.open.lock().push(link);
         tokio::spawn(async move {
@@ -133,7 +136,7 @@ impl Link {
     }
     fn seat(&self) -> Seat {
         self.pulse.streams.fetch_add(1, Relaxed);
-        Seat { sender: Some(self.sender.clone()), pulse: Arc::clone(&self.pulse) }
+        Seat { sender: Some(self.sender.clone()), pulse: Arc::clone(&self.pulse), is_first: false }
     }
 }
 

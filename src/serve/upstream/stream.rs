@@ -43,9 +43,13 @@ pub(super) async fn exchange(
 ) -> Result<(Response<Answer>, Seat), Fault> {
     let (head, mut body) = head_of(request).ok_or(Fault::UpstreamBroken)?;
     let ends = body.is_end_stream();
-    for attempts_left in (0..ATTEMPTS).rev() {
+    let mut attempts_left = ATTEMPTS;
+    while attempts_left > 0 {
         let mut seat = links.seat(dialer).await.ok_or(Fault::UpstreamUnreachable)?;
-        let Some(exchange) = seat.begin(head.clone(), ends) else { continue };
+        let begun = seat.begin(head.clone(), ends);
+        // A connection that turns out to be closed is not met again, so only new ones count.
+        attempts_left -= u32::from(begun.is_some() || seat.is_first);
+        let Some(exchange) = begun else { continue };
         let mut upload = Upload { body, stream: exchange.upload, waiting: None, touched: false };
         let answer = upload.carried_until(exchange.answer).await;
         match answer {
