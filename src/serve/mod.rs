@@ -1,10 +1,10 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force. `listener` accepts while there is
-//! `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
+//! `listener` accepts while there is `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
-//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
+//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
@@ -31,6 +31,7 @@ mod sockets;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
 mod tunnel;
 mod unreadable;
 mod upgrade;

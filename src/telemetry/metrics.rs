@@ -11,6 +11,7 @@ use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub replay: ReplayMetrics,
     /// Reloads of the configuration.
     pub reloads: Reloads,
+    /// The service behind us.
+    pub upstream: UpstreamMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
@@ -90,6 +93,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             reloads: Reloads::register(all),
+            upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
             handshake_failures: family(
