@@ -38,6 +38,7 @@ use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::pop::policy::Policy;
+use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
@@ -107,7 +108,12 @@ impl Server {
         let push = push.map(|port| port.open(&revocations, &watched));
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
+        let identity = &config.identity;
+        let assertions = identity.assertion.as_ref().zip(config.listen.public_origins.first());
+        let assertions = assertions
+            .map(|(assertion, origin)| Assertions::start(assertion, origin.as_str(), &identity.headers));
         let gate = Gate {
+            assertions,
             policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),

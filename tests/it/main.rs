@@ -14,6 +14,7 @@ mod demo;
 mod end_to_end;
 mod framing;
 mod h2;
+mod identity;
 mod introspection;
 mod journal;
 mod layering;
