@@ -38,6 +38,7 @@ pub mod nonce;
 mod percent;
 pub mod policy;
 pub mod preflight;
+pub mod proxy_protocol;
 pub mod request;
 pub mod sha256;
 pub mod step_up;

@@ -6,6 +6,7 @@
 
 use super::connection::{self, Activity, Phase};
 use super::proxy::{self, Peer, Proxy};
+use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake, Terminator};
 use super::watched::Watched;
 use crate::config::Limits;
@@ -13,6 +14,7 @@ use crate::pop::mtls::ClientCertificate;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ipnet::IpNet;
 use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +29,8 @@ use tokio::time::{sleep, timeout};
 pub(super) struct Listener {
     pub(super) tls: Terminator,
     pub(super) proxy: Arc<Proxy>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(super) balancers: Vec<IpNet>,
     pub(super) limits: Limits,
     pub(super) phase: watch::Receiver<Phase>,
     /// One permit for each connection that may still be opened.
@@ -74,8 +78,15 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, address: SocketAddr) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
+        let source = Source::of(peer, &self.balancers, &mut stream);
+        let source = match timeout(self.limits.header_timeout, source).await {
+            Ok(Ok(source)) => source,
+            Ok(Err(error)) => return self.nobody_told(peer, &error),
+            Err(_) => return self.nobody_told(peer, &io::ErrorKind::TimedOut.into()),
+        };
+        let address = source.client;
         let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
@@ -84,7 +95,7 @@ impl Listener {
         let Handshake { stream, http2, certificate, names } = handshake;
         let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der, names)));
         let activity = Activity::new();
-        let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
+        let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), source, certificate));
         let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let (limits, phase) = (&self.limits, self.phase.clone());
@@ -103,6 +114,16 @@ impl Listener {
         }
         if let Some(unreadable) = activity.unreadable() {
             unreadable.record(&self.proxy.gate.telemetry, address);
+        }
+    }
+
+    /// A balancer did not say whose connection it is.
+    fn nobody_told(&self, peer: SocketAddr, error: &io::Error) {
+        let reason = proxy_protocol::failure(error);
+        self.proxy.gate.telemetry.metrics.proxy_protocol_failed(reason);
+        match reason {
+            "broken_off" => tracing::debug!(%peer, reason, "no PROXY protocol header"),
+            _ => tracing::info!(%peer, reason, "no PROXY protocol header"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `listener` accepts, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
 //! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -20,6 +20,7 @@ mod forwarded;
 mod listener;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod push;
 mod refusal;
 mod response;
@@ -143,7 +144,9 @@ impl Server {
         let limits = config.listen.limits;
         let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
         let room = Arc::new(Semaphore::new(connections as usize));
-        let listener = Arc::new(Listener { tls, proxy, limits, phase: watched, room: Arc::clone(&room) });
+        let balancers = config.listen.proxy_protocol_from;
+        let listener =
+            Arc::new(Listener { tls, proxy, balancers, limits, phase: watched, room: Arc::clone(&room) });
         let tasks = [tokio::spawn(listener.run(socket)), tokio::spawn(Arc::clone(&admin).run(admin_socket))];
         let drain = config.listen.drain;
         Ok(Server {

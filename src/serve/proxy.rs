@@ -13,6 +13,7 @@ use super::cors::{self, BrowserOrigins};
 use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
+use super::proxy_protocol::Source;
 use super::upstream::Upstream;
 use super::{refusal, response};
 use crate::config::Identity;
@@ -94,11 +95,12 @@ impl Peer {
     pub(super) fn new(
         proxy: Arc<Proxy>,
         activity: Arc<Activity>,
-        address: SocketAddr,
+        source: Source,
         certificate: Option<Arc<ClientCertificate>>,
     ) -> Peer {
+        let address = source.client;
         let hop = Hop::new(address, &proxy.hosts);
-        let caller = Caller::new(address.ip(), certificate, &proxy.terminators, now());
+        let caller = Caller::new(source, certificate, &proxy.terminators, now());
         Peer { proxy, activity, address, caller, hop }
     }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets

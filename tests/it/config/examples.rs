@@ -97,6 +97,16 @@ fn whom_certificates_are_believed_from_is_pointed_out() {
     }
     assert_eq!(warnings("terminator.yaml", &[("10.0.0.0/8", "0.0.0.0/0")]), Vec::<String>::new());
     assert_eq!(warnings("terminator.yaml", &[]), Vec::<String>::new());
+
+    let balancer = |from: &str| format!("  proxy_protocol_from: ['{from}']\n  client_cert_from:");
+    let said =
+        warnings("terminator.yaml", &[("  client_cert_from:", &balancer("10.9.0.0/16")), (pinned, "")]);
+    assert!(said.len() == 1 && said[0].contains("by address alone"), "{said:?}");
+    let said =
+        warnings("terminator.yaml", &[("  client_cert_from:", &balancer("192.0.2.0/24")), (pinned, "")]);
+    assert_eq!(said, Vec::<String>::new());
+    let said = warnings("terminator.yaml", &[("  client_cert_from:", &balancer("::/0"))]);
+    assert!(said.len() == 1 && said[0].contains("can say which address they have"), "{said:?}");
 }
 
 #[test]
