@@ -2,7 +2,6 @@
 
 use crate::pop::assertion::Keys;
 use http::HeaderName;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +19,8 @@ pub struct Identity {
 /// `identity.assertion`
 #[derive(Clone, Debug)]
 pub struct Assertion {
-    /// Where its keys are, to be read again.
-    pub key_file: PathBuf,
-    /// What was read.
+    /// The keys of its file.
     pub keys: Arc<Keys>,
-    /// SHA-256 of what was read.
-    pub digest: [u8; 32],
     /// How long one is valid.
     pub lifetime: Duration,
     /// `aud`

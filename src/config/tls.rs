@@ -3,7 +3,7 @@
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// `listen.tls`: already loaded and checked against each other and the clock.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Tls {
     /// The certificate chain, leaf first.
     pub certificate: Vec<CertificateDer<'static>>,

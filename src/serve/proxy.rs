@@ -13,10 +13,10 @@ use super::cors::{self, BrowserOrigins};
 use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
-use super::proxy_protocol::Source;
+use super::generation::Made;
 use super::upstream::Upstream;
 use super::{refusal, response};
-use crate::config::Identity;
+use crate::config::{Identity, Limits};
 use crate::gate::{Gate, Verdict};
 use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
@@ -27,6 +27,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -37,19 +38,22 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::SystemTime;
 
-/// What all requests share.
+/// What all requests share under one configuration.
 #[derive(Debug)]
 pub(super) struct Proxy {
+    pub(super) made_of: Made,
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
     pub(super) browsers: BrowserOrigins,
     pub(super) terminators: Arc<Terminators>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(super) balancers: Vec<IpNet>,
     pub(super) identity: Identity,
-    pub(super) upstream: Upstream,
-    pub(super) pseudonym: Pseudonym,
-    pub(super) in_flight: AtomicUsize,
-    pub(super) max_in_flight: usize,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) pseudonym: Arc<Pseudonym>,
+    pub(super) in_flight: Arc<AtomicUsize>,
+    pub(super) limits: Limits,
 }
 
 /// What the requests of one connection share.
@@ -92,17 +96,6 @@ impl Drop for InFlight {
 }
 
 impl Peer {
-    pub(super) fn new(
-        proxy: Arc<Proxy>,
-        activity: Arc<Activity>,
-        source: Source,
-        certificate: Option<Arc<ClientCertificate>>,
-    ) -> Peer {
-        let address = source.client;
-        let hop = Hop::new(address, &proxy.hosts);
-        let caller = Caller::new(source, certificate, &proxy.terminators, now());
-        Peer { proxy, activity, address, caller, hop }
-    }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
     /// the stream instead.
     pub(super) fn close_after(&self, version: Version, response: &mut Response<ResponseBody>) {
@@ -134,7 +127,8 @@ pub(super) async fn serve(
     if let Some(origin) = browser.filter(|_| !switches) {
         cors::let_read(origin, &mut response);
     }
-    if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
+    let leaving = peer.activity.is_leaving() || peer.caller.is_unwelcome();
+    if version != Version::HTTP_2 && !switches && leaving {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     Ok(response)
@@ -175,7 +169,7 @@ fn answer<'a>(
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
         let certificate = peer.caller.certificate(&parts.headers, now());
-        let judged = if count > proxy.max_in_flight {
+        let judged = if count > proxy.limits.in_flight {
             Err(Denial::Overloaded)
         } else {
             neutral(peer, &parts, &body, &certificate).inspect(|request| origin = request.target.origin())

@@ -2,9 +2,8 @@
 //!
 //! One is made for each token, kind of proof and certificate, and used again for half of its lifetime, at most a
 //! minute, so that a signature is rare on the way of a request and what is sent has half of its life before it. Only
-//! a [`Grant`](super::replay::Grant) asks for one. The key file is read again every few seconds: put the new key below
-//! the old one, then, when the services know it, above, then take the old one away. A file that can't be read leaves
-//! the keys in force.
+//! a [`Grant`](super::replay::Grant) asks for one. A changed key file is a new configuration, and with it come new
+//! assertions: none is sent that a key of before has signed.
 
 use crate::config;
 use crate::pop::access_token::{AccessToken, TokenHash};
@@ -12,25 +11,20 @@ use crate::pop::assertion::{self, Keys, Rules};
 use crate::pop::jose::base64url;
 use crate::pop::mtls::CertificateThumbprint;
 use crate::pop::policy::ProofKind;
-use crate::pop::{Denial, Timestamp, Verified, sha256};
-use arc_swap::ArcSwap;
+use crate::pop::{Denial, Timestamp, Verified};
 use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderName, HeaderValue};
 use moka::sync::Cache;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
-/// Makes assertions, and tells by which keys they are checked. Dropping it ends the reading of the file.
+/// Makes assertions, and tells by which keys they are checked.
 #[derive(Debug)]
 pub struct Assertions {
     rules: Rules,
-    keys: Arc<ArcSwap<Keys>>,
+    keys: Arc<Keys>,
     made: Cache<About, Made>,
     period: Duration,
-    _reading: JoinSet<()>,
 }
 
 /// What an assertion depends on, besides what is checked when it is used again.
@@ -48,14 +42,13 @@ struct Made {
     text: Arc<HeaderValue>,
     /// The very token: what an issuer says of one can change.
     token: Weak<AccessToken>,
-    keys: Weak<Keys>,
     period: i64,
 }
 
 impl Assertions {
     /// With the keys that the configuration has read. `issuer`: the first public origin; `headers`: the operator's
-    /// own identity headers. Needs a tokio runtime.
-    pub fn start(config: &config::Assertion, issuer: &str, headers: &[(HeaderName, String)]) -> Assertions {
+    /// own identity headers.
+    pub fn new(config: &config::Assertion, issuer: &str, headers: &[(HeaderName, String)]) -> Assertions {
         let rules = Rules {
             issuer: issuer.to_owned(),
             audience: config.audience.clone(),
@@ -63,20 +56,17 @@ impl Assertions {
             headers: headers.to_vec(),
         };
         let period = (config.lifetime / 2).min(LONGEST_PERIOD);
-        let keys = Arc::new(ArcSwap::new(Arc::clone(&config.keys)));
         let made = Cache::builder()
             .max_capacity(CAPACITY_BYTES)
             .weigher(|_, made: &Made| u32::try_from(made.text.len() + ENTRY_BYTES).unwrap_or(u32::MAX))
             .time_to_live(period)
             .build();
-        let mut reading = JoinSet::new();
-        reading.spawn(follow(config.key_file.clone(), config.digest, Arc::clone(&keys)));
-        Assertions { rules, keys, made, period, _reading: reading }
+        Assertions { rules, keys: Arc::clone(&config.keys), made, period }
     }
 
     /// The JWK set that is published.
     pub fn document(&self) -> String {
-        self.keys.load().document()
+        self.keys.document()
     }
 
     /// The assertion of a granted request.
@@ -95,31 +85,24 @@ impl Assertions {
             certificate: verified.certificate().map(|shown| (shown.thumbprint, shown.subject.is_empty())),
             standing,
         };
-        let keys = self.keys.load();
         let period = self.period_of(now);
         let token = Arc::downgrade(verified.token());
-        let holds = |made: &Made| {
-            made.period == period
-                && made.token.ptr_eq(&token)
-                && std::ptr::eq(made.keys.as_ptr(), Arc::as_ptr(&keys))
-        };
+        let holds = |made: &Made| made.period == period && made.token.ptr_eq(&token);
         if let Some(made) = self.made.get(&about).filter(holds) {
             return Ok(made.text);
         }
-        let text = Arc::new(self.sign(&keys, verified, standing, now).ok_or(Denial::Internal)?);
-        let keys = Arc::downgrade(&keys);
-        self.made.insert(about, Made { text: Arc::clone(&text), token, keys, period });
+        let text = Arc::new(self.sign(verified, standing, now).ok_or(Denial::Internal)?);
+        self.made.insert(about, Made { text: Arc::clone(&text), token, period });
         Ok(text)
     }
 
     fn sign(
         &self,
-        keys: &Keys,
         verified: &Verified,
         standing: Option<&'static str>,
         now: Timestamp,
     ) -> Option<HeaderValue> {
-        let (pair, kid) = keys.signer()?;
+        let (pair, kid) = self.keys.signer()?;
         let input = assertion::signing_input(verified, standing, &self.rules, kid, now);
         let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).ok()?;
         let mut text = HeaderValue::try_from(format!("{input}.{}", base64url(signature))).ok()?;
@@ -133,44 +116,7 @@ impl Assertions {
     }
 }
 
-/// Reads the file again and again, and takes what is good and new.
-async fn follow(file: PathBuf, mut known: [u8; 32], current: Arc<ArcSwap<Keys>>) {
-    let mut failing = false;
-    let mut ticks = interval(REREAD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match read(&file, &known).await {
-            Ok(Some((digest, keys))) => {
-                tracing::info!(file = %file.display(), ?keys, "the keys of identity assertions are new");
-                current.store(Arc::new(keys));
-                (known, failing) = (digest, false);
-            }
-            Ok(None) => failing = false,
-            Err(why) => {
-                if !failing {
-                    let file = file.display();
-                    tracing::warn!(%file, %why, "the keys of identity assertions can't be read: the old ones stay");
-                }
-                failing = true;
-            }
-        }
-    }
-}
-
-/// The file's digest and keys, if they are not those that are known.
-async fn read(file: &Path, known: &[u8; 32]) -> anyhow::Result<Option<([u8; 32], Keys)>> {
-    let bytes = tokio::fs::read(file).await?;
-    let digest = sha256::of(&bytes);
-    if digest == *known {
-        return Ok(None);
-    }
-    Ok(Some((digest, Keys::read(&bytes).map_err(anyhow::Error::msg)?)))
-}
-
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
-/// How soon a changed file is noticed.
-const REREAD: Duration = Duration::from_secs(2);
 /// Some twenty thousand assertions.
 const CAPACITY_BYTES: u64 = 32 * 1024 * 1024;
 const ENTRY_BYTES: usize = 400;

@@ -8,19 +8,14 @@ use serde_json::Value;
 
 const LIFETIME: Duration = Duration::from_secs(60);
 
-fn pem() -> String {
-    rcgen::KeyPair::generate().unwrap().serialize_pem()
-}
-
-fn assertions(file: PathBuf, pem: &str) -> Assertions {
+fn assertions() -> Assertions {
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let config = config::Assertion {
-        key_file: file,
         keys: Arc::new(Keys::read(pem.as_bytes()).unwrap()),
-        digest: sha256::of(pem.as_bytes()),
         lifetime: LIFETIME,
         audience: "accounts".to_owned(),
     };
-    Assertions::start(&config, "https://api.example.com", &[])
+    Assertions::new(&config, "https://api.example.com", &[])
 }
 
 /// A verified request with a token of its own.
@@ -40,9 +35,9 @@ fn after(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-#[tokio::test]
-async fn its_signature_holds_with_the_published_key() {
-    let assertions = assertions(PathBuf::new(), &pem());
+#[test]
+fn its_signature_holds_with_the_published_key() {
+    let assertions = assertions();
     let text = assertions.of(&verified(), None, NOW).unwrap();
     assert!(text.is_sensitive());
     let document = assertions.document();
@@ -55,9 +50,9 @@ async fn its_signature_holds_with_the_published_key() {
 }
 
 /// A signature draws randomness, so no two are alike: what is alike was signed once.
-#[tokio::test]
-async fn one_is_used_again_for_half_of_its_life_and_for_nobody_else() {
-    let assertions = assertions(PathBuf::new(), &pem());
+#[test]
+fn one_is_used_again_for_half_of_its_life_and_for_nobody_else() {
+    let assertions = assertions();
     let mine = verified();
     let first = assertions.of(&mine, None, NOW).unwrap();
     let period_ends = LIFETIME.as_secs() / 2 - NOW.as_secs() as u64 % (LIFETIME.as_secs() / 2);
@@ -70,42 +65,6 @@ async fn one_is_used_again_for_half_of_its_life_and_for_nobody_else() {
     // A clock that was stepped back: nothing is sent that begins in the future.
     let earlier = NOW.minus(Duration::from_secs(40));
     assert_eq!(claims(&assertions.of(&mine, None, earlier).unwrap())["iat"], earlier.as_secs());
-}
-
-#[tokio::test(start_paused = true)]
-async fn keys_are_exchanged_without_a_gap_and_what_is_no_key_changes_nothing() {
-    let folder = std::env::temp_dir().join(format!("clinch-assertions-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("identity.key");
-    let (old, new) = (pem(), pem());
-    std::fs::write(&file, &old).unwrap();
-    let assertions = assertions(file.clone(), &old);
-    let kids = || -> Vec<String> {
-        let set: Value = serde_json::from_str(&assertions.document()).unwrap();
-        set["keys"].as_array().unwrap().iter().map(|k| k["kid"].as_str().unwrap().to_owned()).collect()
-    };
-    let becomes = async |content: &str, count: usize, first: Option<&str>| {
-        std::fs::write(&file, content).unwrap();
-        for _ in 0..1_000 {
-            let kids = kids();
-            if kids.len() == count && first.is_none_or(|first| kids[0] == first) {
-                return kids;
-            }
-            tokio::time::sleep(REREAD).await;
-        }
-        panic!("never read: {:?}", kids());
-    };
-    let mine = verified();
-    let before = assertions.of(&mine, None, NOW).unwrap();
-    let both = becomes(&format!("{old}{new}"), 2, None).await;
-    std::fs::write(&file, "no key").unwrap();
-    tokio::time::sleep(REREAD * 3).await;
-    assert_eq!(kids(), both, "the old ones stay");
-    becomes(&format!("{new}{old}"), 2, Some(&both[1])).await;
-    let after = assertions.of(&mine, None, NOW).unwrap();
-    assert_ne!(after, before, "nothing is sent that was signed with a key of before");
-    becomes(&new, 1, Some(&both[1])).await;
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// As `openssl ecparam -genkey` writes it: parameters, and a SEC 1 key.

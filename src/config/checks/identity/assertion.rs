@@ -5,7 +5,6 @@ use crate::config::checks::{Checks, pem};
 use crate::config::file::Assertion as Written;
 use crate::config::words::quoted;
 use crate::pop::assertion::Keys;
-use crate::pop::sha256;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,21 +28,15 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Assertion> 
             .found("no `key_file`")
             .expected(MAKES_ONE);
     }
-    let (keys, digest) = keys(c, written.key_file.as_deref()?)?;
-    Some(Assertion {
-        key_file: c.resolve(written.key_file.as_deref()?),
-        keys: Arc::new(keys),
-        digest,
-        lifetime: lifetime?,
-        audience: audience?.to_owned(),
-    })
+    let keys = keys(c, written.key_file.as_deref()?)?;
+    Some(Assertion { keys: Arc::new(keys), lifetime: lifetime?, audience: audience?.to_owned() })
 }
 
-fn keys(c: &mut Checks<'_>, written: &str) -> Option<(Keys, [u8; 32])> {
+fn keys(c: &mut Checks<'_>, written: &str) -> Option<Keys> {
     let bytes = pem::read(c, KEY_FILE, written)?;
     pem::warn_if_open_to_all(c, KEY_FILE, written);
     match Keys::read(&bytes) {
-        Ok(keys) => Some((keys, sha256::of(&bytes))),
+        Ok(keys) => Some(keys),
         Err(why) => {
             c.fault(KEY_FILE, why).found(pem::contents(&bytes)).expected(MAKES_ONE);
             None
