@@ -14,6 +14,7 @@ use super::upstream::{Health, Upstream};
 use crate::config::{self, Config, Written};
 use crate::gate::Gate;
 use crate::pop::policy::{DpopPolicy, Policy};
+use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
@@ -127,7 +128,12 @@ impl Proxy {
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
         let metadata = metadata(&config);
         let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };
+        let identity = &config.identity;
+        let assertions = identity.assertion.as_ref().zip(config.listen.public_origins.first());
+        let assertions = assertions
+            .map(|(assertion, origin)| Assertions::new(assertion, origin.as_str(), &identity.headers));
         let gate = Gate {
+            assertions,
             policy: Policy { metadata, routes: config.routes, dpop },
             tokens,
             revocations,
@@ -142,6 +148,7 @@ impl Proxy {
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             terminators: Arc::new(config.listen.client_cert_from),
             trailers: Arc::new(RequestTrailers::new(&config.identity)),
+            balancers: config.listen.proxy_protocol_from,
             identity: config.identity,
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),

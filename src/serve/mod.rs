@@ -1,7 +1,8 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
 //! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
-//! `listener` accepts while there is `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
+//! find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -23,6 +24,7 @@ mod generation;
 mod listener;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod push;
 mod refusal;
 mod response;
