@@ -7,6 +7,7 @@ use super::cut::Cuttable;
 use super::fields;
 use super::pool::Lease;
 use super::proxy::InFlight;
+use super::upload::{Interrupted, Patience};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 pub(super) struct RequestBody {
     client: Incoming,
     progress: Option<Progress>,
+    patience: Patience,
 }
 
 /// Whether a request body has moved since this was last asked: the service's time to answer begins
@@ -68,9 +70,9 @@ struct Flow {
 
 impl RequestBody {
     /// Wraps the client's body; the progress is there unless the body is empty.
-    pub(super) fn new(client: Incoming) -> (RequestBody, Option<Progress>) {
+    pub(super) fn new(client: Incoming, patience: Patience) -> (RequestBody, Option<Progress>) {
         let progress = (!client.is_end_stream()).then(Progress::default);
-        (RequestBody { client, progress: progress.clone() }, progress)
+        (RequestBody { client, progress: progress.clone(), patience }, progress)
     }
 }
 
@@ -215,14 +217,14 @@ impl std::error::Error for Broken {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Interrupted;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.client).poll_frame(cx));
+        let frame = ready!(this.patience.with(Pin::new(&mut this.client).poll_frame(cx), cx));
         if let Some(progress) = &this.progress {
             progress.0.store(true, Ordering::Relaxed);
         }

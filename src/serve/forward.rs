@@ -12,6 +12,7 @@ use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
 use super::upgrade;
+use super::upload::{Conversation, Patience};
 use super::upstream::Upstream;
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
@@ -63,6 +64,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
+    let mut conversation = None;
     let wish = upgrade::wish(&mut parts, unread);
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
@@ -78,7 +80,9 @@ pub(super) fn forward<'a>(
         if wish.is_some() {
             upgrade::write(&mut parts.headers);
         }
-        let (body, progress) = RequestBody::new(body);
+        let patience = Patience::new(proxy.body_timeout, &parts.headers);
+        conversation = patience.conversation();
+        let (body, progress) = RequestBody::new(body, patience);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -90,6 +94,7 @@ pub(super) fn forward<'a>(
         };
         let response = match answered {
             Ok(Some((response, lease))) => {
+                conversation.iter().for_each(Conversation::began);
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
                     Some(client) => switched(peer, response, client, in_flight, lease, cuttable),

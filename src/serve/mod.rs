@@ -1,6 +1,6 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `listener` accepts, `peers` no more than their share, `handshakes` no more than so many at a time, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
 //! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -17,7 +17,9 @@ mod cut;
 mod fields;
 mod forward;
 mod forwarded;
+mod handshakes;
 mod listener;
+mod peers;
 mod pool;
 mod proxy;
 mod push;
@@ -29,6 +31,7 @@ mod tls;
 mod tunnel;
 mod unreadable;
 mod upgrade;
+mod upload;
 mod upstream;
 mod watched;
 mod websocket;
@@ -41,6 +44,7 @@ use crate::pop::policy::Policy;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
+use crate::state::rates::{Meters, Rates};
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
 use crate::state::revocation::Revocations;
@@ -51,7 +55,9 @@ use anyhow::Context;
 use connection::Phase;
 use cors::BrowserOrigins;
 use forwarded::{Pseudonym, PublicHost};
+use handshakes::Handshakes;
 use listener::Listener;
+use peers::Peers;
 use proxy::Proxy;
 use push::PushPort;
 use std::net::SocketAddr;
@@ -107,11 +113,13 @@ impl Server {
         let push = push.map(|port| port.open(&revocations, &watched));
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
+        let limits = config.listen.limits;
         let gate = Gate {
             policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
             tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
             revocations: Arc::clone(&revocations),
             nonces: Nonces::start(config.nonces)?,
+            rates: Rates::new(limits.requests_per_key, limits.failures_per_peer, Meters::new()?),
             replay,
             telemetry: Arc::clone(&telemetry),
         };
@@ -125,7 +133,8 @@ impl Server {
             upstream: Upstream::new(&config.upstream),
             pseudonym,
             in_flight: AtomicUsize::new(0),
-            max_in_flight: config.listen.limits.in_flight,
+            max_in_flight: limits.in_flight,
+            body_timeout: limits.body_timeout,
         });
         let admin = Arc::new(Admin {
             telemetry: Arc::clone(&telemetry),
@@ -134,10 +143,17 @@ impl Server {
             proxy: Arc::clone(&proxy),
             phase: watched.clone(),
         });
-        let limits = config.listen.limits;
         let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
         let room = Arc::new(Semaphore::new(connections as usize));
-        let listener = Arc::new(Listener { tls, proxy, limits, phase: watched, room: Arc::clone(&room) });
+        let listener = Arc::new(Listener {
+            tls,
+            proxy,
+            peers: Peers::up_to(limits.connections_per_peer),
+            handshakes: Handshakes::up_to(limits.handshakes, telemetry.metrics.handshakes.clone()),
+            limits,
+            phase: watched,
+            room: Arc::clone(&room),
+        });
         let tasks = [tokio::spawn(listener.run(socket)), tokio::spawn(Arc::clone(&admin).run(admin_socket))];
         let drain = config.listen.drain;
         Ok(Server {

@@ -34,7 +34,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(super) struct Proxy {
     pub(super) pseudonym: Pseudonym,
     pub(super) in_flight: AtomicUsize,
     pub(super) max_in_flight: usize,
+    pub(super) body_timeout: Duration,
 }
 
 /// What the requests of one connection share.

@@ -8,6 +8,7 @@ use super::body::{Progress, RequestBody};
 use super::pool::{Lease, Pool};
 use super::response::Fault;
 use super::upgrade;
+use super::upload::Interrupted;
 use crate::config::{self, UpstreamAddress};
 use http::header::{self, HeaderMap};
 use http::uri::{PathAndQuery, Uri};
@@ -144,7 +145,11 @@ fn is_framing_clear(headers: &HeaderMap) -> bool {
 }
 
 fn fault(error: &hyper::Error) -> Fault {
-    if error.is_user() { Fault::RequestAborted } else { Fault::UpstreamBroken }
+    match error.is_user().then(|| Interrupted::of(error)) {
+        Some(Some(Interrupted::Stalled)) => Fault::RequestTimeout,
+        Some(Some(Interrupted::Client(_)) | None) => Fault::RequestAborted,
+        None => Fault::UpstreamBroken,
+    }
 }
 
 const MAX_BUFFER: usize = 128 * 1024;

@@ -8,6 +8,7 @@ mod limits;
 mod pki;
 mod refusals;
 mod service;
+mod shares;
 mod tls;
 
 use crate::config::{self, Config, Limits, Listen};
