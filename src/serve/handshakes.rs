@@ -1,8 +1,8 @@
 //! TLS handshakes take turns: so many at a time, in the order in which their first byte came.
 //!
 //! A client that has a place and does not go on keeps others waiting, so it must be quick while others wait: after
-//! [`PATIENCE`] its place goes to the next one. To hold all places, an attacker needs as many handshakes each
-//! second as there are places. While nobody waits, everyone has the time that the caller gives it.
+//! [`PATIENCE`] its place goes to the next one. To keep all places, an attacker needs three times as many
+//! handshakes each second as there are places. While nobody waits, everyone has the time that the caller gives it.
 
 use prometheus_client::metrics::gauge::Gauge;
 use std::io;
@@ -89,8 +89,8 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Some round trips to the other side of the world, with a packet lost.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A round trip to the other side of the world.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {
@@ -119,7 +119,7 @@ mod tests {
         let handshakes = crowded().await;
         let began = Instant::now();
         assert_eq!(handshakes.take(ready(Ok(7))).await.unwrap(), 7);
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert!((PATIENCE..PATIENCE * 2).contains(&began.elapsed()));
     }
 
     #[tokio::test(start_paused = true)]
