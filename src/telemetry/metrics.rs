@@ -31,6 +31,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
+    /// TLS handshakes under way.
+    pub handshakes: Gauge,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -51,6 +53,7 @@ pub struct Metrics {
     pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
+    connections_refused: Family<Label, Counter>,
     handshake_failures: Family<Label, Counter>,
     proxy_protocol_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
@@ -88,6 +91,7 @@ impl Metrics {
         let metrics = Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
+            handshakes: register(all, "tls_handshakes_in_flight", "TLS handshakes under way"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
@@ -97,6 +101,11 @@ impl Metrics {
             upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
+            connections_refused: family(
+                all,
+                "connections_refused",
+                "Connections closed before their handshake, by reason",
+            ),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
@@ -149,6 +158,11 @@ impl Metrics {
     /// The service did not answer, for a reason of a closed set.
     pub(super) fn upstream_failed(&self, reason: &'static str) {
         self.upstream_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A connection was closed before its handshake, for a reason of a closed set.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.connections_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A TLS handshake failed, for a reason of a closed set.
