@@ -6,12 +6,15 @@
 //! The two numbers at the end are the budgets: DPoP against plain proxy + one P-256 verification + 10 %,
 //! certificate-bound against plain proxy + 15 %.
 //!
-//! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis.
+//! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis; `-- attacks` what others
+//! notice of an attack.
 
 // Criterion is not used here: a load takes seconds, and what is wanted is the CPU time of another process.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 mod account;
+mod attacker;
+mod attacks;
 mod bus;
 mod load;
 mod parts;
@@ -32,6 +35,14 @@ fn main() {
         }
         ["signature"] => println!("{}", parts::signature_nanos()),
         ["compare"] => parts::on_one_thread(compare()),
+        ["attack-report"] => parts::on_one_thread(attacks::report()),
+        ["attacker", name, address, ca, requests] => {
+            parts::on_one_thread(attacker::run(name, address, ca, requests))
+        }
+        ["attacks", ..] => {
+            // Latencies are measured: what else runs on the machine comes second, as the attacker does.
+            assert!(scene::nice_role("-15", &["attack-report"]).status().unwrap().success())
+        }
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
         ["propagation", ..] => {

@@ -59,6 +59,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts everything, with these lines more in clinch's config; returns when clinch is ready.
     pub(crate) async fn start(more: &str) -> Scene {
+        Scene::with("", more).await
+    }
+
+    /// The same with these limits.
+    pub(crate) async fn with(limits: &str, more: &str) -> Scene {
         let pki = Pki::new();
         let files = Files::write(&pki);
         let signer = Holder::generate();
@@ -73,6 +78,7 @@ impl Scene {
             .replace("${admin}", &admin.to_string())
             .replace("${service}", &address)
             .replace("${issuer}", &issuer)
+            .replace("${limits}", limits)
             + more;
         let config_path = files.directory.join("clinch.yaml");
         std::fs::write(&config_path, config).unwrap();
@@ -82,7 +88,7 @@ impl Scene {
             Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
         ready(admin).await;
         let origin = format!("https://localhost:{port}");
-        let holders = (0..16).map(|number| {
+        let holders = (0..=TAKING_TURNS).map(|number| {
             let holder = Holder::generate();
             let token = token(&signer, &issuer, number, json!({"jkt": holder.thumbprint()}));
             (holder, token)
@@ -106,10 +112,15 @@ impl Scene {
 
     /// One request for clinch; the plain proxy, which looks at nothing, gets the same.
     pub(crate) fn request(&self, credential: Credential, number: usize) -> Request<Empty<Bytes>> {
-        let (holder, token) = match credential {
-            Credential::Dpop => &self.holders[number % self.holders.len()],
-            Credential::Certificate => return self.request_with(&self.bound_to_certificate),
-        };
+        match credential {
+            Credential::Dpop => self.request_of(number % TAKING_TURNS),
+            Credential::Certificate => self.request_with(&self.bound_to_certificate),
+        }
+    }
+
+    /// A request of this holder.
+    pub(crate) fn request_of(&self, number: usize) -> Request<Empty<Bytes>> {
+        let (holder, token) = &self.holders[number];
         let url = format!("{}/accounts/7", self.origin);
         let what = ProofFor { method: "GET", url: &url, token: Some(token), nonce: None };
         let request = Request::get(&url)
@@ -117,6 +128,11 @@ impl Scene {
             .header(header::AUTHORIZATION, format!("DPoP {token}"))
             .header("dpop", holder.prove(what, now()));
         request.body(Empty::new()).unwrap()
+    }
+
+    /// The authority's certificate, in DER.
+    pub(crate) fn ca(&self) -> &[u8] {
+        &self.pki.ca_certificate
     }
 
     /// TLS 1.3 as every proxy gets it.
@@ -172,6 +188,14 @@ pub(crate) enum Core {
 pub(crate) fn own_role(core: Core, role: &[&str]) -> Command {
     let mut command = on(core, std::env::current_exe().unwrap());
     command.args(role);
+    command
+}
+
+/// The same beside the load, so much nicer than who starts it; less than nothing takes privileges, and is nothing
+/// without them.
+pub(crate) fn nice_role(nice: &str, role: &[&str]) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", nice, "taskset", "-c", "0"]).arg(std::env::current_exe().unwrap()).args(role);
     command
 }
 
@@ -255,11 +279,15 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
+/// So many holders take turns; one more keeps out of it.
+pub(crate) const TAKING_TURNS: usize = 16;
+
 const CONFIG: &str = r#"
 listen:
   address: 127.0.0.1:${port}
   public_origins: ["https://localhost:${port}"]
   tls: { certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }
+  limits: { ${limits} }
 upstream: { url: "http://${service}" }
 issuers:
   - { issuer: "${issuer}", jwks_uri: "${issuer}/jwks", ca: ca.crt, audiences: ["https://api.example.com"] }
