@@ -62,12 +62,12 @@ fn done(requests: &Path) -> u64 {
     told.parse().unwrap_or_default()
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// What the attacker asks for, where it asks: each request on a line, tabs for its line ends.
-fn requests_of(scene: &Scene, name: &str) -> String {
+pub(crate) fn requests_of(scene: &Scene, name: &str) -> String {
     let count = match name {
         FORGED => 2000,
         // Each proof is good once.
@@ -177,7 +177,7 @@ async fn work(
 }
 
 /// Kibibytes (proc(5)).
-fn memory(process: u32, name: &str) -> u64 {
+pub(crate) fn memory(process: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

@@ -7,7 +7,7 @@
 //! certificate-bound against plain proxy + 15 %.
 //!
 //! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis; `-- attacks` what others
-//! notice of an attack.
+//! notice of an attack; `-- soak` whether all of it can go on for MINUTES, 20 if nothing is said.
 
 // Criterion is not used here: a load takes seconds, and what is wanted is the CPU time of another process.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
@@ -21,6 +21,7 @@ mod parts;
 mod pki;
 mod propagation;
 mod scene;
+mod soak;
 
 use account::Series;
 use load::{Load, Protocol};
@@ -43,6 +44,8 @@ fn main() {
             // Latencies are measured: what else runs on the machine comes second, as the attacker does.
             assert!(scene::nice_role("-15", &["attack-report"]).status().unwrap().success())
         }
+        ["soak-report"] => parts::on_one_thread(soak::report()),
+        ["soak", ..] => assert!(scene::nice_role("0", &["soak-report"]).status().unwrap().success()),
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
         ["propagation", ..] => {

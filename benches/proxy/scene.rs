@@ -13,8 +13,11 @@ use rustls::ClientConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -54,6 +57,9 @@ pub(crate) struct Scene {
     bound_to_certificate: String,
     pki: Pki,
     pub(crate) service: Proxy,
+    /// Where clinch's configuration is, and what it says.
+    pub(crate) config: (PathBuf, String),
+    files: Files,
 }
 
 impl Scene {
@@ -81,7 +87,7 @@ impl Scene {
             .replace("${limits}", limits)
             + more;
         let config_path = files.directory.join("clinch.yaml");
-        std::fs::write(&config_path, config).unwrap();
+        std::fs::write(&config_path, &config).unwrap();
         let mut command = on(Core::Proxy, env!("CARGO_BIN_EXE_clinch"));
         command.args(["run", "--config"]).arg(&config_path);
         let clinch =
@@ -95,7 +101,32 @@ impl Scene {
         });
         let holders = holders.collect();
         let bound_to_certificate = bound_token(&signer, &issuer, 99, &pki);
-        Scene { plain, clinch, origin, issuer, signer, holders, bound_to_certificate, pki, service }
+        let config = (config_path, config);
+        Scene {
+            plain,
+            clinch,
+            origin,
+            issuer,
+            signer,
+            holders,
+            bound_to_certificate,
+            pki,
+            service,
+            config,
+            files,
+        }
+    }
+
+    /// Another configuration for clinch.
+    pub(crate) fn configure(&self, text: &str) {
+        replace(&self.config.0, text);
+    }
+
+    /// Another certificate for clinch.
+    pub(crate) fn renew_certificate(&self) {
+        let (certificate, key) = self.pki.another_server();
+        replace(&self.files.key, &key);
+        replace(&self.files.certificate, &certificate);
     }
 
     /// The token of this number, bound to the client's certificate.
@@ -149,6 +180,14 @@ impl Scene {
             }
         }
     }
+}
+
+/// In one step.
+fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(beside, path).unwrap();
 }
 
 /// Microseconds of CPU for one signature check, on the core of the proxies.
