@@ -28,6 +28,7 @@ mod properties;
 mod push;
 mod reload;
 mod replay;
+mod restart;
 mod revocation;
 mod revocation_redis;
 mod revocation_under_load;

@@ -33,7 +33,17 @@ impl Clinch {
         let mut command = command();
         // What a run leaves on the machine goes with the test's folder.
         command.env("STATE_DIRECTORY", config.parent().expect("a folder of the test's own"));
-        let mut program = Program::start(command.args(["run", "--config"]).arg(config));
+        Clinch::listening(Program::start(command.args(["run", "--config"]).arg(config))).await
+    }
+
+    /// A sidecar that the test has started in its own way, once it is ready.
+    pub async fn of(program: Program) -> Clinch {
+        let clinch = Clinch::listening(program).await;
+        clinch.becomes_ready().await;
+        clinch
+    }
+
+    async fn listening(mut program: Program) -> Clinch {
         let (address, admin, push) = program.hear("clinch to listen", listening).await;
         Clinch { address, admin, push, program }
     }

@@ -222,10 +222,15 @@ impl Shared {
     }
 }
 
-/// The server says that it has not looked at the request (RFC 9113 section 8.7).
+/// The server says that it has not looked at the request: by a reset (RFC 9113 section 8.7), or by a farewell whose last
+/// stream is an earlier one (section 6.8).
 fn is_refused(error: &hyper::Error) -> bool {
     let h2 = std::error::Error::source(error).and_then(|source| source.downcast_ref::<h2::Error>());
-    h2.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
+    h2.is_some_and(|error| match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => true,
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        _ => false,
+    })
 }
 
 const MOST_CHALLENGES: usize = 3;

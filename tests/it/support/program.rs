@@ -23,9 +23,14 @@ struct Said {
 impl Program {
     /// Starts it. Standard input stays open until [`Program::close_stdin`] or drop.
     pub fn start(command: &mut Command) -> Program {
+        Program::start_reading(command, Stdio::piped())
+    }
+
+    /// Starts it with this as its standard input.
+    pub fn start_reading(command: &mut Command, stdin: Stdio) -> Program {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::piped())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

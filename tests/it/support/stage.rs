@@ -81,6 +81,16 @@ impl Stage {
         std::fs::read_to_string(&self.config).unwrap()
     }
 
+    /// Where it stands.
+    pub fn config_file(&self) -> PathBuf {
+        self.config.clone()
+    }
+
+    /// Where all files of the stage are.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.at("")
+    }
+
     /// Writes another configuration, as an editor does: beside it, and then in its place.
     pub fn configure(&self, text: &str) {
         self.write("clinch.yaml", text);
