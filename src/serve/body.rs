@@ -5,6 +5,7 @@
 
 use super::cut::Cuttable;
 use super::fields;
+use super::grpc;
 use super::pool::Lease;
 use super::proxy::InFlight;
 use crate::state::revocation::Cut;
@@ -53,6 +54,9 @@ pub(super) struct Passing {
     offered: Mutex<Option<Instant>>,
     /// Why it ended before its end, if because of its token.
     why: OnceLock<Cut>,
+    /// The client is told why in trailers, once.
+    grpc: bool,
+    told: AtomicBool,
     /// Who asked for a frame last.
     asking: AtomicWaker,
 }
@@ -91,12 +95,14 @@ impl ResponseBody {
         matches!(self.0, Content::Own(_))
     }
     /// The service's body, and a view of it for who watches over the connection. It keeps the request in
-    /// flight, and its connection to the service to itself, until it has ended or was given up.
+    /// flight, and its connection to the service to itself, until it has ended or was given up. `grpc`: a gRPC
+    /// client reads it, who is told in trailers if it is cut.
     pub(super) fn service(
         content: Incoming,
         in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
+        grpc: bool,
     ) -> (ResponseBody, Weak<Passing>) {
         // What has ended with its head can't be cut.
         let cuttable = cuttable.filter(|_| !content.is_end_stream());
@@ -104,6 +110,8 @@ impl ResponseBody {
             open: Mutex::new(None),
             offered: Mutex::new(Some(Instant::now())),
             why: OnceLock::new(),
+            grpc,
+            told: AtomicBool::new(false),
             asking: AtomicWaker::new(),
         });
         // Registered before anything can be taken, because whoever registers in the midst of a cut is woken at once.
@@ -145,7 +153,7 @@ impl Passing {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let mut open = self.open.lock();
-        let Some(flow) = open.as_mut() else { return Poll::Ready(Some(Err(self.broken()))) };
+        let Some(flow) = open.as_mut() else { return Poll::Ready(self.end()) };
         if flow.cuttable.is_some() {
             self.asking.register(cx.waker());
         }
@@ -156,6 +164,18 @@ impl Passing {
             fields::clean_response(trailers);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
+    }
+
+    /// What comes when there is nothing more to come. The trailers of a gRPC call say that it failed, so nobody takes
+    /// what came before for all; they follow what the client has taken, as a reset would.
+    fn end(&self) -> Option<Result<Frame<Bytes>, Broken>> {
+        match self.why.get().filter(|_| self.grpc) {
+            Some(why) => {
+                let told = self.told.swap(true, Ordering::Relaxed);
+                (!told).then(|| Ok(Frame::trailers(grpc::farewell(*why))))
+            }
+            None => Some(Err(self.broken())),
+        }
     }
 
     fn broken(&self) -> Broken {

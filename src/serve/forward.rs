@@ -6,12 +6,13 @@
 use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
+use super::grpc;
 use super::pool::Lease;
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
-use super::upgrade;
+use super::upgrade::{self, Wish};
 use super::upstream::Upstream;
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
@@ -25,11 +26,11 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper::upgrade::OnUpgrade;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// What the gate let in.
 pub(super) struct Admitted<'a> {
@@ -64,6 +65,8 @@ pub(super) fn forward<'a>(
     let mut cuttable = None;
     let mut called = None;
     let wish = upgrade::wish(&mut parts, unread);
+    let grpc = grpc::is_spoken(received, &parts.headers);
+    let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
     } else if proxy.pseudonym.is_in(&parts.headers) {
@@ -75,8 +78,8 @@ pub(super) fn forward<'a>(
             called = parts.uri.path_and_query().cloned();
         }
         parts.uri = Upstream::uri(&parts.uri);
-        if wish.is_some() {
-            upgrade::write(&mut parts.headers);
+        if let Some(wish) = &wish {
+            wish.write(&mut parts);
         }
         let (body, progress) = RequestBody::new(body);
         let request = http::Request::from_parts(parts, body);
@@ -84,16 +87,20 @@ pub(super) fn forward<'a>(
     };
     async move {
         let answered = match answer {
-            Way::Service(answer) => unless_revoked(pin!(answer), cuttable.as_ref()).await,
+            Way::Service(answer) => {
+                let answer = pin!(answer);
+                in_time(time_limit, unless_revoked(answer, cuttable.as_ref())).await
+            }
             Way::EndsHere => Ok(None),
             Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
+        let answered = understood(answered, wish.as_ref());
         let response = match answered {
             Ok(Some((response, lease))) => {
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
-                    Some(client) => switched(peer, response, client, in_flight, lease, cuttable),
-                    None => passed_on(peer, response, received, in_flight, lease, cuttable),
+                    Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),
+                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable),
                 };
                 offer(renewal, response.headers_mut());
                 response
@@ -143,6 +150,22 @@ fn unless_revoked<T>(
     })
 }
 
+/// The answer, unless the time that the client gives the call passes before its head is there: then the request ends on
+/// the service's side, too.
+async fn in_time<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, Setback>>,
+) -> Result<T, Setback> {
+    match limit {
+        None => answer.await,
+        // Boxed: few have one, and every request's future would be larger by a timer.
+        Some(limit) => match Box::pin(timeout(limit, answer)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Setback::Fault(Fault::DeadlineExceeded)),
+        },
+    }
+}
+
 /// Where a request goes from here.
 enum Way<A> {
     Service(A),
@@ -185,7 +208,7 @@ fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
 fn passed_on(
     peer: &Peer,
     response: Response<Incoming>,
-    version: Version,
+    (version, grpc): (Version, bool),
     in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
@@ -194,29 +217,49 @@ fn passed_on(
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
-    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable);
+    // Trailers are safe where nothing but them ends the answer: a length would end it, too.
+    let grpc = grpc
+        && grpc::is_spoken(version, &parts.headers)
+        && !parts.headers.contains_key(header::CONTENT_LENGTH);
+    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable, grpc);
     if version == Version::HTTP_2 && !body.is_end_stream() {
         peer.activity.watch(passing);
     }
     Response::from_parts(parts, body)
 }
 
-/// The service's 101: the client gets it, and then both have the connection to themselves. That to the service is of
-/// no use for another request.
+/// A 101 or a success that does not fit a CONNECT's wish is no answer to it.
+fn understood(
+    answered: Result<Option<(Response<Incoming>, Lease)>, Setback>,
+    wish: Option<&Wish>,
+) -> Result<Option<(Response<Incoming>, Lease)>, Setback> {
+    match (answered, wish) {
+        (Ok(Some((response, lease))), Some(wish))
+            if !wish.is_answered_by(response.status(), response.headers()) =>
+        {
+            lease.close();
+            Err(Setback::Fault(Fault::UpstreamBroken))
+        }
+        (answered, _) => answered,
+    }
+}
+
+/// The service's 101: the client gets it, and then both have the connection, or its stream, to themselves. That to the
+/// service is of no use for another request.
 fn switched(
     peer: &Peer,
     mut response: Response<Incoming>,
-    client: OnUpgrade,
+    wish: Wish,
     in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
 ) -> Response<ResponseBody> {
     let service = hyper::upgrade::on(&mut response);
     lease.close();
-    peer.activity.becomes(Tunnel { client, service, in_flight, cuttable });
     let (mut parts, _) = response.into_parts();
     fields::clean_response(&mut parts.headers);
-    upgrade::write(&mut parts.headers);
+    wish.tell(&mut parts.status, &mut parts.headers);
+    peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }

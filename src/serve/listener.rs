@@ -89,6 +89,7 @@ impl Listener {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let (limits, phase) = (&self.limits, self.phase.clone());
         if http2 {
+            activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
             let connection = self.http2().serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, limits, true, phase).await;
@@ -97,7 +98,7 @@ impl Listener {
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, limits, false, phase.clone()).await;
             // It keeps its place among the connections.
-            if let Some(tunnel) = activity.take_tunnel() {
+            if let Some(tunnel) = activity.tunnels.take() {
                 Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
             }
         }
@@ -139,7 +140,8 @@ impl Listener {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
+            .keep_alive_timeout(PING_TIMEOUT)
+            .enable_connect_protocol();
         builder
     }
 }

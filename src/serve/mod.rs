@@ -4,7 +4,8 @@
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
 //! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
-//! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
+//! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
+//! with their token. `refusal`, `response`, `grpc` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
 mod admin;
@@ -17,6 +18,7 @@ mod cut;
 mod fields;
 mod forward;
 mod forwarded;
+mod grpc;
 mod listener;
 mod pool;
 mod proxy;
@@ -27,6 +29,7 @@ mod response;
 mod tests;
 mod tls;
 mod tunnel;
+mod tunnels;
 mod unreadable;
 mod upgrade;
 mod upstream;

@@ -14,7 +14,7 @@ use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::upstream::Upstream;
-use super::{refusal, response};
+use super::{grpc, refusal, response, upgrade};
 use crate::config::Identity;
 use crate::gate::{Gate, Verdict};
 use crate::pop::client_cert::Terminators;
@@ -118,6 +118,7 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
     let browser = peer.proxy.browsers.of(request.headers());
+    let grpc = grpc::is_spoken(version, request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
@@ -134,6 +135,9 @@ pub(super) async fn serve(
     }
     if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
+    }
+    if grpc {
+        grpc::translate(&mut response);
     }
     Ok(response)
 }
@@ -213,7 +217,12 @@ pub(super) fn neutral<'a>(
         return Err(Denial::RequestMalformed);
     }
     let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
-    let mut request = Request::of(parts, certificate, &peer.proxy.origins)?;
+    let origins = &peer.proxy.origins;
+    let mut request = if upgrade::is_websocket_over_http2(parts) {
+        Request::of_websocket(parts, certificate, origins)?
+    } else {
+        Request::of(parts, certificate, origins)?
+    };
     request.has_content |= !body.is_end_stream();
     Ok(request)
 }

@@ -20,6 +20,8 @@ pub(super) enum Fault {
     UpstreamBroken,
     /// No answer within the response timeout.
     UpstreamTimeout,
+    /// No answer within the time the client gave the call (`grpc-timeout`).
+    DeadlineExceeded,
     /// The client stopped sending the body in the middle.
     RequestAborted,
     /// The request has been here before (RFC 9110 section 7.6.3).
@@ -27,10 +29,11 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 5] = [
+    const ALL: [Fault; 6] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
+        Fault::DeadlineExceeded,
         Fault::RequestAborted,
         Fault::Loop,
     ];
@@ -38,7 +41,7 @@ impl Fault {
     fn status(self) -> StatusCode {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
-            Fault::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Fault::UpstreamTimeout | Fault::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::Loop => StatusCode::LOOP_DETECTED,
         }
@@ -49,6 +52,7 @@ impl Fault {
             Fault::UpstreamUnreachable => "upstream_unreachable",
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
+            Fault::DeadlineExceeded => "deadline_exceeded",
             Fault::RequestAborted => "request_aborted",
             Fault::Loop => "loop_detected",
         }
@@ -58,10 +62,20 @@ impl Fault {
             Fault::UpstreamUnreachable => "the service can't be reached",
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
+            Fault::DeadlineExceeded => "the time that the client gave the call has passed",
             Fault::RequestAborted => "the request body broke off",
             Fault::Loop => "the request has passed here before",
         }
     }
+}
+
+/// What a problem document says, for whoever says it in another form.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Explanation {
+    /// The stable name.
+    pub(super) reason: &'static str,
+    /// The fixed text.
+    pub(super) text: &'static str,
 }
 
 /// The answer to a refused request. `allow`: the methods for a 405 (RFC 9110 section 15.5.6).
@@ -72,6 +86,7 @@ pub(super) fn refusal(
 ) -> Response<ResponseBody> {
     let document = REFUSALS.get(denial as usize).cloned().unwrap_or_default();
     let mut response = problem(denial.status(), document);
+    response.extensions_mut().insert(Explanation { reason: denial.reason(), text: denial.description() });
     let headers = response.headers_mut();
     for challenge in challenges {
         headers.append(header::WWW_AUTHENTICATE, challenge);
@@ -101,7 +116,9 @@ pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBo
 
 /// The answer when the service gave none.
 pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
-    problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default())
+    let mut response = problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default());
+    response.extensions_mut().insert(Explanation { reason: fault.reason(), text: fault.description() });
+    response
 }
 
 fn problem(status: StatusCode, document: Bytes) -> Response<ResponseBody> {
