@@ -107,7 +107,7 @@ debian_packages
 node_program
 npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
-ln -sfn "$PWD"/tests/npm/{as,client,transmitter}.mjs "$tools/npm/"
+ln -sfn "$PWD"/tests/npm/{as,client,socket,transmitter}.mjs "$tools/npm/"
 nats_server
 librdkafka
 redis_server

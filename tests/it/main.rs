@@ -23,6 +23,7 @@ mod operator;
 mod poll;
 mod proof;
 mod properties;
+mod proxy;
 mod push;
 mod replay;
 mod revocation;

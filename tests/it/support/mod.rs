@@ -7,6 +7,7 @@ pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
 pub mod front;
+pub mod grpc;
 pub mod issuer;
 pub mod keys;
 pub mod link;
