@@ -18,12 +18,15 @@ mod secrecy;
 mod shape;
 mod tree;
 mod words;
+mod written;
 
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
+pub use written::Written;
+
 pub use revocation::{
     ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
@@ -67,6 +70,10 @@ pub struct Config {
     pub admin: SocketAddr,
     /// What an operator should know and may well have meant, for standard error.
     pub warnings: Vec<String>,
+    /// The file as it was written, to be compared with the next one.
+    pub written: Written,
+    /// The files that were read, this one included: what to look at for changes.
+    pub files: Vec<PathBuf>,
 }
 
 /// `listen`
@@ -95,7 +102,7 @@ pub struct Listen {
 }
 
 /// `listen.tls`: already loaded and checked against each other and the clock.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Tls {
     /// The certificate chain, leaf first.
     pub certificate: Vec<rustls::pki_types::CertificateDer<'static>>,
@@ -168,7 +175,7 @@ pub struct Rate {
 }
 
 /// `upstream`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
     /// Where it is.
     pub address: UpstreamAddress,
@@ -218,7 +225,7 @@ pub struct Readiness {
 }
 
 /// One entry of `issuers`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Issuer {
     /// What the pure core checks.
     pub expected: Arc<crate::pop::access_token::Expected>,

@@ -80,6 +80,9 @@ denials! {
     PathAmbiguous, BAD_REQUEST, None, "path_ambiguous", "the request path is ambiguous";
     /// The authority is none of the public origins (RFC 9110 section 7.4).
     HostUnknown, MISDIRECTED_REQUEST, None, "host_unknown", "this host is not served here";
+    /// The client showed this connection a certificate that a new configuration does not accept: another connection may
+    /// do (RFC 9110 section 15.5.20).
+    CertificateUnwelcome, MISDIRECTED_REQUEST, None, "certificate_unwelcome", "the client certificate of this connection is not accepted any more";
     /// CONNECT and TRACE are never forwarded (RFC 9110 section 9.3).
     MethodRefused, NOT_IMPLEMENTED, None, "method_refused", "this method is not served";
     /// No route of the policy has this path: nothing is open by omission.

@@ -169,6 +169,8 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         },
         worker_threads: None,
         admin: anywhere,
+        written: config::Written::default(),
+        files: Vec::new(),
     }
 }
 
