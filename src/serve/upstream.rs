@@ -9,10 +9,10 @@ use super::pool::{Lease, Pool};
 use super::response::Fault;
 use super::upgrade;
 use crate::config::{self, UpstreamAddress};
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::pin::pin;
@@ -79,6 +79,7 @@ impl Upstream {
         &self,
         mut request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), Fault> {
+        announce_content(&mut request);
         while let Some(mut connection) = self.pool.take() {
             match connection.try_send_request(request).await {
                 Ok(response) => return Ok((response, self.pool.lease(connection))),
@@ -126,6 +127,15 @@ where
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection.with_upgrades());
     Some(sender)
+}
+
+/// Content without a length is chunked, whatever the method: hyper would drop that of a GET, which few have but any may
+/// (RFC 9110 section 9.3.1).
+fn announce_content(request: &mut Request<RequestBody>) {
+    let length = request.body().size_hint().exact();
+    if length.is_none() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a
