@@ -1,11 +1,15 @@
 //! Every protocol that the service speaks passes through the shipped binary, by clients and services that are not ours.
 
+mod curl;
+mod desync;
 mod grpc;
+mod load;
 mod sockets;
 
 use crate::support::front::Front;
-use crate::support::proof::{claims, now, unique};
+use crate::support::proof::{Proof, claims, now, unique};
 use crate::support::wire::plain_get;
+use crate::support::world::url;
 use serde_json::json;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -26,6 +30,13 @@ impl Scene {
     /// A token of its own name.
     fn token(&self) -> String {
         self.front.token(&json!({ "jti": unique() }))
+    }
+
+    /// Credentials for one request: the token, and a proof for this method and path.
+    fn credentials(&self, method: &str, path: &str, token: &str) -> [(&'static str, String); 2] {
+        let key = &self.front.client;
+        let proof = Proof::new(key, method, &url(path), token).sign(key);
+        [("authorization", format!("DPoP {token}")), ("dpop", proof)]
     }
 
     /// Publishes that it is revoked.

@@ -17,6 +17,7 @@ pub mod pki;
 pub mod program;
 pub mod proof;
 pub mod redis;
+pub mod services;
 pub mod signals;
 pub mod sockets;
 pub mod stage;
