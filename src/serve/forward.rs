@@ -7,13 +7,12 @@ use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
 use super::grpc;
-use super::pool::Lease;
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
 use super::upgrade::{self, Wish};
-use super::upstream::Upstream;
+use super::upstream::{Answer, Answered, Lease, Upstream};
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
 use crate::pop::policy::Route;
@@ -50,7 +49,7 @@ pub(super) fn forward<'a>(
     admitted: Admitted<'a>,
     mut parts: Parts,
     body: Incoming,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     mut span: RequestSpan,
 ) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
@@ -64,7 +63,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
-    let wish = upgrade::wish(&mut parts, unread);
+    let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
     let grpc = grpc::is_spoken(received, &parts.headers);
     let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
     let answer = if take_a_hop(&mut parts) {
@@ -81,7 +80,7 @@ pub(super) fn forward<'a>(
         if let Some(wish) = &wish {
             wish.write(&mut parts);
         }
-        let (body, progress) = RequestBody::new(body);
+        let (body, progress) = RequestBody::new(body, &proxy.trailers);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -96,7 +95,8 @@ pub(super) fn forward<'a>(
         };
         let answered = understood(answered, wish.as_ref());
         let response = match answered {
-            Ok(Some((response, lease))) => {
+            Ok(Some(Answered { response, lease, place })) => {
+                in_flight.holds(place);
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
                     Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),
@@ -207,7 +207,7 @@ fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
 /// The service's response as the client gets it, in the order in which it came (HTTP-28).
 fn passed_on(
     peer: &Peer,
-    response: Response<Incoming>,
+    response: Response<Answer>,
     (version, grpc): (Version, bool),
     in_flight: InFlight,
     lease: Lease,
@@ -230,11 +230,11 @@ fn passed_on(
 
 /// A 101 or a success that does not fit a CONNECT's wish is no answer to it.
 fn understood(
-    answered: Result<Option<(Response<Incoming>, Lease)>, Setback>,
+    answered: Result<Option<Answered>, Setback>,
     wish: Option<&Wish>,
-) -> Result<Option<(Response<Incoming>, Lease)>, Setback> {
+) -> Result<Option<Answered>, Setback> {
     match (answered, wish) {
-        (Ok(Some((response, lease))), Some(wish))
+        (Ok(Some(Answered { response, lease, .. })), Some(wish))
             if !wish.is_answered_by(response.status(), response.headers()) =>
         {
             lease.close();
@@ -248,7 +248,7 @@ fn understood(
 /// service is of no use for another request.
 fn switched(
     peer: &Peer,
-    mut response: Response<Incoming>,
+    mut response: Response<Answer>,
     wish: Wish,
     in_flight: InFlight,
     lease: Lease,
@@ -270,8 +270,13 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     let proxy = &*peer.proxy;
     let received = parts.version;
     let headers = &mut parts.headers;
+    let announced = headers.contains_key(header::TRAILER);
+    let trailers = announced.then(|| proxy.trailers.announcement(headers)).flatten();
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
+    if let Some(trailers) = trailers {
+        headers.insert(header::TRAILER, trailers);
+    }
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
         Admission::Unprotected | Admission::Preflight => {}

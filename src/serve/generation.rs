@@ -9,7 +9,8 @@ use super::cors::BrowserOrigins;
 use super::forwarded::{Pseudonym, PublicHost};
 use super::metadata;
 use super::proxy::Proxy;
-use super::upstream::Upstream;
+use super::trailers::RequestTrailers;
+use super::upstream::{Health, Upstream};
 use crate::config::{self, Config, Written};
 use crate::gate::Gate;
 use crate::pop::policy::{DpopPolicy, Policy};
@@ -140,6 +141,7 @@ impl Proxy {
             hosts,
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             terminators: Arc::new(config.listen.client_cert_from),
+            trailers: Arc::new(RequestTrailers::new(&config.identity)),
             identity: config.identity,
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),
@@ -182,6 +184,9 @@ impl Grounds {
         }
         if before.gate.revocations.status().is_ready() && !self.revocations.status().is_ready() {
             let _ = write!(missing, "the revocation feed ({}), ", self.revocations.status().name());
+        }
+        if before.upstream.health() != Health::Down && self.upstream.health() == Health::Down {
+            missing.push_str("the service, ");
         }
         missing.truncate(missing.len().saturating_sub(2));
         missing

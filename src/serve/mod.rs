@@ -3,8 +3,8 @@
 //! `generation` makes a `proxy` of a configuration, `current` holds the one in force. `listener` accepts while there is
 //! `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
-//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
+//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
 //! with their token. `refusal`, `response`, `grpc` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
@@ -32,6 +32,7 @@ mod room;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
 mod tunnel;
 mod tunnels;
 mod unreadable;

@@ -22,6 +22,8 @@ pub(super) enum Fault {
     UpstreamTimeout,
     /// No answer within the time the client gave the call (`grpc-timeout`).
     DeadlineExceeded,
+    /// The service has as many requests as it may get at a time, and the queue is full or too slow.
+    UpstreamBusy,
     /// The client stopped sending the body in the middle.
     RequestAborted,
     /// The request has been here before (RFC 9110 section 7.6.3).
@@ -29,11 +31,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 6] = [
+    const ALL: [Fault; 7] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
         Fault::DeadlineExceeded,
+        Fault::UpstreamBusy,
         Fault::RequestAborted,
         Fault::Loop,
     ];
@@ -42,6 +45,7 @@ impl Fault {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Fault::UpstreamTimeout | Fault::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::Loop => StatusCode::LOOP_DETECTED,
         }
@@ -53,6 +57,7 @@ impl Fault {
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::DeadlineExceeded => "deadline_exceeded",
+            Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
             Fault::Loop => "loop_detected",
         }
@@ -63,6 +68,7 @@ impl Fault {
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
             Fault::DeadlineExceeded => "the time that the client gave the call has passed",
+            Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
             Fault::Loop => "the request has passed here before",
         }
@@ -118,6 +124,9 @@ pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBo
 pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
     let mut response = problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default());
     response.extensions_mut().insert(Explanation { reason: fault.reason(), text: fault.description() });
+    if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+    }
     response
 }
 
@@ -194,6 +203,7 @@ mod tests {
         for one in Fault::ALL {
             let (parts, document) = read(fault(one)).await;
             assert_eq!(parts.status, one.status());
+            assert_eq!(parts.headers.contains_key("retry-after"), one == Fault::UpstreamBusy);
             assert_eq!(document["reason"], one.reason());
         }
     }

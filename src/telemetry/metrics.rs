@@ -11,6 +11,7 @@ use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// The replay store.
     pub replay: ReplayMetrics,
+    /// The service behind us.
+    pub upstream: UpstreamMetrics,
     /// Reloads of the configuration.
     pub reloads: Reloads,
     /// Revocation.
@@ -89,6 +92,7 @@ impl Metrics {
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
+            upstream: UpstreamMetrics::register(all),
             reloads: Reloads::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),

@@ -2,8 +2,8 @@
 //! `/revocations` for operators. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
-//! shared replay store is in reach if requests depend on it, and we are not stopping. A feed that reconnects
-//! within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
+//! shared replay store is in reach if requests depend on it, the service answers if it is asked
+//! (`upstream.readiness`), and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
 
 mod query;
 mod revocations;
@@ -11,6 +11,7 @@ mod status;
 
 use super::connection::Phase;
 use super::current::Current;
+use super::upstream::Health;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::state::replay::shared::StoreStatus;
@@ -47,6 +48,7 @@ struct Readiness {
     revocations: FeedStatus,
     replay: StoreStatus,
     remembers: bool,
+    upstream: Health,
 }
 
 impl Admin {
@@ -85,22 +87,27 @@ impl Admin {
     }
 
     fn readiness(&self) -> Readiness {
-        let gate = &self.current.proxy().gate;
+        let proxy = self.current.proxy();
+        let gate = &proxy.gate;
         Readiness {
             draining: *self.phase.borrow() != Phase::Running,
             unready_issuers: gate.tokens.issuers().unready(),
             revocations: gate.revocations.status(),
             replay: gate.replay.status(),
             remembers: gate.replay.is_ready(),
+            upstream: proxy.upstream.health(),
         }
     }
 
     /// The metrics, with those read at this moment that nobody moves.
     fn metrics(&self) -> String {
         let metrics = &self.telemetry.metrics;
-        let Gate { revocations, replay, .. } = &self.current.proxy().gate;
+        let proxy = self.current.proxy();
+        let Gate { revocations, replay, .. } = &proxy.gate;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocations.entries.set(gauge(revocations.entries()));
+        let (connections, waiting) = proxy.upstream.load();
+        metrics.upstream.set(proxy.upstream.health() == Health::Up, gauge(connections), gauge(waiting));
         metrics.replay_entries.set(gauge(replay.len()));
         metrics.replay.set_refused_blindly(replay.refused_blindly());
         metrics.replay.set_state(replay.status().name());
@@ -133,7 +140,12 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.revocations.is_ready() && self.remembers && !self.draining && self.unready_issuers.is_empty()
+        let served = self.upstream != Health::Down;
+        self.revocations.is_ready()
+            && self.remembers
+            && served
+            && !self.draining
+            && self.unready_issuers.is_empty()
     }
 
     fn missing(&self) -> Vec<String> {
@@ -144,6 +156,9 @@ impl Readiness {
         }
         if !self.remembers {
             missing.push(format!("the replay store ({})", self.replay.name()));
+        }
+        if self.upstream == Health::Down {
+            missing.push("the service".to_owned());
         }
         missing
     }
@@ -156,6 +171,7 @@ impl Readiness {
             "issuers_without_keys": self.unready_issuers,
             "revocations": self.revocations.name(),
             "replay": self.replay.name(),
+            "upstream": self.upstream.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)
