@@ -19,12 +19,19 @@ struct Scene {
     front: Front,
 }
 
+const LISTEN: &str = "  public_origins: ['https://api.example.com']";
+const FEED: &str = "revocation:\n  accept_plain: true\n  feed: { kind: file, path: revocations.jsonl }";
+
 impl Scene {
     /// With these routes, as YAML lines, and these lines more of `listen`.
     async fn before(address: SocketAddr, routes: &str, listen: &str) -> Scene {
-        let listen = format!("  public_origins: ['https://api.example.com']{listen}");
-        let feed = "revocation:\n  accept_plain: true\n  feed: { kind: file, path: revocations.jsonl }";
-        Scene { front: Front::before_service(address, &listen, &format!("{routes}{feed}")).await }
+        let (listen, routes) = (format!("{LISTEN}{listen}"), format!("{routes}{FEED}"));
+        Scene { front: Front::before_service(address, &listen, &routes).await }
+    }
+
+    /// The same before a service that speaks HTTP/2.
+    async fn before_http2(address: SocketAddr, routes: &str) -> Scene {
+        Scene { front: Front::before_http2(address, LISTEN, &format!("{routes}{FEED}")).await }
     }
 
     /// A token of its own name.

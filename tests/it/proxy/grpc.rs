@@ -1,27 +1,35 @@
 //! gRPC: what a tonic client sees of a refusal, of a fault, of its deadline and of a stream that is cut.
 
 use super::Scene;
-use crate::support::eventually;
-use crate::support::grpc::{Channel, with_proof};
+use crate::support::PATIENCE;
+use crate::support::grpc::{Channel, JOIN, NEVER, Service, with_proof};
+use http::uri::PathAndQuery;
 use serde_json::json;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_prost::ProstCodec;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const ROUTES: &str =
     "  - { path: /grpc.health.v1.Health/Check, methods: [POST], proof: [dpop], scopes: [read] }
   - { path: /grpc.health.v1.Health/Watch, methods: [POST], proof: [dpop] }
-  - { path: /grpc.reflection.v1.ServerReflection/ServerReflectionInfo, methods: [GET], proof: [dpop] }
+  - { path: '/test.Words/{method}', methods: [POST], proof: [dpop] }
+  - { path: /grpc.reflection.v1.ServerReflection/ServerReflectionInfo, proof: [dpop] }
+  - { path: /grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo, methods: [GET], proof: [dpop] }
 ";
+
+fn codec() -> ProstCodec<HealthCheckRequest, HealthCheckRequest> {
+    ProstCodec::default()
+}
 
 fn question() -> HealthCheckRequest {
     HealthCheckRequest { service: String::new() }
@@ -31,35 +39,10 @@ fn metadata<'s>(status: &'s Status, name: &str) -> Vec<&'s str> {
     status.metadata().get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
 }
 
-/// A service over HTTP/1.1 that says these bytes to whoever asks, and then nothing; how many connections it has.
-async fn service(answer: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, open) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
-    let shared = Arc::clone(&open);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let open = Arc::clone(&shared);
-            open.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-                    if !matches!(stream.read_buf(&mut head).await, Ok(1..)) {
-                        break;
-                    }
-                }
-                let _ = stream.write_all(answer).await;
-                while matches!(stream.read_buf(&mut head).await, Ok(1..)) {}
-                open.fetch_sub(1, Ordering::SeqCst);
-            });
-        }
-    });
-    (address, open)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_one_that_a_grpc_client_understands() {
-    let (address, _) = service(b"").await;
-    let scene = Scene::before(address, ROUTES, "").await;
+    let service = Service::start().await;
+    let scene = Scene::before_http2(service.address, ROUTES).await;
     let mut health = Channel::to(&scene.front).await.health();
 
     let status = health.check(question()).await.unwrap_err();
@@ -87,9 +70,10 @@ async fn a_refusal_is_one_that_a_grpc_client_understands() {
     assert_eq!(status.code(), Code::PermissionDenied);
     assert!(metadata(&status, "www-authenticate")[0].contains("insufficient_scope"), "{status:?}");
 
-    let mut reflection = Channel::to(&scene.front).await.reflection();
-    let questions = tokio_stream::empty::<ServerReflectionRequest>();
-    let status = reflection.server_reflection_info(questions).await.unwrap_err();
+    let mut client = Channel::to(&scene.front).await.bare();
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
+    let status = client.unary(tonic::Request::new(question()), path, codec()).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     assert_eq!(metadata(&status, "allow"), ["GET"]);
 
@@ -105,9 +89,10 @@ async fn a_refusal_is_one_that_a_grpc_client_understands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nonce_is_metadata_of_its_refusal() {
-    let (address, _) = service(b"").await;
+    let service = Service::start().await;
     let scene =
-        Scene::before(address, &format!("{ROUTES}dpop: {{ nonce: {{ mode: required }} }}\n"), "").await;
+        Scene::before_http2(service.address, &format!("{ROUTES}dpop: {{ nonce: {{ mode: required }} }}\n"))
+            .await;
     let mut health = Channel::to(&scene.front).await.health();
     let token = scene.token();
     let status = health.check(with_proof(&scene.front, CHECK, &token, question())).await.unwrap_err();
@@ -121,7 +106,7 @@ async fn a_service_that_is_not_there_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let scene = Scene::before(address, ROUTES, "").await;
+    let scene = Scene::before_http2(address, ROUTES).await;
     let mut health = Channel::to(&scene.front).await.health();
     let token = scene.token();
     let status = health.check(with_proof(&scene.front, CHECK, &token, question())).await.unwrap_err();
@@ -132,41 +117,102 @@ async fn a_service_that_is_not_there_is_unavailable() {
 /// tonic's bare client sends the deadline and waits: the answer is clinch's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_ends_the_call_on_both_sides() {
-    let (address, open) = service(b"").await;
-    let scene = Scene::before(address, ROUTES, "").await;
-    let mut health = Channel::to(&scene.front).await.health();
-    let token = scene.token();
-    let mut request = with_proof(&scene.front, CHECK, &token, question());
+    let service = Service::start().await;
+    let scene = Scene::before_http2(service.address, ROUTES).await;
+    let mut client = Channel::to(&scene.front).await.bare();
+    let mut request = with_proof(&scene.front, NEVER, &scene.token(), question());
     request.set_timeout(Duration::from_millis(300));
     let began = Instant::now();
-    let status = health.check(request).await.unwrap_err();
+    client.ready().await.unwrap();
+    let status = client.unary(request, PathAndQuery::from_static(NEVER), codec()).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().starts_with("deadline_exceeded: "), "{status}");
     assert!((300..5000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
-    eventually("the service's side to end", async || (open.load(Ordering::SeqCst) == 0).then_some(())).await;
-    let metrics = scene.metrics().await;
-    assert!(metrics.contains("{reason=\"deadline_exceeded\"} 1"), "{metrics}");
+    assert_eq!(service.heads()[0]["grpc-timeout"], "300000u", "the service knows it, too");
+    service.is_rid_of_all().await;
+    assert!(scene.metrics().await.contains("{reason=\"deadline_exceeded\"} 1"));
 }
 
 /// RV-039: the stream has begun, so its end is told in trailers; nobody can take it for all there was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_token_is_revoked_ends_with_a_status() {
-    let (address, open) = service(
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n\
-          7\r\n\x00\x00\x00\x00\x02\x08\x01\r\n",
-    )
-    .await;
-    let scene = Scene::before(address, ROUTES, "").await;
-    let mut health = Channel::to(&scene.front).await.health();
-    let token = scene.token();
-    let request = with_proof(&scene.front, WATCH, &token, question());
-    let mut stream = health.watch(request).await.unwrap().into_inner();
-    let first = stream.message().await.unwrap().expect("a message");
-    assert_eq!(first.status(), ServingStatus::Serving);
+    let service = Service::start().await;
+    let scene = Scene::before_http2(service.address, ROUTES).await;
+    let channel = Channel::to(&scene.front).await;
+    let (token, other) = (scene.token(), scene.token());
+    let watch = async |token: &str| {
+        let request = with_proof(&scene.front, WATCH, token, question());
+        let mut stream = channel.health().watch(request).await.unwrap().into_inner();
+        assert_eq!(stream.message().await.unwrap().expect("a message").status(), ServingStatus::Serving);
+        stream
+    };
+    let (mut stream, mut spared) = (watch(&token).await, watch(&other).await);
     scene.revoke(&token);
-    let ended = tokio::time::timeout(crate::support::PATIENCE, stream.message()).await;
+    let ended = tokio::time::timeout(PATIENCE, stream.message()).await;
     let status = ended.expect("the stream is cut").unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
     assert_eq!(status.message(), "token_revoked: the token has been revoked");
-    eventually("the service's side to end", async || (open.load(Ordering::SeqCst) == 0).then_some(())).await;
+    service.reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    assert_eq!(spared.message().await.unwrap().expect("a message").status(), ServingStatus::NotServing);
+    drop(spared);
+    service.is_rid_of_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_call_passes() {
+    let service = Service::start().await;
+    let scene = Scene::before_http2(service.address, ROUTES).await;
+    let channel = Channel::to(&scene.front).await;
+    let token = scene.token();
+
+    let mut health = channel.health();
+    let answer = health.check(with_proof(&scene.front, CHECK, &token, question())).await.unwrap();
+    assert_eq!(answer.into_inner().status(), ServingStatus::Serving, "one question, one answer");
+    let unknown = HealthCheckRequest { service: "nobody".to_owned() };
+    let status = health.check(with_proof(&scene.front, CHECK, &token, unknown)).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "the service's own refusal stays as it is");
+
+    let watched = with_proof(&scene.front, WATCH, &token, question());
+    let mut answers = health.watch(watched).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    service.reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    let second = answers.message().await.unwrap().unwrap();
+    assert_eq!(second.status(), ServingStatus::NotServing, "one question, answers as they come");
+    drop(answers);
+
+    let word = |text: String| HealthCheckRequest { service: text };
+    let words = [word("a".repeat(1_000_000)), word("b".repeat(1_000_000)), word("c".to_owned())];
+    let words = with_proof(&scene.front, JOIN, &token, tokio_stream::iter(words));
+    let mut client = channel.bare();
+    client.ready().await.unwrap();
+    let joined = client.client_streaming(words, PathAndQuery::from_static(JOIN), codec()).await.unwrap();
+    assert_eq!(joined.into_inner().service.len(), 2_000_001, "many questions, one answer");
+
+    let (ask, questions) = tokio::sync::mpsc::channel(1);
+    let questions = with_proof(&scene.front, REFLECTION, &token, ReceiverStream::new(questions));
+    let mut reflection = channel.reflection();
+    let list = || ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    ask.send(list()).await.unwrap();
+    let mut answers = reflection.server_reflection_info(questions).await.unwrap().into_inner();
+    for _ in 0..3 {
+        let answer = answers.message().await.unwrap().expect("an answer to each");
+        let Some(MessageResponse::ListServicesResponse(list_of)) = answer.message_response else {
+            panic!("{answer:?}")
+        };
+        assert!(list_of.service.iter().any(|one| one.name == "grpc.health.v1.Health"), "{list_of:?}");
+        ask.send(list()).await.unwrap();
+    }
+    drop(ask);
+    while answers.message().await.unwrap().is_some() {}
+    service.is_rid_of_all().await;
+    for head in service.heads() {
+        assert_eq!(
+            (&head["clinch-subject"], &head["te"]),
+            (&"alice".parse().unwrap(), &"trailers".parse().unwrap())
+        );
+        assert!(!head.contains_key("authorization") && !head.contains_key("dpop"), "{head:?}");
+    }
 }

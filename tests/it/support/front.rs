@@ -37,21 +37,27 @@ impl Front {
     pub async fn start(listen: &str, routes: &str) -> Front {
         let service = Echo::start().await;
         let address = service.address;
-        Front::before(service, address, listen, routes).await
+        Front::before(service, &over_http1(address), listen, routes).await
     }
 
     /// The same before a service that answers every request with these bytes.
     pub async fn of_canned(answer: &'static str, listen: &str, routes: &str) -> Front {
         let address = canned(answer).await;
-        Front::before(Echo::start().await, address, listen, routes).await
+        Front::before(Echo::start().await, &over_http1(address), listen, routes).await
     }
 
     /// The same before a service of the test's own.
     pub async fn before_service(address: SocketAddr, listen: &str, routes: &str) -> Front {
-        Front::before(Echo::start().await, address, listen, routes).await
+        Front::before(Echo::start().await, &over_http1(address), listen, routes).await
     }
 
-    async fn before(service: Echo, address: SocketAddr, listen: &str, routes: &str) -> Front {
+    /// The same before one that speaks HTTP/2.
+    pub async fn before_http2(address: SocketAddr, listen: &str, routes: &str) -> Front {
+        let upstream = format!("url: 'http://{address}', protocol: http2");
+        Front::before(Echo::start().await, &upstream, listen, routes).await
+    }
+
+    async fn before(service: Echo, upstream: &str, listen: &str, routes: &str) -> Front {
         let (pki, folder) = (Pki::new(), Folder::new());
         let issuer = Issuer::start(&pki).await;
         let text = format!(
@@ -59,7 +65,7 @@ impl Front {
   address: 127.0.0.1:0
 {listen}
   tls: {{ certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }}
-upstream: {{ url: 'http://{address}' }}
+upstream: {{ {upstream} }}
 issuers:
   - {{ issuer: '{}', audiences: ['https://{HOST}'], algorithms: [ES256], ca: ca.crt }}
 routes:
@@ -105,6 +111,10 @@ admin: {{ address: '127.0.0.1:0' }}
     pub fn caller(&self, identity: Option<&Identity>) -> Caller {
         Caller::new(self.clinch.address, &self.pki, identity)
     }
+}
+
+fn over_http1(address: SocketAddr) -> String {
+    format!("url: 'http://{address}'")
 }
 
 async fn canned(answer: &'static str) -> SocketAddr {
