@@ -229,6 +229,56 @@ async fn what_is_no_http_2_is_recorded_once() {
     stage.clinch.program.hear("the connection in the log", told).await;
 }
 
+/// H2-06, H2-08: frames that no client may send end the connection with a code that says why (RFC 9113 sections 5 and 6).
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_none_end_their_connection() {
+    const PROTOCOL: u32 = 1;
+    const FLOW_CONTROL: u32 = 3;
+    const FRAME_SIZE: u32 = 6;
+    const COMPRESSION: u32 = 9;
+    let stage = stage().await;
+    let good = [METHOD, SCHEME, AUTHORITY, PATH];
+    let block: Vec<u8> = good.iter().flat_map(|(name, value)| literal(name, value)).collect();
+    let mut wrong = Vec::new();
+    let setting = |id: u8, value: u32| [&[0, id][..], &value.to_be_bytes()].concat();
+    for (what, frames, expected) in [
+        ("DATA of no stream", frame(0, 0, 0, b"x"), PROTOCOL),
+        ("HEADERS of no stream", frame(1, 5, 0, &block), PROTOCOL),
+        ("a stream of the server's", frame(1, 5, 2, &block), PROTOCOL),
+        ("a number that has passed", [frame(1, 5, 5, &block), frame(1, 5, 3, &block)].concat(), PROTOCOL),
+        ("fields that nobody can unpack", frame(1, 5, 1, &[0x80]), COMPRESSION),
+        ("padding longer than its frame", frame(1, 13, 1, &[&[255], &block[..]].concat()), PROTOCOL),
+        ("CONTINUATION of nothing", frame(9, 4, 1, &block), PROTOCOL),
+        ("fields with DATA in between", [frame(1, 1, 1, &block), frame(0, 0, 1, b"x")].concat(), PROTOCOL),
+        ("the reset of no stream", frame(3, 0, 1, &[0; 4]), PROTOCOL),
+        ("a promise of the client's", frame(5, 4, 1, &[&[0, 0, 0, 2], &block[..]].concat()), PROTOCOL),
+        ("settings of a stream", frame(4, 0, 1, &[]), PROTOCOL),
+        ("half a setting", frame(4, 0, 0, &[0; 5]), FRAME_SIZE),
+        ("agreement with more", frame(4, 1, 0, &[0; 6]), FRAME_SIZE),
+        ("pushes, perhaps", frame(4, 0, 0, &setting(2, 2)), PROTOCOL),
+        ("too large a window", frame(4, 0, 0, &setting(4, 1 << 31)), FLOW_CONTROL),
+        ("too small a frame", frame(4, 0, 0, &setting(5, 100)), PROTOCOL),
+        ("half a ping", frame(6, 0, 0, &[0; 7]), FRAME_SIZE),
+        ("a window no larger", frame(8, 0, 0, &[0; 4]), PROTOCOL),
+        ("a window that overflows", frame(8, 0, 0, &[0x7f, 255, 255, 255]), FLOW_CONTROL),
+        ("too large a frame", frame(0, 0, 1, &[0; 16_385]), FRAME_SIZE),
+    ] {
+        let mut wire = Wire::to(&stage).await;
+        let _ = wire.stream.write_all(&frames).await;
+        let outcome = tokio::time::timeout(PATIENCE, wire.outcome(0)).await.expect("an outcome");
+        if outcome != Outcome::GoAway(expected) {
+            wrong.push(format!("{what}: {outcome:?}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(once(&stage, &good).await, Outcome::Status(200), "others are served");
+}
+
+fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
+}
+
 /// H2-08: what costs a client nothing and us something ends the connection (RFC 9113 section 10.5).
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_end_their_connection() {
@@ -236,10 +286,6 @@ async fn floods_end_their_connection() {
     let stage = stage().await;
     let block: Vec<u8> =
         [METHOD, SCHEME, AUTHORITY, PATH].iter().flat_map(|(name, value)| literal(name, value)).collect();
-    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
-    };
     // Streams that are opened and reset at once (CVE-2023-44487).
     let reset = |id| [frame(1, 4, id, &block), frame(3, 0, id, &[0, 0, 0, 8])].concat();
     let resets: Vec<u8> = (0..200).flat_map(|at| reset(2 * at + 1)).collect();

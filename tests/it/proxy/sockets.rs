@@ -178,6 +178,18 @@ async fn what_is_no_good_wish_for_a_websocket_is_refused() {
     echoes(&mut socket, "the connection is none the worse").await;
 }
 
+/// Nor is one opened before a service that speaks HTTP/2 only; what is asked for otherwise passes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_speaks_http_2_is_asked_for_no_websocket() {
+    let service = crate::support::grpc::Service::start().await;
+    let scene = Scene::before_http2(service.address, ROUTES).await;
+    let mut client = connect(&scene).await;
+    let token = scene.token();
+    let request = proved(&scene, wish("/socket", "websocket"), "/socket", "CONNECT", &token);
+    assert_eq!(ask(&mut client, request).await.status(), 501);
+    assert!(service.heads().is_empty());
+}
+
 /// A service that says these bytes to whoever asks for a WebSocket; the heads it got.
 async fn service(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
