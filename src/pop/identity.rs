@@ -52,7 +52,7 @@ pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers
 }
 
 /// The thumbprint the token is bound to: of the DPoP key, else of the certificate.
-fn key_of(verified: &Verified) -> Option<&str> {
+pub(super) fn key_of(verified: &Verified) -> Option<&str> {
     let confirmation = verified.token.confirmation();
     match verified.kind {
         ProofKind::Dpop | ProofKind::DpopAndMtls => confirmation.jkt.as_ref().map(|jkt| jkt.as_str()),

@@ -14,9 +14,11 @@ use super::upstream::{Health, Upstream};
 use crate::config::{self, Config, Written};
 use crate::gate::Gate;
 use crate::pop::policy::{DpopPolicy, Policy};
+use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
+use crate::state::rates::{Meters, Rates};
 use crate::state::replay::ReplayStore;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
@@ -33,6 +35,8 @@ pub(super) struct Lasting {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) nonces: Arc<Nonces>,
     pub(super) replay: Arc<ReplayStore>,
+    /// What clients have used of their rates.
+    pub(super) meters: Meters,
     /// The ages of proofs that the replay memory was made for.
     pub(super) dpop: DpopPolicy,
     pub(super) pseudonym: Arc<Pseudonym>,
@@ -127,11 +131,18 @@ impl Proxy {
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
         let metadata = metadata(&config);
         let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };
+        let identity = &config.identity;
+        let assertions = identity.assertion.as_ref().zip(config.listen.public_origins.first());
+        let assertions = assertions
+            .map(|(assertion, origin)| Assertions::new(assertion, origin.as_str(), &identity.headers));
+        let limits = config.listen.limits;
         let gate = Gate {
+            assertions,
             policy: Policy { metadata, routes: config.routes, dpop },
             tokens,
             revocations,
             nonces: Arc::clone(&lasting.nonces),
+            rates: Rates::new(limits.requests_per_key, limits.failures_per_peer, lasting.meters.clone()),
             replay: Arc::clone(&lasting.replay),
             telemetry: Arc::clone(&lasting.telemetry),
         };
@@ -142,11 +153,12 @@ impl Proxy {
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             terminators: Arc::new(config.listen.client_cert_from),
             trailers: Arc::new(RequestTrailers::new(&config.identity)),
+            balancers: config.listen.proxy_protocol_from,
             identity: config.identity,
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),
             in_flight: Arc::clone(&lasting.in_flight),
-            limits: config.listen.limits,
+            limits,
             made_of: Made {
                 number,
                 issuers: config.issuers,

@@ -95,8 +95,8 @@ enum Code {
 
 impl Code {
     /// As a client maps an HTTP status by itself, so that it sees one code whoever refuses; but where that would say
-    /// less than we know: 405 and 501 name a method that there is not (12), 429 is for one client (8), and 504 is a
-    /// time that has passed (4). A request that we can't read (400, 431) or that is misdirected (421) is a mistake of
+    /// less than we know: 405 and 501 name a method that there is not (12), 429 is for one client (8), and 408 and
+    /// 504 are a time that has passed (4). A request that we can't read (400, 431) or that is misdirected (421) is a mistake of
     /// some machine's on the way, not of the arguments of a call, hence 13 and not 3.
     fn of(status: StatusCode) -> Code {
         match status.as_u16() {
@@ -106,7 +106,7 @@ impl Code {
             404 | 405 | 501 => Code::Unimplemented,
             429 => Code::ResourceExhausted,
             502 | 503 => Code::Unavailable,
-            504 => Code::DeadlineExceeded,
+            408 | 504 => Code::DeadlineExceeded,
             _ => Code::Unknown,
         }
     }

@@ -1,7 +1,8 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `generation` makes a `proxy` of a configuration, `current` holds the one in force. `listener` accepts while there is
-//! `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
+//! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
+//! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -22,13 +23,17 @@ mod forward;
 mod forwarded;
 mod generation;
 mod grpc;
+mod handshakes;
 mod listener;
+mod peers;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod push;
 mod refusal;
 mod response;
 mod room;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,6 +42,7 @@ mod tunnel;
 mod tunnels;
 mod unreadable;
 mod upgrade;
+mod upload;
 mod upstream;
 mod watched;
 mod websocket;
@@ -45,24 +51,26 @@ use crate::config::Config;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::state::nonces::Nonces;
+use crate::state::rates::Meters;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
 use crate::telemetry::{Reloaded, Telemetry};
 use admin::Admin;
-use anyhow::Context;
 use connection::Phase;
 use current::Current;
 use forwarded::Pseudonym;
 use generation::Lasting;
+use handshakes::Handshakes;
 use listener::Listener;
+use peers::Peers;
 use proxy::Proxy;
 use push::{Push, PushPort};
 use room::Room;
+use sockets::Sockets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Terminator;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -94,9 +102,11 @@ impl Server {
     pub async fn start(mut config: Config, before: Before) -> anyhow::Result<Server> {
         let pseudonym = Arc::new(Pseudonym::new(tls::seed_randomness()?));
         let tls = Terminator::new(&config.listen.tls)?;
-        let socket = bind(config.listen.address, "listen.address").await?;
-        let admin_socket = bind(config.admin, "admin.address").await?;
-        let push = PushPort::bind(&config).await?;
+        let mut sockets = Sockets::inherited(config.listen.reuse_port)?;
+        let socket = sockets.listen(config.listen.address, "listen.address")?;
+        let admin_socket = sockets.listen(config.admin, "admin.address")?;
+        let push = PushPort::bind(&config, &mut sockets)?;
+        sockets.all_taken()?;
         let push_address = push.as_ref().map(PushPort::address);
         let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
 
@@ -107,10 +117,12 @@ impl Server {
             telemetry: Arc::clone(&telemetry),
             nonces: Arc::new(Nonces::start(&mut config.nonces)?),
             replay: Arc::new(replay),
+            meters: Meters::new()?,
             dpop: config.dpop.clone(),
             pseudonym,
             in_flight: Arc::default(),
         };
+        let limits = config.listen.limits;
         let proxy = Proxy::first(config, &lasting)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
@@ -121,8 +133,14 @@ impl Server {
             current: Arc::clone(&current),
             phase: watched.clone(),
         });
-        let listener =
-            Listener { current: Arc::clone(&current), telemetry, phase: watched, room: room.permits() };
+        let listener = Listener {
+            current: Arc::clone(&current),
+            peers: Peers::up_to(limits.connections_per_peer),
+            handshakes: Handshakes::up_to(limits.handshakes, telemetry.metrics.handshakes.clone()),
+            telemetry,
+            phase: watched,
+            room: room.permits(),
+        };
         let tasks = [
             tokio::spawn(Arc::new(listener).run(socket)),
             tokio::spawn(Arc::clone(&admin).run(admin_socket)),
@@ -246,10 +264,6 @@ pub(crate) fn metadata(config: &Config) -> Option<Metadata> {
     let origins = &config.listen.public_origins;
     let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
     config.listen.resource_metadata.then(made)
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: can't listen on {address}"))
 }
 
 const READY_POLL: Duration = Duration::from_millis(5);

@@ -28,6 +28,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub(super) struct Proxy {
     pub(super) hosts: Vec<PublicHost>,
     pub(super) browsers: BrowserOrigins,
     pub(super) terminators: Arc<Terminators>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(super) balancers: Vec<IpNet>,
     pub(super) identity: Identity,
     pub(super) trailers: Arc<RequestTrailers>,
     pub(super) upstream: Arc<Upstream>,

@@ -31,6 +31,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
+    /// TLS handshakes under way.
+    pub handshakes: Gauge,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -41,17 +43,19 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// The replay store.
     pub replay: ReplayMetrics,
-    /// The service behind us.
-    pub upstream: UpstreamMetrics,
     /// Reloads of the configuration.
     pub reloads: Reloads,
+    /// The service behind us.
+    pub upstream: UpstreamMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
     pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
+    connections_refused: Family<Label, Counter>,
     handshake_failures: Family<Label, Counter>,
+    proxy_protocol_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
@@ -87,20 +91,27 @@ impl Metrics {
         let metrics = Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
+            handshakes: register(all, "tls_handshakes_in_flight", "TLS handshakes under way"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
-            upstream: UpstreamMetrics::register(all),
             reloads: Reloads::register(all),
+            upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
+            connections_refused: family(
+                all,
+                "connections_refused",
+                "Connections closed before their handshake, by reason",
+            ),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by reason",
             ),
+            proxy_protocol_failures: family(all, "proxy_protocol_failures", PROXY_PROTOCOL),
             unreadable_requests: family(
                 all,
                 "unreadable_requests",
@@ -149,9 +160,19 @@ impl Metrics {
         self.upstream_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
+    /// A connection was closed before its handshake, for a reason of a closed set.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.connections_refused.get_or_create(&[("reason", reason)]).inc();
+    }
+
     /// A TLS handshake failed, for a reason of a closed set.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A load balancer did not say whose connection it is, for a reason of a closed set.
+    pub fn proxy_protocol_failed(&self, reason: &'static str) {
+        self.proxy_protocol_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// What came was no request, for a reason of a closed set.
@@ -282,6 +303,7 @@ fn started() -> Gauge {
 
 const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
                         alert on absent, and on jwks_fetches with result ok at 0";
+const PROXY_PROTOCOL: &str = "Connections closed for want of a PROXY protocol header, by reason";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
 const DECISION_BUCKETS: [f64; 12] =

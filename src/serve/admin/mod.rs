@@ -1,5 +1,5 @@
 //! The admin port, in plain HTTP: `/live`, `/ready` and `/metrics` for the kubelet and Prometheus, `/status` and
-//! `/revocations` for operators. None of it is served by the public listener.
+//! `/revocations` for operators, and for the service `/.well-known/jwks.json`, the keys of identity assertions. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
 //! shared replay store is in reach if requests depend on it, the service answers if it is asked
@@ -120,12 +120,21 @@ impl Admin {
         self.telemetry.render()
     }
 
+    /// By which keys the service checks `clinch-identity` (RFC 7517 section 5).
+    fn keys_of_assertions(&self) -> Response<Full<Bytes>> {
+        match &self.current.proxy().gate.assertions {
+            Some(assertions) => text(StatusCode::OK, JWK_SET, assertions.document()),
+            None => text(StatusCode::NOT_FOUND, TEXT, "there are no identity assertions\n"),
+        }
+    }
+
     fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {
         let answer: &dyn Fn() -> Response<Full<Bytes>> = match path {
             "/live" => &|| text(StatusCode::OK, JSON, "{\"live\":true}\n"),
             "/ready" => &|| self.readiness().response(),
             "/metrics" => &|| text(StatusCode::OK, OPEN_METRICS, self.metrics()),
             "/status" => &|| json(StatusCode::OK, &self.status()),
+            "/.well-known/jwks.json" => &|| self.keys_of_assertions(),
             "/revocations" => &|| revocations::answer(&self.current.proxy().gate.revocations, query),
             _ => &|| text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
         };
@@ -141,11 +150,8 @@ impl Admin {
 impl Readiness {
     fn is_ready(&self) -> bool {
         let served = self.upstream != Health::Down;
-        self.revocations.is_ready()
-            && self.remembers
-            && served
-            && !self.draining
-            && self.unready_issuers.is_empty()
+        let fed = self.revocations.is_ready();
+        fed && self.remembers && served && !self.draining && self.unready_issuers.is_empty()
     }
 
     fn missing(&self) -> Vec<String> {
@@ -198,6 +204,7 @@ fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const MAX_CONNECTIONS: usize = 64;

@@ -60,6 +60,8 @@ fn every_refusal_has_a_code_that_says_what_it_is() {
         (Fault::UpstreamTimeout, "4"),
         (Fault::DeadlineExceeded, "4"),
         (Fault::RequestAborted, "13"),
+        (Fault::RequestTimeout, "4"),
+        (Fault::UpstreamBusy, "14"),
         (Fault::Loop, "13"),
     ] {
         let mut response = response::fault(fault);

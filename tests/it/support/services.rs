@@ -34,9 +34,9 @@ pub struct Seen {
 }
 
 impl Service {
-    /// node's, in `tests/npm/service.mjs`, with more paths to try.
+    /// node's, in `tests/npm/origin.mjs`, with more paths to try.
     pub async fn node() -> Service {
-        let mut program = Program::start(&mut node("service.mjs"));
+        let mut program = Program::start(&mut node("origin.mjs"));
         let port = |line: &str| serde_json::from_str::<Value>(line).ok()?["port"].as_u64();
         let port = program.hear("the service to listen", port).await;
         let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
