@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::age::Age;
 use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
@@ -14,7 +15,6 @@ use super::revocations::RevocationMetrics;
 use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
-use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -24,7 +24,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Handles to every metric that other modules move.
 #[derive(Clone, Debug)]
@@ -225,35 +225,6 @@ struct IssuerLabel {
 struct FetchLabels {
     issuer: Arc<str>,
     result: &'static str,
-}
-
-/// A gauge of the time since it was last restarted, read when rendered.
-#[derive(Clone, Debug)]
-struct Age(Arc<Mutex<Instant>>);
-
-impl Default for Age {
-    fn default() -> Age {
-        Age(Arc::new(Mutex::new(Instant::now())))
-    }
-}
-
-impl Age {
-    fn restart(&self) {
-        *self.0.lock() = Instant::now();
-    }
-}
-
-impl TypedMetric for Age {
-    const TYPE: MetricType = MetricType::Gauge;
-}
-
-impl EncodeMetric for Age {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.encode_gauge(&self.0.lock().elapsed().as_secs_f64())
-    }
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
 }
 
 /// Counted by the log writer itself.

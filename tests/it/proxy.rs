@@ -31,7 +31,8 @@ impl Scene {
 
     /// The same before a service that speaks HTTP/2.
     async fn before_http2(address: SocketAddr, routes: &str) -> Scene {
-        Scene { front: Front::before_http2(address, LISTEN, &format!("{routes}{FEED}")).await }
+        let upstream = format!("url: 'http://{address}', protocol: http2");
+        Scene { front: Front::before_upstream(&upstream, LISTEN, &format!("{routes}{FEED}")).await }
     }
 
     /// A token of its own name.

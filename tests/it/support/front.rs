@@ -37,24 +37,23 @@ impl Front {
     pub async fn start(listen: &str, routes: &str) -> Front {
         let service = Echo::start().await;
         let address = service.address;
-        Front::before(service, &over_http1(address), listen, routes).await
+        Front::before(service, &at(address), listen, routes).await
     }
 
     /// The same before a service that answers every request with these bytes.
     pub async fn of_canned(answer: &'static str, listen: &str, routes: &str) -> Front {
         let address = canned(answer).await;
-        Front::before(Echo::start().await, &over_http1(address), listen, routes).await
+        Front::before(Echo::start().await, &at(address), listen, routes).await
     }
 
     /// The same before a service of the test's own.
     pub async fn before_service(address: SocketAddr, listen: &str, routes: &str) -> Front {
-        Front::before(Echo::start().await, &over_http1(address), listen, routes).await
+        Front::before(Echo::start().await, &at(address), listen, routes).await
     }
 
-    /// The same before one that speaks HTTP/2.
-    pub async fn before_http2(address: SocketAddr, listen: &str, routes: &str) -> Front {
-        let upstream = format!("url: 'http://{address}', protocol: http2");
-        Front::before(Echo::start().await, &upstream, listen, routes).await
+    /// The same with these keys of `upstream`.
+    pub async fn before_upstream(upstream: &str, listen: &str, routes: &str) -> Front {
+        Front::before(Echo::start().await, upstream, listen, routes).await
     }
 
     async fn before(service: Echo, upstream: &str, listen: &str, routes: &str) -> Front {
@@ -113,10 +112,6 @@ admin: {{ address: '127.0.0.1:0' }}
     }
 }
 
-fn over_http1(address: SocketAddr) -> String {
-    format!("url: 'http://{address}'")
-}
-
 async fn canned(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -136,4 +131,8 @@ async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &str) ->
     }
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
+}
+
+fn at(address: SocketAddr) -> String {
+    format!("url: 'http://{address}'")
 }
