@@ -155,7 +155,7 @@ impl Gate {
             found.route = Some(route);
             return Ok(Admission::Preflight);
         }
-        let route = self.policy.routes.find(request.method, request.target.path())?;
+        let route = self.policy.routes.find(request.method_for_service(), request.target.path())?;
         found.route = Some(route);
         let demands = match &route.access {
             Access::Unprotected => return Ok(Admission::Unprotected),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
-#   bin/node, bin/nats-server, bin/redis-server, bin/haproxy   the programs the tests start, always under these names
+#   bin/node, bin/nats-server, bin/redis-server, bin/haproxy, bin/nginx   the programs the tests start, always so named
 #   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
 #   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
@@ -104,13 +104,35 @@ redis_server() {
   "$tools/bin/redis-server" --version
 }
 
+# RUNLEVEL=1, as above.
+nginx_server() {
+  "$tools/bin/nginx" -v >/dev/null 2>&1 && return
+  echo "test-tools: installing nginx"
+  local nginx
+  nginx=$(PATH=$PATH:/usr/sbin command -v nginx || true)
+  if [ -z "$nginx" ] && has apt-get && [ "$(id -u)" -eq 0 ]; then
+    apt-get update -qq
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends nginx >/dev/null
+    nginx=/usr/sbin/nginx
+  fi
+  if [ -n "$nginx" ]; then
+    ln -sfn "$nginx" "$tools/bin/nginx"
+  else
+    mkdir -p "$tools/deb"
+    (cd "$tools/deb" && apt-get download -qq nginx && dpkg -x nginx_*.deb .)
+    ln -sfn "$tools/deb/usr/sbin/nginx" "$tools/bin/nginx"
+  fi
+  "$tools/bin/nginx" -v
+}
+
 mkdir -p "$tools/bin"
 debian_packages
 node_program
 npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
-ln -sfn "$PWD"/tests/npm/{as,client,service,transmitter}.mjs "$tools/npm/"
+ln -sfn "$PWD"/tests/npm/{as,client,origin,service,socket,transmitter}.mjs "$tools/npm/"
 ln -sfn "$(PATH=$PATH:/usr/sbin command -v haproxy)" "$tools/bin/haproxy"
 nats_server
 librdkafka
 redis_server
+nginx_server

@@ -3,6 +3,7 @@
 //! Their trailers pass as trailers, without what only a header may say ([`trailers`]).
 
 use super::cut::Cuttable;
+use super::grpc;
 use super::proxy::InFlight;
 use super::trailers::{self, RequestTrailers};
 use super::upload::{Interrupted, Patience};
@@ -56,6 +57,9 @@ pub(super) struct Passing {
     offered: Mutex<Option<Instant>>,
     /// Why it ended before its end, if because of its token.
     why: OnceLock<Cut>,
+    /// The client is told why in trailers, once.
+    grpc: bool,
+    told: AtomicBool,
     /// Who asked for a frame last.
     asking: AtomicWaker,
 }
@@ -99,12 +103,14 @@ impl ResponseBody {
         matches!(self.0, Content::Own(_))
     }
     /// The service's body, and a view of it for who watches over the connection. It keeps the request in
-    /// flight, and its connection to the service to itself, until it has ended or was given up.
+    /// flight, and its connection to the service to itself, until it has ended or was given up. `grpc`: a gRPC
+    /// client reads it, who is told in trailers if it is cut.
     pub(super) fn service(
         content: Answer,
         in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
+        grpc: bool,
     ) -> (ResponseBody, Weak<Passing>) {
         // What has ended with its head can't be cut.
         let cuttable = cuttable.filter(|_| !content.is_end_stream());
@@ -112,6 +118,8 @@ impl ResponseBody {
             open: Mutex::new(None),
             offered: Mutex::new(Some(Instant::now())),
             why: OnceLock::new(),
+            grpc,
+            told: AtomicBool::new(false),
             asking: AtomicWaker::new(),
         });
         // Registered before anything can be taken, because whoever registers in the midst of a cut is woken at once.
@@ -153,7 +161,7 @@ impl Passing {
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let mut open = self.open.lock();
-        let Some(flow) = open.as_mut() else { return Poll::Ready(Some(Err(self.broken()))) };
+        let Some(flow) = open.as_mut() else { return Poll::Ready(self.end()) };
         if flow.cuttable.is_some() {
             self.asking.register(cx.waker());
         }
@@ -164,6 +172,18 @@ impl Passing {
             trailers::clean_response(trailers);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
+    }
+
+    /// What comes when there is nothing more to come. The trailers of a gRPC call say that it failed, so nobody takes
+    /// what came before for all; they follow what the client has taken, as a reset would.
+    fn end(&self) -> Option<Result<Frame<Bytes>, Broken>> {
+        match self.why.get().filter(|_| self.grpc) {
+            Some(why) => {
+                let told = self.told.swap(true, Ordering::Relaxed);
+                (!told).then(|| Ok(Frame::trailers(grpc::farewell(*why))))
+            }
+            None => Some(Err(self.broken())),
+        }
     }
 
     fn broken(&self) -> Broken {

@@ -11,7 +11,7 @@
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::body::Passing;
-use super::tunnel::Tunnel;
+use super::tunnels::Tunnels;
 use super::unreadable::Unreadable;
 use crate::config::Limits;
 use futures_util::task::AtomicWaker;
@@ -51,7 +51,8 @@ pub(super) struct Activity {
     /// A response was ended before its end.
     cut_short: AtomicBool,
     supervisor: AtomicWaker,
-    tunnel: Mutex<Option<Tunnel>>,
+    /// What is no longer HTTP.
+    pub(super) tunnels: Arc<Tunnels>,
     unreadable: OnceLock<Unreadable>,
 }
 
@@ -69,7 +70,7 @@ impl Activity {
             passing: Mutex::default(),
             cut_short: AtomicBool::new(false),
             supervisor: AtomicWaker::new(),
-            tunnel: Mutex::default(),
+            tunnels: Arc::default(),
             unreadable: OnceLock::new(),
         })
     }
@@ -119,14 +120,6 @@ impl Activity {
     pub(super) fn cut_short(&self) {
         self.cut_short.store(true, Relaxed);
         self.supervisor.wake();
-    }
-    /// When the connection is no longer HTTP, it is this.
-    pub(super) fn becomes(&self, tunnel: Tunnel) {
-        *self.tunnel.lock() = Some(tunnel);
-    }
-    /// What the connection has become.
-    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.lock().take()
     }
     /// Gives up the responses of which the client takes nothing.
     fn cut(&self, patience: Duration) {
@@ -228,7 +221,8 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             changed = phase.changed() => match changed.map(|()| *phase.borrow_and_update()) {
                 Ok(Phase::Running) => continue,
                 Ok(Phase::Draining) => Event::Drain,
-                Ok(Phase::Cut) | Err(_) => Event::Ended,
+                Ok(Phase::Cut) => return activity.tunnels.say_farewell(connection).await,
+                Err(_) => Event::Ended,
             },
         };
         let now = Instant::now();

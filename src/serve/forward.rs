@@ -6,11 +6,12 @@
 use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
+use super::grpc;
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
-use super::upgrade;
+use super::upgrade::{self, Wish};
 use super::upload::{Conversation, Patience};
 use super::upstream::{Answer, Answered, Lease, Upstream};
 use crate::gate::Admission;
@@ -25,11 +26,11 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
-use hyper::upgrade::OnUpgrade;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// What the gate let in.
 pub(super) struct Admitted<'a> {
@@ -65,6 +66,8 @@ pub(super) fn forward<'a>(
     let mut called = None;
     let mut conversation = None;
     let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
+    let grpc = grpc::is_spoken(received, &parts.headers);
+    let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
     } else if proxy.pseudonym.is_in(&parts.headers) {
@@ -76,8 +79,8 @@ pub(super) fn forward<'a>(
             called = parts.uri.path_and_query().cloned();
         }
         parts.uri = Upstream::uri(&parts.uri);
-        if wish.is_some() {
-            upgrade::write(&mut parts.headers);
+        if let Some(wish) = &wish {
+            wish.write(&mut parts);
         }
         let patience = Patience::new(proxy.limits.body_timeout, &parts.headers);
         conversation = patience.conversation();
@@ -87,18 +90,22 @@ pub(super) fn forward<'a>(
     };
     async move {
         let answered = match answer {
-            Way::Service(answer) => unless_revoked(pin!(answer), cuttable.as_ref()).await,
+            Way::Service(answer) => {
+                let answer = pin!(answer);
+                in_time(time_limit, unless_revoked(answer, cuttable.as_ref())).await
+            }
             Way::EndsHere => Ok(None),
             Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
+        let answered = understood(answered, wish.as_ref());
         let response = match answered {
             Ok(Some(Answered { response, lease, place })) => {
                 in_flight.holds(place);
                 conversation.iter().for_each(Conversation::began);
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
-                    Some(client) => switched(peer, response, client, in_flight, lease, cuttable),
-                    None => passed_on(peer, response, received, in_flight, lease, cuttable),
+                    Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),
+                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable),
                 };
                 offer(renewal, response.headers_mut());
                 response
@@ -148,6 +155,22 @@ fn unless_revoked<T>(
     })
 }
 
+/// The answer, unless the time that the client gives the call passes before its head is there: then the request ends on
+/// the service's side, too.
+async fn in_time<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, Setback>>,
+) -> Result<T, Setback> {
+    match limit {
+        None => answer.await,
+        // Boxed: few have one, and every request's future would be larger by a timer.
+        Some(limit) => match Box::pin(timeout(limit, answer)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Setback::Fault(Fault::DeadlineExceeded)),
+        },
+    }
+}
+
 /// Where a request goes from here.
 enum Way<A> {
     Service(A),
@@ -190,7 +213,7 @@ fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
 fn passed_on(
     peer: &Peer,
     response: Response<Answer>,
-    version: Version,
+    (version, grpc): (Version, bool),
     in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
@@ -199,29 +222,49 @@ fn passed_on(
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
-    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable);
+    // Trailers are safe where nothing but them ends the answer: a length would end it, too.
+    let grpc = grpc
+        && grpc::is_spoken(version, &parts.headers)
+        && !parts.headers.contains_key(header::CONTENT_LENGTH);
+    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable, grpc);
     if version == Version::HTTP_2 && !body.is_end_stream() {
         peer.activity.watch(passing);
     }
     Response::from_parts(parts, body)
 }
 
-/// The service's 101: the client gets it, and then both have the connection to themselves. That to the service is of
-/// no use for another request.
+/// A 101 or a success that does not fit a CONNECT's wish is no answer to it.
+fn understood(
+    answered: Result<Option<Answered>, Setback>,
+    wish: Option<&Wish>,
+) -> Result<Option<Answered>, Setback> {
+    match (answered, wish) {
+        (Ok(Some(Answered { response, lease, .. })), Some(wish))
+            if !wish.is_answered_by(response.status(), response.headers()) =>
+        {
+            lease.close();
+            Err(Setback::Fault(Fault::UpstreamBroken))
+        }
+        (answered, _) => answered,
+    }
+}
+
+/// The service's 101: the client gets it, and then both have the connection, or its stream, to themselves. That to the
+/// service is of no use for another request.
 fn switched(
     peer: &Peer,
     mut response: Response<Answer>,
-    client: OnUpgrade,
+    wish: Wish,
     in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
 ) -> Response<ResponseBody> {
     let service = hyper::upgrade::on(&mut response);
     lease.close();
-    peer.activity.becomes(Tunnel { client, service, in_flight, cuttable });
     let (mut parts, _) = response.into_parts();
     fields::clean_response(&mut parts.headers);
-    upgrade::write(&mut parts.headers);
+    wish.tell(&mut parts.status, &mut parts.headers);
+    peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }

@@ -107,6 +107,7 @@ impl Listener {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let phase = self.phase.clone();
         if http2 {
+            activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
             let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
@@ -115,7 +116,7 @@ impl Listener {
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
             // It keeps its place among the connections.
-            if let Some(tunnel) = activity.take_tunnel() {
+            if let Some(tunnel) = activity.tunnels.take() {
                 Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
             }
         }
@@ -177,7 +178,8 @@ fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol();
     builder
 }
 

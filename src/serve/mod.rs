@@ -6,7 +6,8 @@
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
-//! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
+//! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
+//! with their token. `refusal`, `response`, `grpc` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
 mod admin;
@@ -21,6 +22,7 @@ mod fields;
 mod forward;
 mod forwarded;
 mod generation;
+mod grpc;
 mod handshakes;
 mod listener;
 mod peers;
@@ -37,6 +39,7 @@ mod tests;
 mod tls;
 mod trailers;
 mod tunnel;
+mod tunnels;
 mod unreadable;
 mod upgrade;
 mod upload;

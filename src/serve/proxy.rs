@@ -16,7 +16,7 @@ use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
 use super::trailers::RequestTrailers;
 use super::upstream::{Place, Upstream};
-use super::{refusal, response};
+use super::{grpc, refusal, response, upgrade};
 use crate::config::{Identity, Limits};
 use crate::gate::{Gate, Verdict};
 use crate::pop::client_cert::Terminators;
@@ -121,6 +121,7 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
     let browser = peer.proxy.browsers.of(request.headers());
+    let grpc = grpc::is_spoken(version, request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
@@ -138,6 +139,9 @@ pub(super) async fn serve(
     let leaving = peer.activity.is_leaving() || peer.caller.is_unwelcome();
     if version != Version::HTTP_2 && !switches && leaving {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
+    }
+    if grpc {
+        grpc::translate(&mut response);
     }
     Ok(response)
 }
@@ -217,7 +221,12 @@ pub(super) fn neutral<'a>(
         return Err(Denial::RequestMalformed);
     }
     let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
-    let mut request = Request::of(parts, certificate, &peer.proxy.origins)?;
+    let origins = &peer.proxy.origins;
+    let mut request = if upgrade::is_websocket_over_http2(parts) && peer.proxy.upstream.upgrades() {
+        Request::of_websocket(parts, certificate, origins)?
+    } else {
+        Request::of(parts, certificate, origins)?
+    };
     request.has_content |= !body.is_end_stream();
     Ok(request)
 }

@@ -21,6 +21,8 @@ pub(super) enum Fault {
     UpstreamBroken,
     /// No answer within the response timeout.
     UpstreamTimeout,
+    /// No answer within the time the client gave the call (`grpc-timeout`).
+    DeadlineExceeded,
     /// The service has as many requests as it may get at a time, and the queue is full or too slow.
     UpstreamBusy,
     /// The client stopped sending the body in the middle.
@@ -32,10 +34,11 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 7] = [
+    const ALL: [Fault; 8] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
+        Fault::DeadlineExceeded,
         Fault::UpstreamBusy,
         Fault::RequestAborted,
         Fault::RequestTimeout,
@@ -45,7 +48,7 @@ impl Fault {
     fn status(self) -> StatusCode {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
-            Fault::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Fault::UpstreamTimeout | Fault::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -58,6 +61,7 @@ impl Fault {
             Fault::UpstreamUnreachable => "upstream_unreachable",
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
+            Fault::DeadlineExceeded => "deadline_exceeded",
             Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
             Fault::RequestTimeout => "request_timeout",
@@ -69,12 +73,22 @@ impl Fault {
             Fault::UpstreamUnreachable => "the service can't be reached",
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
+            Fault::DeadlineExceeded => "the time that the client gave the call has passed",
             Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
             Fault::RequestTimeout => "the request body did not come in time",
             Fault::Loop => "the request has passed here before",
         }
     }
+}
+
+/// What a problem document says, for whoever says it in another form.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Explanation {
+    /// The stable name.
+    pub(super) reason: &'static str,
+    /// The fixed text.
+    pub(super) text: &'static str,
 }
 
 /// The answer to a refused request. `allow`: the methods for a 405 (RFC 9110 section 15.5.6).
@@ -85,6 +99,7 @@ pub(super) fn refusal(
 ) -> Response<ResponseBody> {
     let document = REFUSALS.get(denial as usize).cloned().unwrap_or_default();
     let mut response = problem(denial.status(), document);
+    response.extensions_mut().insert(Explanation { reason: denial.reason(), text: denial.description() });
     let headers = response.headers_mut();
     for challenge in challenges {
         headers.append(header::WWW_AUTHENTICATE, challenge);
@@ -115,6 +130,7 @@ pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBo
 /// The answer when the service gave none.
 pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
     let mut response = problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default());
+    response.extensions_mut().insert(Explanation { reason: fault.reason(), text: fault.description() });
     if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, some_seconds());
     }

@@ -24,9 +24,10 @@ use super::upgrade;
 use super::upload::Interrupted;
 use crate::config;
 use dial::{Dialed, Dialer, Open};
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
+use hyper::body::Body as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use links::{Links, Seat};
@@ -152,6 +153,7 @@ impl Upstream {
             let asked = Box::pin(stream::exchange(Arc::clone(links), &self.dialer, request));
             return asked.await.map(|(response, seat)| (response, Lease::Http2(seat)));
         }
+        announce_content(&mut request);
         let mut fresh = 0;
         loop {
             let mut connection = match self.pool.take() {
@@ -195,6 +197,15 @@ where
         let _ = connection.with_upgrades().await;
     });
     Some(sender)
+}
+
+/// Content without a length is chunked, whatever the method: hyper would drop that of a GET, which few have but any may
+/// (RFC 9110 section 9.3.1).
+fn announce_content(request: &mut Request<RequestBody>) {
+    let length = request.body().size_hint().exact();
+    if length.is_none() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a

@@ -1,6 +1,6 @@
 //! HTTP/2 frame by frame: what a well-behaved client can't even say (HD-035, HD-036, HD-040, HD-041, TL-022).
 
-use crate::support::frames::{AUTHORITY, METHOD, Outcome, PATH, SCHEME, Wire};
+use crate::support::frames::{AUTHORITY, METHOD, Outcome, PATH, SCHEME, Wire, frame, literal};
 use crate::support::stage::{Setting, Stage, VERIFIED};
 use crate::support::{PATIENCE, eventually};
 
@@ -126,4 +126,49 @@ async fn what_is_no_http_2_is_recorded_once() {
     eventually("the connection to be counted", counted).await;
     let told = |line: &str| line.contains("http2_protocol").then_some(());
     stage.clinch.program.hear("the connection in the log", told).await;
+}
+
+/// H2-06, H2-08: frames that no client may send end the connection with an error (RFC 9113 sections 5 and 6). h2 calls
+/// some PROTOCOL_ERROR that have a code of their own there: half a frame, a window too large, fields it can't unpack.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_none_end_their_connection() {
+    const PROTOCOL: u32 = 1;
+    const FLOW_CONTROL: u32 = 3;
+    const FRAME_SIZE: u32 = 6;
+    let stage = stage().await;
+    let good = [METHOD, SCHEME, AUTHORITY, PATH];
+    let block: Vec<u8> = good.iter().flat_map(|(name, value)| literal(name, value)).collect();
+    let mut wrong = Vec::new();
+    let setting = |id: u8, value: u32| [&[0, id][..], &value.to_be_bytes()].concat();
+    for (what, frames, expected) in [
+        ("DATA of no stream", frame(0, 0, 0, b"x"), PROTOCOL),
+        ("HEADERS of no stream", frame(1, 5, 0, &block), PROTOCOL),
+        ("a stream of the server's", frame(1, 5, 2, &block), PROTOCOL),
+        ("a number that has passed", [frame(1, 5, 5, &block), frame(1, 5, 3, &block)].concat(), PROTOCOL),
+        ("fields that nobody can unpack", frame(1, 5, 1, &[0x80]), PROTOCOL),
+        ("padding longer than its frame", frame(1, 13, 1, &[&[255], &block[..]].concat()), PROTOCOL),
+        ("CONTINUATION of nothing", frame(9, 4, 1, &block), PROTOCOL),
+        ("fields with DATA in between", [frame(1, 1, 1, &block), frame(0, 0, 1, b"x")].concat(), PROTOCOL),
+        ("the reset of no stream", frame(3, 0, 1, &[0; 4]), PROTOCOL),
+        ("a promise of the client's", frame(5, 4, 1, &[&[0, 0, 0, 2], &block[..]].concat()), PROTOCOL),
+        ("settings of a stream", frame(4, 0, 1, &[]), PROTOCOL),
+        ("half a setting", frame(4, 0, 0, &[0; 5]), PROTOCOL),
+        ("agreement with more", frame(4, 1, 0, &[0; 6]), PROTOCOL),
+        ("pushes, perhaps", frame(4, 0, 0, &setting(2, 2)), PROTOCOL),
+        ("too large a window", frame(4, 0, 0, &setting(4, 1 << 31)), PROTOCOL),
+        ("too small a frame", frame(4, 0, 0, &setting(5, 100)), PROTOCOL),
+        ("half a ping", frame(6, 0, 0, &[0; 7]), PROTOCOL),
+        ("a window no larger", frame(8, 0, 0, &[0; 4]), PROTOCOL),
+        ("a window that overflows", frame(8, 0, 0, &[0x7f, 255, 255, 255]), FLOW_CONTROL),
+        ("too large a frame", frame(0, 0, 1, &[0; 16_385]), FRAME_SIZE),
+    ] {
+        let mut wire = Wire::to(&stage).await;
+        wire.send(&frames).await;
+        let outcome = tokio::time::timeout(PATIENCE, wire.outcome(0)).await.expect("an outcome");
+        if outcome != Outcome::GoAway(expected) {
+            wrong.push(format!("{what}: {outcome:?}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(once(&stage, &good).await, Outcome::Status(200), "others are served");
 }

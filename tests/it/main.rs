@@ -25,6 +25,7 @@ mod operator;
 mod poll;
 mod proof;
 mod properties;
+mod proxy;
 mod push;
 mod reload;
 mod replay;

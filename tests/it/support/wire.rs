@@ -62,11 +62,16 @@ impl Caller {
         self
     }
 
+    /// A connection for another protocol than HTTP/1.1, by its ALPN name.
+    pub async fn connect_for(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let mut caller = self.clone();
+        Arc::make_mut(&mut caller.tls).alpn_protocols = vec![protocol.to_vec()];
+        caller.connect().await
+    }
+
     /// An HTTP/2 connection.
     pub async fn connect_h2(&self) -> H2 {
-        let mut caller = self.clone();
-        Arc::make_mut(&mut caller.tls).alpn_protocols = vec![b"h2".to_vec()];
-        let io = TokioIo::new(caller.connect().await);
+        let io = TokioIo::new(self.connect_for(b"h2").await);
         let (client, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(connection);
