@@ -163,6 +163,7 @@ impl Answer<'_> {
                     "proof": proof,
                     "route_issuers": demands.issuers,
                     "clients": demands.clients,
+                    "spiffe_ids": demands.spiffe_ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     "scopes": demands.scopes,
                     "acr": demands.acr,
                     "max_auth_age_seconds": demands.max_auth_age.map(|age| age.as_secs()),
@@ -247,6 +248,10 @@ fn rules_in_words(route: &Route, demands: &Requirements, htu: &str, config: &Con
     if !demands.clients.is_empty() {
         lines.push(format!("client    {}", demands.clients.join(" or ")));
     }
+    if !demands.spiffe_ids.is_empty() {
+        let ids: Vec<_> = demands.spiffe_ids.iter().map(ToString::to_string).collect();
+        lines.push(format!("workload  {}", ids.join(" or ")));
+    }
     if !demands.scopes.is_empty() {
         lines.push(format!("scopes    {}", demands.scopes.join(" and ")));
     }
@@ -288,7 +293,7 @@ fn methods(route: &Route) -> String {
 const AFTER_HELP: &str = "\
 With --json, one object. For a request that a route takes: route (its path), methods (none: every method), \
 protected, proof (the bindings that are admitted: dpop, mtls, dpop+mtls, bearer; null if not protected), \
-route_issuers and clients (one of them; none: any), scopes (all of them), acr (one of them; none: any), \
+route_issuers, clients and spiffe_ids (one of them; none: any), scopes (all of them), acr (one of them; none: any), \
 max_auth_age_seconds (or null), cors_preflight, outlive_token, htu (what a proof must name), \
 issuers (issuer, audiences), dpop (algorithms, max_age_seconds, max_future_seconds, nonce: whether each proof needs \
 one). For one that clinch answers itself: route (null), status, metadata (the document, as text). For any other: route \

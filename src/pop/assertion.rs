@@ -136,6 +136,9 @@ fn claims(verified: &Verified, standing: Option<&str>, rules: &Rules, now: Times
     if let Some(certificate) = verified.certificate.as_ref().filter(|c| !c.subject.is_empty()) {
         let _ = write!(claims, r#","certificate_subject":{}"#, text(&certificate.subject));
     }
+    if let Some(id) = verified.certificate.as_ref().and_then(|c| c.spiffe_id.as_ref()) {
+        let _ = write!(claims, r#","certificate_spiffe_id":{}"#, text(id.as_str()));
+    }
     if let Some(standing) = standing {
         let _ = write!(claims, r#","revocation":{}"#, text(standing));
     }

@@ -197,6 +197,8 @@ denials! {
     IssuerRefused, UNAUTHORIZED, InvalidToken, "issuer_refused", "tokens of this issuer are not accepted here";
     /// The route admits other clients only (RFC 9068 section 5).
     ClientRefused, FORBIDDEN, InsufficientScope, "client_refused", "this client is not admitted here";
+    /// The route admits other workloads only, and only by certificate.
+    WorkloadRefused, FORBIDDEN, InsufficientScope, "workload_refused", "this workload is not admitted here";
     /// A scope of the route is missing (RFC 6750 section 3.1; HTTP-34).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
     /// `acr` or `auth_time` do not satisfy the route (RFC 9470 section 3).

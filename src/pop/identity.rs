@@ -44,6 +44,9 @@ pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers
     if let Some(certificate) = verified.certificate.as_ref().filter(|c| !c.subject.is_empty()) {
         headers.insert(CERTIFICATE_SUBJECT, encoded_value(&certificate.subject));
     }
+    if let Some(id) = verified.certificate.as_ref().and_then(|c| c.spiffe_id.as_ref()) {
+        headers.insert(CERTIFICATE_SPIFFE_ID, header_value(id.as_str()));
+    }
     for (name, claim) in extra {
         if let Some(value) = verified.token.claims().get(claim).and_then(claim_value) {
             headers.insert(name, value);
@@ -145,6 +148,7 @@ const PROOF: HeaderName = HeaderName::from_static("clinch-proof");
 const KEY: HeaderName = HeaderName::from_static("clinch-key");
 const TOKEN_ID: HeaderName = HeaderName::from_static("clinch-token-id");
 const CERTIFICATE_SUBJECT: HeaderName = HeaderName::from_static("clinch-certificate-subject");
+const CERTIFICATE_SPIFFE_ID: HeaderName = HeaderName::from_static("clinch-certificate-spiffe-id");
 
 #[cfg(test)]
 mod tests {

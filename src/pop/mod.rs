@@ -41,6 +41,7 @@ pub mod preflight;
 pub mod proxy_protocol;
 pub mod request;
 pub mod sha256;
+pub mod spiffe;
 pub mod step_up;
 pub mod target_uri;
 pub mod time;
@@ -122,6 +123,7 @@ pub fn verify(
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
     check_principals(&token, demands)?;
+    check_workload(shown, demands)?;
     // Scopes are compared as they are written (RFC 6749 section 3.3): AT-09, SBCP-03, FAPI-04.
     let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
     match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
@@ -141,6 +143,17 @@ fn check_principals(token: &AccessToken, demands: &Requirements) -> Result<(), D
         return Err(Denial::IssuerRefused); // FAPI-11
     }
     if admitted(&demands.clients, token.client()) { Ok(()) } else { Err(Denial::ClientRefused) }
+}
+
+/// Which workloads the route admits, by certificates that somebody vouches for, however possession was proved.
+fn check_workload(shown: Option<&Arc<ClientCertificate>>, demands: &Requirements) -> Result<(), Denial> {
+    let id = shown.and_then(|certificate| certificate.spiffe_id.as_ref());
+    let admitted = |id| demands.spiffe_ids.iter().any(|pattern| pattern.admits(id));
+    if demands.spiffe_ids.is_empty() || id.is_some_and(admitted) {
+        Ok(())
+    } else {
+        Err(Denial::WorkloadRefused)
+    }
 }
 
 /// The DPoP scheme: a proof by the key the token is bound to (RFC 9449 section 7.1; DPOP-23). An unbound token

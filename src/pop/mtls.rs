@@ -6,6 +6,7 @@
 
 use super::Timestamp;
 use super::sha256;
+use super::spiffe::SpiffeId;
 use std::fmt;
 
 /// `x5t#S256`: base64url of the SHA-256 of the whole DER certificate (RFC 8705 section 3.1).
@@ -42,6 +43,8 @@ pub struct ClientCertificate {
     pub thumbprint: CertificateThumbprint,
     /// The subject's distinguished name (RFC 4514 text); empty where it can't be read or nobody vouches for it.
     pub subject: String,
+    /// The SPIFFE ID of an X509-SVID that somebody vouches for.
+    pub spiffe_id: Option<SpiffeId>,
     /// `notBefore`.
     pub valid_from: Timestamp,
     /// `notAfter`; long ago where it can't be read.
@@ -63,6 +66,7 @@ impl ClientCertificate {
         Self::read(der, names).unwrap_or_else(|| ClientCertificate {
             thumbprint: CertificateThumbprint::of_der(der),
             subject: String::new(),
+            spiffe_id: None,
             valid_from: Timestamp::from_secs(0),
             expires_at: Timestamp::from_secs(0),
         })
@@ -77,6 +81,10 @@ impl ClientCertificate {
             subject: match names {
                 Names::Vouched => leaf.subject().to_string(),
                 Names::Unvouched => String::new(),
+            },
+            spiffe_id: match names {
+                Names::Vouched => SpiffeId::of_svid(&leaf),
+                Names::Unvouched => None,
             },
             valid_from: Timestamp::from_secs(validity.not_before.timestamp()),
             expires_at: Timestamp::from_secs(validity.not_after.timestamp()),

@@ -6,6 +6,7 @@
 
 use super::algorithm::Algorithm;
 use super::metadata::Metadata;
+use super::spiffe::SpiffePattern;
 use super::{Denial, lookalike};
 use http::Method;
 use matchit::Router;
@@ -63,6 +64,8 @@ pub struct Requirements {
     pub issuers: Vec<String>,
     /// Only tokens of these clients; empty means every client.
     pub clients: Vec<String>,
+    /// Only callers whose certificate has one of these SPIFFE IDs; empty means every caller.
+    pub spiffe_ids: Vec<SpiffePattern>,
     /// All of these scopes.
     pub scopes: Vec<String>,
     /// One of these authentication context classes, best first (RFC 9470); empty means any.

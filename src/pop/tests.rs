@@ -2,7 +2,7 @@
 
 use super::forge::*;
 use super::mtls::{CertificateThumbprint, ClientCertificate, Names};
-use super::policy::{ProofKind, ProofRule};
+use super::policy::{ProofKind, ProofRule, Requirements};
 use super::{Denial, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 fn certificate(der: &[u8]) -> Arc<ClientCertificate> {
     let thumbprint = CertificateThumbprint::of_der(der);
     let subject = "CN=a".to_owned();
-    Arc::new(ClientCertificate { thumbprint, subject, valid_from: NOW, expires_at: NOW })
+    Arc::new(ClientCertificate { thumbprint, subject, spiffe_id: None, valid_from: NOW, expires_at: NOW })
 }
 
 fn x5t(der: &[u8]) -> String {
@@ -139,4 +139,26 @@ fn scopes_are_whole_words() {
         let parts = parts("GET", URL, &[("authorization", &authorization), ("dpop", &proof)]);
         assert_eq!(verdict(DPOP_ONLY, &parts, None).map(|_| ()), expected, "{scope}");
     }
+}
+
+#[test]
+fn a_route_for_workloads_admits_no_others() {
+    let demands = |ids: &[&str]| Requirements {
+        spiffe_ids: ids.iter().map(|id| id.parse().unwrap()).collect(),
+        ..Requirements::default()
+    };
+    let shown = |id: Option<&str>| {
+        let spiffe_id = id.map(|id| id.parse().unwrap());
+        Arc::new(ClientCertificate { spiffe_id, ..certificate(b"a").as_ref().clone() })
+    };
+    let workloads = demands(&["spiffe://td/a", "spiffe://td/b/*"]);
+    for admitted in ["spiffe://td/a", "spiffe://td/b/c"] {
+        assert_eq!(super::check_workload(Some(&shown(Some(admitted))), &workloads), Ok(()));
+    }
+    for other in [Some("spiffe://td/b"), Some("spiffe://evil/a"), None] {
+        let refused = super::check_workload(Some(&shown(other)), &workloads);
+        assert_eq!(refused, Err(Denial::WorkloadRefused), "{other:?}");
+    }
+    assert_eq!(super::check_workload(None, &workloads), Err(Denial::WorkloadRefused));
+    assert_eq!(super::check_workload(None, &demands(&[])), Ok(()), "a route that does not ask");
 }

@@ -5,6 +5,7 @@ use crate::config::file::{ClientCertificate, Proof, ProofName, Route as Written,
 use crate::config::tree::{item, member};
 use crate::config::words::quoted;
 use crate::pop::policy::{Access, ProofRule, Requirements, Route, RouteConflict, Routes};
+use crate::pop::spiffe::SpiffePattern;
 use crate::pop::target_uri::{Origin, TargetUri};
 use http::Method;
 use std::time::Duration;
@@ -114,6 +115,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
             ("danger_bearer", written.danger_bearer),
             ("issuers", !written.issuers.is_empty()),
             ("clients", !written.clients.is_empty()),
+            ("spiffe_ids", !written.spiffe_ids.is_empty()),
             ("scopes", !written.scopes.is_empty()),
             ("acr", !written.acr.is_empty()),
             ("max_auth_age", written.max_auth_age.is_some()),
@@ -147,6 +149,7 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         proof: rule(c, path, written),
         issuers: written.issuers.clone(),
         clients: written.clients.clone(),
+        spiffe_ids: workloads(c, &member(path, "spiffe_ids"), &written.spiffe_ids),
         scopes: written.scopes.clone(),
         acr: written.acr.clone(),
         max_auth_age: written
@@ -155,6 +158,22 @@ fn access(c: &mut Checks<'_>, path: &str, written: &Written) -> Access {
         cors_preflight: written.cors_preflight,
         outlive_token: written.outlive_token,
     })
+}
+
+/// Each read as it is written; what is at fault is reported.
+fn workloads(c: &mut Checks<'_>, path: &str, written: &[String]) -> Vec<SpiffePattern> {
+    let mut patterns = Vec::new();
+    for (at, text) in written.iter().enumerate() {
+        match text.parse() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(why) => {
+                c.fault(&item(path, at), format!("this is not a SPIFFE ID: {why}"))
+                    .found(quoted(text))
+                    .expected("spiffe://trust.domain/path, or spiffe://trust.domain/path/* for all below it");
+            }
+        }
+    }
+    patterns
 }
 
 /// A challenge says it in whole seconds (RFC 9470 section 3). Nobody can have authenticated 0 seconds ago.
@@ -216,6 +235,11 @@ pub(super) fn issuers_exist(c: &mut Checks<'_>, routes: &[Written], issuers: &[&
 /// A certificate can't be shown where none is asked for.
 fn reachable(c: &mut Checks<'_>, path: &str, access: &Access, asked: Option<ClientCertificate>) {
     let Access::Protected(demands) = access else { return };
+    if !demands.spiffe_ids.is_empty() && asked == Some(ClientCertificate::Off) {
+        c.fault(&member(path, "spiffe_ids"), "no client is asked for a certificate")
+            .found("`listen.tls.client_certificate: off`")
+            .expected("`client_certificate: optional` or `required`, or a route without `spiffe_ids`");
+    }
     if demands.proof.mtls && asked == Some(ClientCertificate::Off) {
         c.fault(&member(path, "proof"), "no client is asked for a certificate")
             .found("`listen.tls.client_certificate: off`")

@@ -30,6 +30,10 @@ pub(in crate::config) struct Route {
     /// Clients that are admitted, by the token's `client_id`; empty admits every client.
     #[serde(default)]
     pub(in crate::config) clients: Vec<String>,
+    /// Workloads that are admitted, by the SPIFFE ID in their certificate, for which an authority must vouch: each
+    /// `spiffe://trust.domain/path`, or `spiffe://trust.domain/path/*` for all below it. Empty admits every caller.
+    #[serde(default)]
+    pub(in crate::config) spiffe_ids: Vec<String>,
     /// Scopes the token must have, all of them.
     #[serde(default)]
     pub(in crate::config) scopes: Vec<String>,

@@ -66,14 +66,19 @@ fn it_names_the_certificate_where_that_is_the_proof() {
     let parts = forge::parts("GET", URL, &[("authorization", &authorization)]);
     let with_subject = |subject: &str| {
         let subject = subject.to_owned();
-        let certificate = ClientCertificate { thumbprint, subject, valid_from: NOW, expires_at: NOW };
+        let spiffe_id = (!subject.is_empty()).then(|| "spiffe://td/a".parse().unwrap());
+        let certificate =
+            ClientCertificate { thumbprint, subject, spiffe_id, valid_from: NOW, expires_at: NOW };
         let verified = forge::verdict(EITHER, &parts, Some(&Arc::new(certificate))).unwrap();
         said(&verified, None, &rules(&[]))
     };
     let claims = with_subject("CN=a");
     assert_eq!((&claims["proof"], &claims["certificate_subject"]), (&json!("mtls"), &json!("CN=a")));
     assert_eq!(claims["cnf"], json!({ "x5t#S256": thumbprint.as_str() }));
-    assert_eq!(with_subject("")["certificate_subject"], Value::Null, "nobody vouched for it");
+    assert_eq!(claims["certificate_spiffe_id"], "spiffe://td/a");
+    let claims = with_subject("");
+    assert_eq!(claims["certificate_subject"], Value::Null, "nobody vouched for it");
+    assert_eq!(claims["certificate_spiffe_id"], Value::Null);
 }
 
 /// BCP-11
