@@ -6,6 +6,8 @@
 //! The two numbers at the end are the budgets: DPoP against plain proxy + one P-256 verification + 10 %,
 //! certificate-bound against plain proxy + 15 %.
 //!
+//! `-- instructions` has callgrind count what the proxies execute for each request instead, which noise does not touch.
+//!
 //! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis.
 
 // Criterion is not used here: a load takes seconds, and what is wanted is the CPU time of another process.
@@ -13,6 +15,7 @@
 
 mod account;
 mod bus;
+mod instructions;
 mod load;
 mod parts;
 mod pki;
@@ -32,10 +35,11 @@ fn main() {
         }
         ["signature"] => println!("{}", parts::signature_nanos()),
         ["compare"] => parts::on_one_thread(compare()),
+        ["instructions"] => parts::on_one_thread(instructions::report()),
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
-        ["propagation", ..] => {
-            assert!(scene::own_role(Core::Load, &["propagation"]).status().unwrap().success())
+        [role @ ("propagation" | "instructions"), ..] => {
+            assert!(scene::own_role(Core::Load, &[role]).status().unwrap().success())
         }
         // Whatever cargo says.
         _ => assert!(scene::own_role(Core::Load, &["compare"]).status().unwrap().success()),
