@@ -25,13 +25,13 @@ pub struct Gate {
     /// The operator's policy.
     pub policy: Policy,
     /// Access tokens.
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
     /// The revocation index.
     pub revocations: Arc<Revocations>,
     /// Nonces.
-    pub nonces: Nonces,
+    pub nonces: Arc<Nonces>,
     /// Used proofs.
-    pub replay: ReplayStore,
+    pub replay: Arc<ReplayStore>,
     /// Where decisions are recorded.
     pub telemetry: Arc<Telemetry>,
 }

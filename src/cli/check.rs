@@ -109,11 +109,11 @@ fn summary<'c>(config: &'c Config) -> String {
         format!("tokens that are not JWTs are asked about at {}", list(asked))
     };
     let routes = config.routes.iter().count();
-    let (address, upstream) = (config.listen.address, &config.upstream.authority);
+    let (address, upstream) = (config.listen.address, &config.upstream.address);
     [
         "the configuration is good".to_owned(),
         format!("  listens on   {address} for {origins}"),
-        format!("  forwards to  http://{upstream}"),
+        format!("  forwards to  {upstream}"),
         format!("  trusts       {issuers}"),
         format!("  opaque       {opaque}"),
         format!("  routes       {routes}"),

@@ -1,10 +1,11 @@
 //! `clinch run`: the sidecar, until SIGTERM or SIGINT.
 //!
 //! A faulty configuration ends it with exit code 64 before any port is bound, a failed start with 1.
-//! The first signal drains, the second one ends everything at once. SIGHUP is going to mean reload; until it
-//! does, it must not end what it is not meant to end.
+//! The first signal drains, the second one ends everything at once. SIGHUP reads the configuration again, and so
+//! does a change of its files (`reload`).
 
 mod mark;
+mod reload;
 
 use super::EX_USAGE;
 use crate::config::Config;
@@ -50,8 +51,11 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             "the process before this one did not stop in order: the first proofs will need a nonce"
         );
     }
-    let life = Life { begun, mark, before };
-    match runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, life))) {
+    let life = Life { begun, mark, before, file: arguments.config.clone() };
+    match runtime(config.worker_threads)
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(config, life)))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("clinch: {error:#}"));
@@ -65,16 +69,20 @@ struct Life {
     begun: Instant,
     mark: Option<Mark>,
     before: Before,
+    file: PathBuf,
 }
 
 async fn run(config: Config, life: Life) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
+    let hangup = signal(SignalKind::hangup())?;
+    let files = config.files.clone();
     let server = Server::start(config, life.before).await?;
     let push = server.push_address().map(tracing::field::display);
     tracing::info!(address = %server.address(), admin = %server.admin_address(), push, "listening");
     tokio::select! {
         () = signals.stop() => {}
         never = tell_readiness(&server, life.begun) => match never {},
+        never = reload::follow(&server, &life.file, files, hangup) => match never {},
     }
     tracing::info!("stopping: requests in flight may end");
     tokio::select! {
@@ -130,7 +138,6 @@ async fn tell_readiness(server: &Server, begun: Instant) -> Infallible {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
@@ -138,27 +145,23 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     /// Returns when one came that asks us to stop.
     async fn stop(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    tracing::warn!("reload is not supported yet; the running configuration stays");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }
 
-/// One thread where there is one processor: no work is passed between threads then.
-fn runtime() -> std::io::Result<Runtime> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+/// One thread where there is one processor, or as much of one as the control group's limit allows: no work is passed
+/// between threads then.
+fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
+    let available = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = threads.unwrap_or_else(available);
     let mut builder = if workers == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if workers > 1 {
         builder.worker_threads(workers);

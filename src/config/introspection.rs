@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// How one issuer is asked about tokens (RFC 7662).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Introspection {
     /// Where; `None` means discovery (RFC 8414, then OpenID).
     pub endpoint: Option<http::Uri>,

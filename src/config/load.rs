@@ -2,7 +2,7 @@
 
 use super::file::{self, File};
 use super::problems::{Fault, Problems};
-use super::{Config, checks, shape, tree};
+use super::{Config, Written, checks, shape, tree};
 use crate::pop::Timestamp;
 use std::io::Read;
 use std::path::Path;
@@ -37,7 +37,10 @@ pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Pr
     let mut faults = Vec::new();
     let config = check(text, file.parent().unwrap_or(Path::new("")), now, &mut faults);
     match config {
-        Some(config) if faults.is_empty() => Ok(config),
+        Some(mut config) if faults.is_empty() => {
+            config.files.push(file.to_owned());
+            Ok(config)
+        }
         _ => {
             if faults.is_empty() {
                 faults.push(Fault::new(
@@ -60,8 +63,9 @@ fn check(text: &str, base: &Path, now: Timestamp, faults: &mut Vec<Fault>) -> Op
         return None;
     };
     let sound = shape::sound_part(&root, &file::schema(), faults)?;
+    let written = Written::new(sound.clone());
     match serde_json::from_value::<File>(sound) {
-        Ok(file) => checks::all(&root, &file, base, now, faults),
+        Ok(file) => checks::all(&root, &file, base, now, faults).map(|config| Config { written, ..config }),
         Err(error) => {
             // The shape let something pass that the types do not take: refuse it all the same.
             faults.push(Fault::new("", 0..0, format!("the configuration can't be read: {error}")));

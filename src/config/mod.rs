@@ -18,12 +18,15 @@ mod secrecy;
 mod shape;
 mod tree;
 mod words;
+mod written;
 
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
+pub use written::Written;
+
 pub use revocation::{
     ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
@@ -61,10 +64,16 @@ pub struct Config {
     pub identity: Identity,
     /// Logs and traces.
     pub telemetry: Telemetry,
+    /// Threads that serve; `None` means as many as there are processors.
+    pub worker_threads: Option<usize>,
     /// Where metrics, `/live` and `/ready` are served.
     pub admin: SocketAddr,
     /// What an operator should know and may well have meant, for standard error.
     pub warnings: Vec<String>,
+    /// The file as it was written, to be compared with the next one.
+    pub written: Written,
+    /// The files that were read, this one included: what to look at for changes.
+    pub files: Vec<PathBuf>,
 }
 
 /// `listen`
@@ -80,6 +89,10 @@ pub struct Listen {
     pub resource_metadata: bool,
     /// TLS: certificate, key, client certificates.
     pub tls: Tls,
+    /// Whose connections begin with a PROXY protocol header.
+    pub proxy_protocol_from: Vec<ipnet::IpNet>,
+    /// Whether other processes may listen at the same address.
+    pub reuse_port: bool,
     /// The TLS terminators in front of us that may say who the caller is.
     pub client_cert_from: Terminators,
     /// The limits.
@@ -89,7 +102,7 @@ pub struct Listen {
 }
 
 /// `listen.tls`: already loaded and checked against each other and the clock.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Tls {
     /// The certificate chain, leaf first.
     pub certificate: Vec<rustls::pki_types::CertificateDer<'static>>,
@@ -138,21 +151,81 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Requests in flight.
     pub in_flight: usize,
+    /// Open connections of one address.
+    pub connections_per_peer: Option<usize>,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams: u32,
+    /// Time in which some of an upload must come.
+    pub body_timeout: Duration,
+    /// Admitted requests of one client key.
+    pub requests_per_key: Option<Rate>,
+    /// Requests of one address that fail authentication.
+    pub failures_per_peer: Option<Rate>,
+}
+
+/// A rate, and how far it may be exceeded for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many in a second.
+    pub per_second: u32,
+    /// How many at once after a pause.
+    pub burst: u32,
 }
 
 /// `upstream`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
-    /// `http://host:port`, the authority only.
-    pub authority: http::uri::Authority,
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// HTTP/2 by prior knowledge, not HTTP/1.1.
+    pub http2: bool,
     /// Time to connect.
     pub connect_timeout: Duration,
     /// Time to the response's header section.
     pub response_timeout: Duration,
+    /// Requests that it gets at a time.
+    pub in_flight: Option<usize>,
+    /// How many more may wait for their turn.
+    pub queue: usize,
+    /// How long they may wait.
+    pub queue_timeout: Duration,
+    /// How it is asked whether it answers.
+    pub readiness: Option<Readiness>,
+    /// The user id that its Unix socket must be served by.
+    pub peer_uid: Option<u32>,
+}
+
+/// `upstream.url`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// `http://host:port`, the authority only.
+    Tcp(http::uri::Authority),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for UpstreamAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            UpstreamAddress::Tcp(authority) => write!(f, "http://{authority}"),
+            UpstreamAddress::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+/// `upstream.readiness`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is asked for; `None` asks for a connection only.
+    pub path: Option<http::uri::PathAndQuery>,
+    /// How often.
+    pub interval: Duration,
 }
 
 /// One entry of `issuers`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Issuer {
     /// What the pure core checks.
     pub expected: Arc<crate::pop::access_token::Expected>,

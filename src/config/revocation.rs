@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// `revocation`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Revocation {
     /// The feed.
     pub feed: Feed,
@@ -40,7 +40,7 @@ pub struct Snapshot {
 }
 
 /// `revocation.feed`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Feed {
     /// A JSON-lines journal.
     File {
@@ -120,7 +120,7 @@ impl fmt::Debug for Nats {
 }
 
 /// `revocation.feed.push`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Push {
     /// The socket address.
     pub address: SocketAddr,
@@ -144,7 +144,7 @@ pub enum OnStale {
 }
 
 /// One entry of `revocation.transmitters`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Transmitter {
     /// Who signs: its `iss`, the `aud` its events have for us, its algorithms, and where its keys are.
     pub signer: Issuer,
@@ -163,7 +163,7 @@ pub struct Transmitter {
 }
 
 /// `revocation.transmitters[].poll`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Poll {
     /// The stream's endpoint, https.
     pub endpoint: http::Uri,

@@ -80,6 +80,9 @@ denials! {
     PathAmbiguous, BAD_REQUEST, None, "path_ambiguous", "the request path is ambiguous";
     /// The authority is none of the public origins (RFC 9110 section 7.4).
     HostUnknown, MISDIRECTED_REQUEST, None, "host_unknown", "this host is not served here";
+    /// The client showed this connection a certificate that a new configuration does not accept: another connection may
+    /// do (RFC 9110 section 15.5.20).
+    CertificateUnwelcome, MISDIRECTED_REQUEST, None, "certificate_unwelcome", "the client certificate of this connection is not accepted any more";
     /// CONNECT and TRACE are never forwarded (RFC 9110 section 9.3).
     MethodRefused, NOT_IMPLEMENTED, None, "method_refused", "this method is not served";
     /// No route of the policy has this path: nothing is open by omission.
@@ -217,6 +220,10 @@ denials! {
     ReplayUnavailable, SERVICE_UNAVAILABLE, None, "replay_unavailable", "the replay store is not available";
     /// Too many requests in flight.
     Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
+    /// The client key has had more requests admitted than `limits.requests_per_key` (RFC 6585 section 4).
+    RateLimited, TOO_MANY_REQUESTS, None, "rate_limited", "too many requests with this key";
+    /// More requests of this address have failed authentication than `limits.failures_per_peer`.
+    TooManyFailures, TOO_MANY_REQUESTS, None, "too_many_failures", "too many requests from this address fail authentication";
     /// A panic or another fault of ours: it costs this request and lets nothing through.
     Internal, INTERNAL_SERVER_ERROR, None, "internal", "internal error";
 }
@@ -232,7 +239,9 @@ mod tests {
         for denial in Denial::ALL {
             let status = denial.status().as_u16();
             match denial.error() {
-                OAuthError::None => assert!([400, 401, 403, 404, 405, 421, 500, 501, 503].contains(&status)),
+                OAuthError::None => {
+                    assert!([400, 401, 403, 404, 405, 421, 429, 500, 501, 503].contains(&status))
+                }
                 OAuthError::InvalidRequest => assert_eq!(status, 400),
                 OAuthError::InvalidToken
                 | OAuthError::InvalidDpopProof

@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Who is at the other end of a connection.
 #[derive(Debug)]
 pub(super) struct Caller {
-    /// The peer's own certificate.
-    own: Option<Arc<ClientCertificate>>,
+    /// The peer's own certificate, unless the configuration has come to refuse it.
+    own: Result<Option<Arc<ClientCertificate>>, Denial>,
     /// The trusted terminators, if the peer is one of them.
     terminator: Option<Terminator>,
 }
@@ -39,7 +39,17 @@ impl Caller {
         let is_trusted = trusted.include(address, own.as_deref(), now);
         let terminator =
             is_trusted.then(|| Terminator { address, trusted: Arc::clone(trusted), last: Mutex::new(None) });
-        Caller { own, terminator }
+        Caller { own: Ok(own), terminator }
+    }
+
+    /// A peer whose certificate was welcome when it connected, and is no longer.
+    pub(super) fn unwelcome() -> Caller {
+        Caller { own: Err(Denial::CertificateUnwelcome), terminator: None }
+    }
+
+    /// Whether the connection is of no more use.
+    pub(super) fn is_unwelcome(&self) -> bool {
+        self.own.is_err()
     }
 
     /// The certificate that counts for a request with these fields: of the TLS connection (MTLS-02), or in
@@ -49,9 +59,10 @@ impl Caller {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Option<Arc<ClientCertificate>>, Denial> {
-        let Some(terminator) = &self.terminator else { return Ok(self.own.clone()) };
+        let Some(terminator) = &self.terminator else { return self.own.clone() };
         // A connection may outlive the certificate by which the terminator was known.
-        if !terminator.trusted.include(terminator.address, self.own.as_deref(), now) {
+        let own = self.own.as_ref().ok().and_then(Option::as_deref);
+        if !terminator.trusted.include(terminator.address, own, now) {
             return Ok(None);
         }
         client_cert::shown(headers)?.map(|value| terminator.read(value)).transpose()

@@ -5,11 +5,12 @@
 //! fails the handshake and is closed.
 
 use super::connection::{self, Activity, Phase};
-use super::proxy::{self, Peer, Proxy};
-use super::tls::{self, Handshake, Terminator};
+use super::current::{Current, Seat};
+use super::proxy;
+use super::tls::{self, Handshake};
 use super::watched::Watched;
 use crate::config::Limits;
-use crate::pop::mtls::ClientCertificate;
+use crate::telemetry::Telemetry;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -25,9 +26,8 @@ use tokio::time::{sleep, timeout};
 /// Everything a connection needs.
 #[derive(Debug)]
 pub(super) struct Listener {
-    pub(super) tls: Terminator,
-    pub(super) proxy: Arc<Proxy>,
-    pub(super) limits: Limits,
+    pub(super) current: Arc<Current>,
+    pub(super) telemetry: Arc<Telemetry>,
     pub(super) phase: watch::Receiver<Phase>,
     /// One permit for each connection that may still be opened.
     pub(super) room: Arc<Semaphore>,
@@ -62,7 +62,7 @@ impl Listener {
             Ok((stream, peer, permit)) => {
                 let listener = Arc::clone(self);
                 tokio::spawn(async move {
-                    let _open = Open::new(permit, listener.proxy.gate.telemetry.metrics.connections.clone());
+                    let _open = Open::new(permit, listener.telemetry.metrics.connections.clone());
                     listener.serve(stream, peer).await;
                 });
             }
@@ -76,72 +76,72 @@ impl Listener {
 
     async fn serve(&self, stream: TcpStream, address: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        let handshake = match timeout(self.limits.header_timeout, self.tls.accept(stream)).await {
+        let limits = self.current.proxy().limits;
+        let handshake = match timeout(limits.header_timeout, self.current.tls.accept(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
             Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
         };
-        let Handshake { stream, http2, certificate, names } = handshake;
-        let certificate = certificate.map(|der| Arc::new(ClientCertificate::from_der(&der, names)));
+        let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new();
-        let peer = Arc::new(Peer::new(Arc::clone(&self.proxy), Arc::clone(&activity), address, certificate));
-        let service = service_fn(move |request| proxy::serve(Arc::clone(&peer), request));
+        let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), address, chain, terms);
+        let service = service_fn(move |request| proxy::serve(seat.peer(), request));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-        let (limits, phase) = (&self.limits, self.phase.clone());
+        let phase = self.phase.clone();
         if http2 {
-            let connection = self.http2().serve_connection(io, service);
+            let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, limits, true, phase).await;
+            connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
         } else {
-            let connection = self.http1().serve_connection(io, service).with_upgrades();
+            let connection = http1_within(&limits).serve_connection(io, service).with_upgrades();
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, limits, false, phase.clone()).await;
+            connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
             // It keeps its place among the connections.
             if let Some(tunnel) = activity.take_tunnel() {
                 Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
             }
         }
         if let Some(unreadable) = activity.unreadable() {
-            unreadable.record(&self.proxy.gate.telemetry, address);
+            unreadable.record(&self.telemetry, address);
         }
     }
 
     /// A peer that broke off is no news; one that was refused may be wondering why.
     fn handshake_failed(&self, peer: SocketAddr, error: &io::Error) {
         let reason = tls::failure(error);
-        self.proxy.gate.telemetry.metrics.handshake_failed(reason);
+        self.telemetry.metrics.handshake_failed(reason);
         match reason {
             "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
             _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
         }
     }
+}
 
-    /// Header sections within bounds (HTTP-25).
-    fn http1(&self) -> http1::Builder {
-        let mut builder = http1::Builder::new();
-        builder
-            .max_header_size(self.limits.header_bytes)
-            .max_buf_size(self.limits.header_bytes.max(LEAST_BUFFER))
-            .header_read_timeout(None);
-        builder
-    }
+/// Header sections within bounds (HTTP-25).
+fn http1_within(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(LEAST_BUFFER))
+        .header_read_timeout(None);
+    builder
+}
 
-    /// Within bounds that no client needs to pass (H2-08).
-    fn http2(&self) -> http2::Builder<TokioExecutor> {
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_pending_accept_reset_streams(MAX_RESETS)
-            .max_local_error_reset_streams(MAX_LOCAL_RESETS)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
-        builder
-    }
+/// Within bounds that no client needs to pass (H2-08).
+fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
 }
 
 /// The place of an open connection, given back when it ends in whatever way.

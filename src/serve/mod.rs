@@ -1,6 +1,7 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `listener` accepts, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `generation` makes a `proxy` of a configuration, `current` holds the one in force. `listener` accepts while there is
+//! `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
 //! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -13,16 +14,19 @@ mod caller;
 mod client_chain;
 mod connection;
 mod cors;
+mod current;
 mod cut;
 mod fields;
 mod forward;
 mod forwarded;
+mod generation;
 mod listener;
 mod pool;
 mod proxy;
 mod push;
 mod refusal;
 mod response;
+mod room;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -34,36 +38,30 @@ mod watched;
 mod websocket;
 
 use crate::config::Config;
-use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
-use crate::pop::policy::Policy;
-use crate::state::introspection::Introspection;
-use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
-use crate::state::revocation::Revocations;
-use crate::state::tokens::Tokens;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reloaded, Telemetry};
 use admin::Admin;
 use anyhow::Context;
 use connection::Phase;
-use cors::BrowserOrigins;
-use forwarded::{Pseudonym, PublicHost};
+use current::Current;
+use forwarded::Pseudonym;
+use generation::Lasting;
 use listener::Listener;
 use proxy::Proxy;
-use push::PushPort;
+use push::{Push, PushPort};
+use room::Room;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tls::Terminator;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use upstream::Upstream;
 
 /// A running sidecar.
 #[derive(Debug)]
@@ -71,14 +69,15 @@ pub struct Server {
     address: SocketAddr,
     admin_address: SocketAddr,
     push_address: Option<SocketAddr>,
-    drain: Duration,
     phase: watch::Sender<Phase>,
-    room: Arc<Semaphore>,
-    connections: u32,
-    telemetry: Arc<Telemetry>,
+    room: Room,
+    lasting: Lasting,
+    current: Arc<Current>,
     admin: Arc<Admin>,
     tasks: [JoinHandle<()>; 2],
-    push: Option<JoinHandle<()>>,
+    push: Option<(Arc<Push>, JoinHandle<()>)>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 impl Server {
@@ -88,71 +87,95 @@ impl Server {
     ///
     /// # Errors
     /// A port that can't be bound, TLS material that does not fit, an exporter that can't start.
-    pub async fn start(config: Config, before: Before) -> anyhow::Result<Server> {
-        let pseudonym = Pseudonym::new(tls::seed_randomness()?);
+    pub async fn start(mut config: Config, before: Before) -> anyhow::Result<Server> {
+        let pseudonym = Arc::new(Pseudonym::new(tls::seed_randomness()?));
         let tls = Terminator::new(&config.listen.tls)?;
         let socket = bind(config.listen.address, "listen.address").await?;
         let admin_socket = bind(config.admin, "admin.address").await?;
         let push = PushPort::bind(&config).await?;
         let push_address = push.as_ref().map(PushPort::address);
         let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
-        let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
 
         let telemetry = Telemetry::start(&config.telemetry)?;
-        let issuers = Issuers::start(&config.issuers, &telemetry.metrics)?;
-        let introspection = Introspection::new(&config.issuers, &issuers, &telemetry.metrics)?;
-        let revocations =
-            Revocations::start(config.revocation.as_ref(), &config.issuers, &telemetry.metrics)?;
-        let (phase, watched) = watch::channel(Phase::Running);
-        let push = push.map(|port| port.open(&revocations, &watched));
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
-        let gate = Gate {
-            policy: Policy { metadata: metadata(&config), routes: config.routes, dpop: config.dpop },
-            tokens: Tokens::new(Arc::clone(&issuers), introspection, telemetry.metrics.clone()),
-            revocations: Arc::clone(&revocations),
-            nonces: Nonces::start(config.nonces)?,
-            replay,
+        let lasting = Lasting {
             telemetry: Arc::clone(&telemetry),
-        };
-        let proxy = Arc::new(Proxy {
-            gate,
-            origins: config.listen.public_origins,
-            hosts,
-            browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
-            terminators: Arc::new(config.listen.client_cert_from),
-            identity: config.identity,
-            upstream: Upstream::new(&config.upstream),
+            nonces: Arc::new(Nonces::start(&mut config.nonces)?),
+            replay: Arc::new(replay),
+            dpop: config.dpop.clone(),
             pseudonym,
-            in_flight: AtomicUsize::new(0),
-            max_in_flight: config.listen.limits.in_flight,
-        });
+            in_flight: Arc::default(),
+        };
+        let proxy = Proxy::first(config, &lasting)?;
+        let (phase, watched) = watch::channel(Phase::Running);
+        let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
+        let room = Room::new(proxy.limits.connections);
+        let current = Current::new(proxy, tls);
         let admin = Arc::new(Admin {
             telemetry: Arc::clone(&telemetry),
-            issuers,
-            revocations,
-            proxy: Arc::clone(&proxy),
+            current: Arc::clone(&current),
             phase: watched.clone(),
         });
-        let limits = config.listen.limits;
-        let connections = u32::try_from(limits.connections).unwrap_or(u32::MAX).min(MOST_CONNECTIONS);
-        let room = Arc::new(Semaphore::new(connections as usize));
-        let listener = Arc::new(Listener { tls, proxy, limits, phase: watched, room: Arc::clone(&room) });
-        let tasks = [tokio::spawn(listener.run(socket)), tokio::spawn(Arc::clone(&admin).run(admin_socket))];
-        let drain = config.listen.drain;
+        let listener =
+            Listener { current: Arc::clone(&current), telemetry, phase: watched, room: room.permits() };
+        let tasks = [
+            tokio::spawn(Arc::new(listener).run(socket)),
+            tokio::spawn(Arc::clone(&admin).run(admin_socket)),
+        ];
+        let reloading = tokio::sync::Mutex::default();
         Ok(Server {
             address,
             admin_address,
             push_address,
-            drain,
             phase,
             room,
-            connections,
-            telemetry,
+            lasting,
+            current,
             admin,
             tasks,
             push,
+            reloading,
         })
+    }
+
+    /// Puts a new configuration in force. Open connections and requests in flight stay. Returns the keys
+    /// whose change has to wait for the next start.
+    ///
+    /// # Errors
+    /// Something of it can't be started, or is not ready in time: then the old one stays in force as a whole.
+    pub async fn reload(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let waiting = self.put_in_force(config).await.inspect_err(|_| self.reload_refused())?;
+        let how = if waiting.is_empty() { Reloaded::Applied } else { Reloaded::InPart };
+        self.lasting.telemetry.metrics.reloads.ended(how, self.generation());
+        Ok(waiting)
+    }
+
+    async fn put_in_force(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
+        let before = self.current.proxy().clone();
+        let waiting = before.needing_restart(&config);
+        let terms = match before.has_other_tls(&config) {
+            true => Some(self.current.tls.draft(&config.listen.tls)?),
+            false => None,
+        };
+        let next = Arc::new(before.next(config, &self.lasting).await?);
+        self.current.replace(Arc::clone(&next), terms);
+        if let Some((push, _)) = &self.push {
+            push.renew(&next.made_of, &next.gate.revocations)?;
+        }
+        self.room.resize(next.limits.connections);
+        Ok(waiting)
+    }
+
+    /// Records that there is a new configuration, and that it is at fault.
+    pub fn reload_refused(&self) {
+        self.lasting.telemetry.metrics.reloads.ended(Reloaded::Refused, self.generation());
+    }
+
+    /// How many configurations have been in force.
+    pub fn generation(&self) -> u64 {
+        self.current.proxy().made_of.number
     }
 
     /// Where requests come in.
@@ -188,25 +211,26 @@ impl Server {
         let [listener, admin] = &mut self.tasks;
         let drained = async {
             let _ = listener.await;
-            self.room.acquire_many(self.connections).await.is_ok()
+            self.room.empty().await;
         };
-        let drained = timeout(self.drain, drained).await.is_ok();
+        let proxy = self.current.proxy().clone();
+        let drained = timeout(proxy.drain(), drained).await.is_ok();
         self.phase.send_replace(Phase::Cut);
         if !drained {
             tracing::warn!("requests still in flight after the drain time are cut");
-            let _ = timeout(LAST_WORDS, self.room.acquire_many(self.connections)).await;
+            let _ = timeout(LAST_WORDS, self.room.empty()).await;
         }
-        self.admin.revocations.stop().await;
-        self.telemetry.shutdown(LAST_WORDS).await;
+        proxy.gate.revocations.stop().await;
+        self.lasting.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
-        self.admin.settled_at()
+        self.lasting.replay.settled_at()
     }
 }
 
 /// A server that is dropped without [`shutdown`](Server::shutdown) lets nobody in any more.
 impl Drop for Server {
     fn drop(&mut self) {
-        for task in self.tasks.iter().chain(&self.push) {
+        for task in self.tasks.iter().chain(self.push.iter().map(|(_, task)| task)) {
             task.abort();
         }
     }
@@ -228,6 +252,3 @@ const READY_POLL: Duration = Duration::from_millis(5);
 
 /// What telemetry and cut connections get when all else is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// A bound on the bound: tokio's semaphore has one too.
-const MOST_CONNECTIONS: u32 = 1 << 20;

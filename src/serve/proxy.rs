@@ -13,9 +13,10 @@ use super::cors::{self, BrowserOrigins};
 use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
+use super::generation::Made;
 use super::upstream::Upstream;
 use super::{refusal, response};
-use crate::config::Identity;
+use crate::config::{Identity, Limits};
 use crate::gate::{Gate, Verdict};
 use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
@@ -36,19 +37,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::SystemTime;
 
-/// What all requests share.
+/// What all requests share under one configuration.
 #[derive(Debug)]
 pub(super) struct Proxy {
+    pub(super) made_of: Made,
     pub(super) gate: Gate,
     pub(super) origins: Vec<Origin>,
     pub(super) hosts: Vec<PublicHost>,
     pub(super) browsers: BrowserOrigins,
     pub(super) terminators: Arc<Terminators>,
     pub(super) identity: Identity,
-    pub(super) upstream: Upstream,
-    pub(super) pseudonym: Pseudonym,
-    pub(super) in_flight: AtomicUsize,
-    pub(super) max_in_flight: usize,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) pseudonym: Arc<Pseudonym>,
+    pub(super) in_flight: Arc<AtomicUsize>,
+    pub(super) limits: Limits,
 }
 
 /// What the requests of one connection share.
@@ -91,16 +93,6 @@ impl Drop for InFlight {
 }
 
 impl Peer {
-    pub(super) fn new(
-        proxy: Arc<Proxy>,
-        activity: Arc<Activity>,
-        address: SocketAddr,
-        certificate: Option<Arc<ClientCertificate>>,
-    ) -> Peer {
-        let hop = Hop::new(address, &proxy.hosts);
-        let caller = Caller::new(address.ip(), certificate, &proxy.terminators, now());
-        Peer { proxy, activity, address, caller, hop }
-    }
     /// The last response on an HTTP/1.1 connection whose request was not read to its end. HTTP/2 resets
     /// the stream instead.
     pub(super) fn close_after(&self, version: Version, response: &mut Response<ResponseBody>) {
@@ -132,7 +124,8 @@ pub(super) async fn serve(
     if let Some(origin) = browser.filter(|_| !switches) {
         cors::let_read(origin, &mut response);
     }
-    if version != Version::HTTP_2 && !switches && peer.activity.is_leaving() {
+    let leaving = peer.activity.is_leaving() || peer.caller.is_unwelcome();
+    if version != Version::HTTP_2 && !switches && leaving {
         response.headers_mut().insert(header::CONNECTION, CLOSE);
     }
     Ok(response)
@@ -173,7 +166,7 @@ fn answer<'a>(
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
         let certificate = peer.caller.certificate(&parts.headers, now());
-        let judged = if count > proxy.max_in_flight {
+        let judged = if count > proxy.limits.in_flight {
             Err(Denial::Overloaded)
         } else {
             neutral(peer, &parts, &body, &certificate).inspect(|request| origin = request.target.origin())

@@ -7,11 +7,13 @@
 //! through the public port, and no route of that one here (RV-037). HTTP/1.1 only: it is enough for this.
 
 use super::connection::Phase;
+use super::generation::Made;
 use super::tls::{self, Terminator};
 use crate::config::{self, ClientCertificates, ClientChain, Config, Tls};
 use crate::pop::sha256;
 use crate::state::revocation::event::MAX_BYTES;
 use crate::state::revocation::{Revocations, SetError};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -41,11 +43,17 @@ pub(super) struct PushPort {
 
 /// What a connection needs.
 #[derive(Debug)]
-struct Push {
+pub(super) struct Push {
     tls: Terminator,
+    agreed: ArcSwap<Agreed>,
+    phase: watch::Receiver<Phase>,
+}
+
+/// What the configuration in force says of it.
+#[derive(Debug)]
+struct Agreed {
     settings: config::Push,
     revocations: Arc<Revocations>,
-    phase: watch::Receiver<Phase>,
 }
 
 impl PushPort {
@@ -70,10 +78,12 @@ impl PushPort {
         self,
         revocations: &Arc<Revocations>,
         phase: &watch::Receiver<Phase>,
-    ) -> JoinHandle<()> {
+    ) -> (Arc<Push>, JoinHandle<()>) {
         let PushPort { socket, tls, settings, .. } = self;
-        let push = Push { tls, settings, revocations: Arc::clone(revocations), phase: phase.clone() };
-        tokio::spawn(Arc::new(push).run(socket))
+        let agreed = ArcSwap::from_pointee(Agreed { settings, revocations: Arc::clone(revocations) });
+        let push = Arc::new(Push { tls, agreed, phase: phase.clone() });
+        let task = tokio::spawn(Arc::clone(&push).run(socket));
+        (push, task)
     }
 }
 
@@ -90,6 +100,17 @@ fn terms(listen: &Tls, settings: &config::Push) -> Tls {
 }
 
 impl Push {
+    /// What holds from the next connection and delivery on.
+    ///
+    /// # Errors
+    /// The TLS material does not fit.
+    pub(super) fn renew(&self, made_of: &Made, revocations: &Arc<Revocations>) -> anyhow::Result<()> {
+        let Some(settings) = made_of.revocation.as_ref().and_then(|r| r.push.clone()) else { return Ok(()) };
+        self.tls.renew(self.tls.draft(&terms(&made_of.tls, &settings))?);
+        self.agreed.store(Arc::new(Agreed { settings, revocations: Arc::clone(revocations) }));
+        Ok(())
+    }
+
     async fn run(self: Arc<Push>, socket: TcpListener) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut phase = self.phase.clone();
@@ -136,7 +157,7 @@ impl Push {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let taken = timeout(EXCHANGE, self.take(request)).await.unwrap_or(Err(Refused::Slow));
-        self.revocations.pushed(taken.as_ref().err().map(|refused| refused.name()));
+        self.agreed.load().revocations.pushed(taken.as_ref().err().map(|refused| refused.name()));
         match taken {
             Ok(()) => empty(StatusCode::ACCEPTED),
             Err(refused) => refused.response(),
@@ -145,13 +166,14 @@ impl Push {
 
     /// In the order in which as little as possible is done for strangers.
     async fn take(&self, request: Request<Incoming>) -> Result<(), Refused> {
-        if request.uri().path() != self.settings.path {
+        let agreed = self.agreed.load_full();
+        if request.uri().path() != agreed.settings.path {
             return Err(Refused::Path);
         }
         if request.method() != Method::POST {
             return Err(Refused::Method);
         }
-        if !self.knows(request.headers()) {
+        if !agreed.knows(request.headers()) {
             return Err(Refused::Stranger);
         }
         if !is_set(request.headers()) {
@@ -165,9 +187,11 @@ impl Push {
             Err(error) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge),
             Err(_) => return Err(Refused::Set(SetError::InvalidRequest)),
         };
-        self.revocations.receive(&body).await.map_err(Refused::Set)
+        agreed.revocations.receive(&body).await.map_err(Refused::Set)
     }
+}
 
+impl Agreed {
     /// Whether the `Authorization` is one that was agreed (PUSH-05): compared by digests, so that the time it takes tells
     /// nothing.
     fn knows(&self, headers: &HeaderMap) -> bool {

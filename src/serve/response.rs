@@ -79,7 +79,7 @@ pub(super) fn refusal(
     if let Some(allow) = allow {
         headers.insert(header::ALLOW, allow);
     }
-    if denial.status() == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(denial.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(header::RETRY_AFTER, retry_after());
     }
     response
@@ -167,8 +167,8 @@ mod tests {
             assert_eq!(document["reason"], denial.reason());
             assert_eq!(document["status"], denial.status().as_u16());
             assert_eq!(document["detail"], denial.description());
-            let unavailable = denial.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(parts.headers.contains_key("retry-after"), unavailable, "{denial:?}");
+            let later = [429, 503].contains(&denial.status().as_u16());
+            assert_eq!(parts.headers.contains_key("retry-after"), later, "{denial:?}");
         }
     }
 

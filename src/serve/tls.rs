@@ -9,9 +9,9 @@
 
 use super::client_chain;
 use crate::config::{ClientChain, Tls};
-use crate::pop::mtls::Names;
+use crate::pop::mtls::{ClientCertificate, Names};
 use anyhow::Context;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::server::NoServerSessionStorage;
@@ -26,13 +26,14 @@ use tokio_rustls::server::TlsStream;
 /// Accepts TLS with the configuration of the moment.
 #[derive(Debug)]
 pub(super) struct Terminator {
+    protocols: &'static [&'static [u8]],
     current: ArcSwap<Terms>,
 }
 
-/// The configuration of the moment. A session can be resumed under the terms that it began under and no others
+/// The configuration of the moment, and what is made of who connected under it. A session can be resumed under the terms that it began under and no others
 /// (TL-018, TL-020): the ticket keys are made with them and end with them, so a reload is one new `Terms`.
 #[derive(Debug)]
-struct Terms {
+pub(super) struct Terms {
     server: Arc<ServerConfig>,
     clients: Arc<dyn ClientCertVerifier>,
     names: Names,
@@ -44,21 +45,46 @@ pub(super) struct Handshake {
     pub(super) stream: TlsStream<TcpStream>,
     /// ALPN chose HTTP/2 (RFC 9113 section 3.2); anything else is HTTP/1.1.
     pub(super) http2: bool,
-    /// The client's own certificate, whose key it has.
-    pub(super) certificate: Option<CertificateDer<'static>>,
-    /// Whether its names mean anything.
-    pub(super) names: Names,
+    /// What the client showed, whose key it has.
+    pub(super) chain: Chain,
+    /// What it agreed upon that under.
+    pub(super) terms: Arc<Terms>,
 }
+
+/// A client's own certificate and those that vouch for it, as it sent them; empty where it showed none.
+pub(super) type Chain = Box<[CertificateDer<'static>]>;
 
 impl Terminator {
     /// From the checked configuration.
     pub(super) fn new(tls: &Tls) -> anyhow::Result<Terminator> {
-        Ok(Terminator { current: ArcSwap::from_pointee(Terms::new(tls, &[H2, HTTP11])?) })
+        Terminator::speaking(&[H2, HTTP11], tls)
     }
 
     /// The same without HTTP/2.
     pub(super) fn http1(tls: &Tls) -> anyhow::Result<Terminator> {
-        Ok(Terminator { current: ArcSwap::from_pointee(Terms::new(tls, &[HTTP11])?) })
+        Terminator::speaking(&[HTTP11], tls)
+    }
+
+    fn speaking(protocols: &'static [&'static [u8]], tls: &Tls) -> anyhow::Result<Terminator> {
+        Ok(Terminator { protocols, current: ArcSwap::from_pointee(Terms::new(tls, protocols)?) })
+    }
+
+    /// The terms of a configuration to come.
+    ///
+    /// # Errors
+    /// The material does not fit.
+    pub(super) fn draft(&self, tls: &Tls) -> anyhow::Result<Arc<Terms>> {
+        Terms::new(tls, self.protocols).map(Arc::new)
+    }
+
+    /// Whoever connects from now on does so under these terms, and so is judged who is connected.
+    pub(super) fn renew(&self, terms: Arc<Terms>) {
+        self.current.store(terms);
+    }
+
+    /// The terms of the moment.
+    pub(super) fn terms(&self) -> Guard<Arc<Terms>> {
+        self.current.load()
     }
 
     /// The handshake. The caller limits its time.
@@ -71,8 +97,8 @@ impl Terminator {
         if session.handshake_kind() == Some(HandshakeKind::Resumed) {
             terms.still_welcome(chain).map_err(io::Error::other)?;
         }
-        let certificate = chain.first().map(|leaf| leaf.clone().into_owned());
-        Ok(Handshake { stream, http2, certificate, names: terms.names })
+        let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
+        Ok(Handshake { stream, http2, chain, terms })
     }
 }
 
@@ -98,7 +124,13 @@ impl Terms {
         Ok(Terms { server: Arc::new(server), clients, names })
     }
 
-    fn still_welcome(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+    /// The client's certificate, as far as it says something.
+    pub(super) fn certificate(&self, chain: &Chain) -> Option<Arc<ClientCertificate>> {
+        chain.first().map(|leaf| Arc::new(ClientCertificate::from_der(leaf, self.names)))
+    }
+
+    /// Whether who connected before could connect now (TL-019, TL-020).
+    pub(super) fn still_welcome(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
         let now = self.server.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
         client_chain::verify_again(&*self.clients, chain, now)
     }

@@ -1,4 +1,4 @@
-//! The service behind us, over HTTP/1.1 and TCP.
+//! The service behind us, over HTTP/1.1, by TCP or a Unix socket.
 //!
 //! Bodies stream both ways. A request is sent once: only when a pooled connection turns out to be closed
 //! before a byte was written does it go out on another. The time to answer counts from the last movement
@@ -8,9 +8,9 @@ use super::body::{Progress, RequestBody};
 use super::pool::{Lease, Pool};
 use super::response::Fault;
 use super::upgrade;
-use crate::config;
+use crate::config::{self, UpstreamAddress};
 use http::header::{self, HeaderMap};
-use http::uri::{Authority, PathAndQuery, Uri};
+use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -18,29 +18,29 @@ use hyper_util::rt::TokioIo;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// The service, as a client sees it.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pool: Arc<Pool>,
-    host: String,
-    port: u16,
+    address: UpstreamAddress,
     connect_timeout: Duration,
     response_timeout: Duration,
+    peer_uid: Option<u32>,
 }
 
 impl Upstream {
     /// Connects lazily.
     pub(super) fn new(upstream: &config::Upstream) -> Upstream {
-        let authority: &Authority = &upstream.authority;
         Upstream {
             pool: Arc::default(),
-            host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            address: upstream.address.clone(),
             connect_timeout: upstream.connect_timeout,
             response_timeout: upstream.response_timeout,
+            peer_uid: upstream.peer_uid,
         }
     }
 
@@ -95,15 +95,37 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Option<SendRequest<RequestBody>> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = timeout(self.connect_timeout, connecting).await.ok()?.ok()?;
-        stream.set_nodelay(true).ok()?;
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(MAX_BUFFER);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
-        tokio::spawn(connection.with_upgrades());
-        Some(sender)
+        match &self.address {
+            UpstreamAddress::Tcp(authority) => {
+                let host = authority.host().trim_matches(['[', ']']);
+                let connecting = TcpStream::connect((host, authority.port_u16().unwrap_or(80)));
+                let stream = timeout(self.connect_timeout, connecting).await.ok()?.ok()?;
+                stream.set_nodelay(true).ok()?;
+                spoken_to(stream).await
+            }
+            UpstreamAddress::Unix(path) => {
+                let stream = timeout(self.connect_timeout, UnixStream::connect(path)).await.ok()?.ok()?;
+                let uid = stream.peer_cred().ok()?.uid();
+                if self.peer_uid.is_some_and(|expected| expected != uid) {
+                    tracing::warn!(uid, "the service's socket is served by another user: it gets no request");
+                    return None;
+                }
+                spoken_to(stream).await
+            }
+        }
     }
+}
+
+/// HTTP/1.1 over a new connection.
+async fn spoken_to<S>(stream: S) -> Option<SendRequest<RequestBody>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_BUFFER);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
+    tokio::spawn(connection.with_upgrades());
+    Some(sender)
 }
 
 /// Whether everybody reads the same length (RFC 9112 section 6.3): hyper takes two equal lengths, a length beside a

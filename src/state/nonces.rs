@@ -27,14 +27,14 @@ pub struct Nonces {
 }
 
 impl Nonces {
-    /// With the secrets that the configuration has read, or with one of our own. Needs a tokio runtime where
+    /// With the secrets that the configuration has read, and takes out of it, or with one of our own. Needs a tokio runtime where
     /// there is a file.
     ///
     /// # Errors
     /// No randomness, or no key can be made.
-    pub fn start(config: config::Nonces) -> anyhow::Result<Nonces> {
+    pub fn start(config: &mut config::Nonces) -> anyhow::Result<Nonces> {
         let life: Life = random()?;
-        let (keys, file) = match config.secret {
+        let (keys, file) = match config.secret.take() {
             Some(secret) => (secret.keys, Some((secret.file, secret.digest))),
             None => (Keys::of_this_process(&random()?).map_err(anyhow::Error::msg)?, None),
         };

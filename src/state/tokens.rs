@@ -51,6 +51,11 @@ impl Tokens {
         Tokens { issuers, introspection, genuine, metrics }
     }
 
+    /// Whose tokens these are.
+    pub fn issuers(&self) -> &Arc<Issuers> {
+        &self.issuers
+    }
+
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
     /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen,
     /// `IntrospectionUnavailable` when it can't be asked about the token.

@@ -7,6 +7,7 @@ use super::Passed;
 use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
+use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
@@ -39,6 +40,8 @@ pub struct Metrics {
     pub replay_entries: Gauge,
     /// The replay store.
     pub replay: ReplayMetrics,
+    /// Reloads of the configuration.
+    pub reloads: Reloads,
     /// Revocation.
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
@@ -86,6 +89,7 @@ impl Metrics {
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
+            reloads: Reloads::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
             handshake_failures: family(
@@ -168,6 +172,11 @@ impl Metrics {
     /// A configured issuer: its good fetches are counted from zero. Its keys have no age before the first.
     pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
         drop(self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result: "ok" }));
+    }
+
+    /// An issuer that is configured no longer.
+    pub(crate) fn jwks_forgotten(&self, issuer: &Arc<str>) {
+        self.jwks_age.remove(&IssuerLabel { issuer: Arc::clone(issuer) });
     }
 
     /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set.

@@ -9,6 +9,7 @@ mod introspections;
 mod logs;
 mod metrics;
 mod otlp;
+mod reloads;
 mod replay;
 mod requests;
 mod revocations;
@@ -20,6 +21,7 @@ mod trace_context;
 pub use cuts::{Cut as CutRecord, TraceId};
 pub use logs::install_logging;
 pub use metrics::Metrics;
+pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;
 pub use revocations::RevocationMetrics;
 

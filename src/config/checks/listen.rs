@@ -1,10 +1,10 @@
-//! `listen`: the address, the public origins and the limits.
+//! `listen`: the address and the public origins.
 
-use super::{Checks, terminators, tls};
+use super::{Checks, limits, terminators, tls};
+use crate::config::Listen;
 use crate::config::file::Listen as Written;
 use crate::config::tree::item;
 use crate::config::words::quoted;
-use crate::config::{Limits, Listen};
 use crate::pop::target_uri::Origin;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,9 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     let asked = written.tls.as_ref().map(|t| t.client_certificate);
     let asked = asked.filter(|_| !c.is_unsound(tls::CLIENT_CERTIFICATE));
     let client_cert_from = written.client_cert_from.as_ref().map(|w| terminators::check(c, w, asked));
-    let limits = limits(c, written);
+    let proxy_protocol_from =
+        terminators::networks(c, "listen.proxy_protocol_from", &written.proxy_protocol_from);
+    let limits = limits::check(c, &written.limits);
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
         address: address?,
@@ -26,6 +28,8 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
         browser_origins,
         resource_metadata: written.resource_metadata,
         tls: tls?,
+        proxy_protocol_from,
+        reuse_port: written.reuse_port,
         client_cert_from: client_cert_from.unwrap_or_default(),
         limits: limits?,
         drain: drain?,
@@ -92,31 +96,3 @@ fn is_serialised_origin(text: &str) -> bool {
     let port_is_sound = port == "443" || is_serialised_origin(&format!("https://h:{port}"));
     port != "80" && port_is_sound && is_serialised_origin(&format!("https://{host}"))
 }
-
-fn limits(c: &mut Checks<'_>, written: &Written) -> Option<Limits> {
-    let limits = &written.limits;
-    let path = |key| format!("listen.limits.{key}");
-    let second = Duration::from_secs(1);
-    let header_timeout =
-        c.within(&path("header_timeout"), limits.header_timeout, second, Duration::from_secs(120));
-    let idle_timeout =
-        c.within(&path("idle_timeout"), limits.idle_timeout, second, Duration::from_secs(3600));
-    let bytes = limits.header_bytes.0;
-    if !(LEAST_HEADER..=MOST_HEADER).contains(&bytes) {
-        c.fault(&path("header_bytes"), "out of range")
-            .found(quoted(&limits.header_bytes.to_string()))
-            .expected("a size from 4KiB to 1MiB");
-        return None;
-    }
-    Some(Limits {
-        connections: usize::try_from(limits.connections).ok()?,
-        header_bytes: usize::try_from(bytes).ok()?,
-        header_timeout: header_timeout?,
-        idle_timeout: idle_timeout?,
-        in_flight: usize::try_from(limits.in_flight).ok()?,
-    })
-}
-
-/// A token and a proof need about 2 KiB; below this, honest clients are refused.
-const LEAST_HEADER: u64 = 4 << 10;
-const MOST_HEADER: u64 = 1 << 20;

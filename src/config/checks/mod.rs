@@ -9,6 +9,7 @@ mod dpop;
 mod identity;
 mod introspection;
 mod issuers;
+mod limits;
 mod listen;
 mod pem;
 mod replay;
@@ -20,11 +21,11 @@ mod tls;
 mod transmitters;
 mod upstream;
 
-use super::Config;
 use super::file::{File, Span};
 use super::problems::Fault;
 use super::tree::{Node, Value, item, member};
 use super::words::quoted;
+use super::{Config, Written};
 use crate::pop::Timestamp;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -38,6 +39,8 @@ pub(super) struct Checks<'a> {
     now: Timestamp,
     faults: &'a mut Vec<Fault>,
     warnings: Vec<String>,
+    /// The files that were read.
+    files: Vec<PathBuf>,
 }
 
 /// Checks everything; `None` if there was any fault.
@@ -50,7 +53,7 @@ pub(super) fn all(
 ) -> Option<Config> {
     let mut places = HashMap::new();
     index(root, "", &mut places);
-    let mut c = Checks { places, base, now, faults, warnings: Vec::new() };
+    let mut c = Checks { places, base, now, faults, warnings: Vec::new(), files: Vec::new() };
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
@@ -93,8 +96,11 @@ pub(super) fn all(
         routes: routes?,
         identity,
         telemetry: telemetry?,
+        worker_threads: file.runtime.worker_threads.and_then(|threads| usize::try_from(threads).ok()),
         admin: admin?,
         warnings: c.warnings,
+        written: Written::default(),
+        files: c.files,
     })
 }
 

@@ -13,6 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// The bytes of a file that a key names.
 pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<u8>> {
     let file = c.resolve(written);
+    c.files.push(file.clone());
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&file);
     match opened.and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes)) {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 /// The terminators. `asked`: whether peers are asked for certificates, if that is known.
 pub(super) fn check(c: &mut Checks<'_>, written: &Written, asked: Option<ClientCertificate>) -> Terminators {
     let terminators = Terminators {
-        networks: networks(c, &written.addresses),
+        networks: networks(c, ADDRESSES, &written.addresses),
         certificates: certificates(c, &written.certificates),
     };
     if written.addresses.is_empty() && written.certificates.is_empty() && !c.is_unsound(SECTION) {
@@ -31,10 +31,11 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, asked: Option<ClientC
     terminators
 }
 
-fn networks(c: &mut Checks<'_>, written: &[String]) -> Vec<IpNet> {
+/// The networks of a list at a key.
+pub(super) fn networks(c: &mut Checks<'_>, key: &str, written: &[String]) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (at, text) in written.iter().enumerate() {
-        let path = item(ADDRESSES, at);
+        let path = item(key, at);
         match network(text) {
             Ok(network) if networks.contains(&network) => {
                 c.fault(&path, "this network is in the list twice").found(quoted(text)).expected("each once");

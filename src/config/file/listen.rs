@@ -27,6 +27,14 @@ pub(in crate::config) struct Listen {
     /// TLS: the server's certificate and what is asked of clients.
     #[schemars(required)]
     pub(in crate::config) tls: Option<Tls>,
+    /// Addresses or networks of load balancers that begin each connection with a PROXY protocol header, version 1 or 2,
+    /// which says who the client is. From them a connection without one is refused; from others the header is no TLS.
+    #[serde(default)]
+    pub(in crate::config) proxy_protocol_from: Vec<String>,
+    /// Whether other processes may listen at the same address (`SO_REUSEPORT`), so that a new one can start before
+    /// the old one stops. Linux; all of them must run as one user.
+    #[serde(default)]
+    pub(in crate::config) reuse_port: bool,
     /// TLS terminators in front of clinch whose `Client-Cert` header (RFC 9440) says which certificate the caller
     /// has. They must remove what their clients send under that name. Without this section the header is ignored.
     pub(in crate::config) client_cert_from: Option<ClientCertFrom>,
@@ -117,11 +125,42 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) header_bytes: Size,
     /// Time for the TLS handshake, and then for each header section.
     pub(in crate::config) header_timeout: Span,
-    /// Time a connection may idle between requests.
+    /// Time a connection may idle between requests, and a client take nothing of a response.
     pub(in crate::config) idle_timeout: Span,
     /// Requests in flight.
     #[schemars(range(min = 1, max = 1000000))]
     pub(in crate::config) in_flight: u64,
+    /// Open connections of one address; null sets no limit of its own. Behind a load balancer without
+    /// `proxy_protocol_from`, all clients have its address.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(in crate::config) connections_per_peer: Option<u64>,
+    /// TLS handshakes at a time; further connections wait their turn.
+    #[schemars(range(min = 1, max = 100000))]
+    pub(in crate::config) handshakes: u64,
+    /// Requests at a time on one HTTP/2 connection.
+    #[schemars(range(min = 1, max = 10000))]
+    pub(in crate::config) streams: u32,
+    /// Time in which some of an upload must come.
+    pub(in crate::config) body_timeout: Span,
+    /// Admitted requests of one client key: the key of the proof or the certificate, else the client and subject of the
+    /// token. More are refused with 429. Null sets no limit.
+    pub(in crate::config) requests_per_key: Option<Rate>,
+    /// Requests of one address that fail authentication. Once there are more, its requests with tokens that clinch does
+    /// not know yet are refused with 429, before a signature is checked. Null sets no limit.
+    pub(in crate::config) failures_per_peer: Option<Rate>,
+}
+
+/// A rate, and how far it may be exceeded for a moment.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Rate {
+    /// How many in a second.
+    #[schemars(required, range(min = 1, max = 1000000))]
+    pub(in crate::config) per_second: Option<u32>,
+    /// How many at once after a pause; as many as in a second where nothing is said.
+    #[schemars(range(min = 1, max = 1000000))]
+    #[serde(default)]
+    pub(in crate::config) burst: Option<u32>,
 }
 impl Default for Limits {
     fn default() -> Self {
@@ -131,6 +170,12 @@ impl Default for Limits {
             header_timeout: Span::secs(10),
             idle_timeout: Span::secs(75),
             in_flight: 2_000,
+            connections_per_peer: None,
+            handshakes: 256,
+            streams: 200,
+            body_timeout: Span::secs(30),
+            requests_per_key: None,
+            failures_per_peer: Some(Rate { per_second: Some(100), burst: Some(1_000) }),
         }
     }
 }
@@ -139,13 +184,53 @@ impl Default for Limits {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Upstream {
-    /// `http://` and a loopback address with its port: this hop is not encrypted (RFC 9700 section 4.13).
-    /// `https://` and `unix://` are not supported yet.
+    /// `http://` and a loopback address with its port, or `unix:///` and the path of a socket: this hop is not encrypted
+    /// (RFC 9700 section 4.13). `https://` is not supported.
     pub(in crate::config) url: String,
+    /// Which HTTP the service is spoken to in.
+    pub(in crate::config) protocol: UpstreamProtocol,
     /// Time to connect.
     pub(in crate::config) connect_timeout: Span,
-    /// Time to the response's header section.
+    /// Time to the response's header section, from when the request's body has moved last.
     pub(in crate::config) response_timeout: Span,
+    /// Requests that the service gets at a time; null sets no limit besides `listen.limits.in_flight`.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(in crate::config) in_flight: Option<u64>,
+    /// How many more may wait for their turn. Beyond it, 503.
+    #[schemars(range(max = 1000000))]
+    pub(in crate::config) queue: u64,
+    /// How long they may wait. After it, 503.
+    pub(in crate::config) queue_timeout: Span,
+    /// Whether clinch is ready only while the service answers; null does not ask it.
+    pub(in crate::config) readiness: Option<Readiness>,
+    /// The user id that the service's Unix socket must be served by. Another one gets nothing.
+    pub(in crate::config) peer_uid: Option<u32>,
+}
+
+/// `upstream.protocol`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum UpstreamProtocol {
+    /// HTTP/1.1
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3): what gRPC services speak.
+    Http2,
+}
+
+/// `upstream.readiness`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Readiness {
+    /// What is asked for with GET; any answer below 500 is fine. Null asks for a connection only.
+    pub(in crate::config) path: Option<String>,
+    /// How often.
+    pub(in crate::config) interval: Span,
+}
+impl Default for Readiness {
+    fn default() -> Self {
+        Readiness { path: None, interval: Span::secs(2) }
+    }
 }
 impl Default for Upstream {
     fn default() -> Self {
@@ -153,6 +238,12 @@ impl Default for Upstream {
             url: "http://127.0.0.1:8080".to_owned(),
             connect_timeout: Span::secs(1),
             response_timeout: Span::secs(60),
+            protocol: UpstreamProtocol::default(),
+            in_flight: None,
+            queue: 100,
+            queue_timeout: Span::secs(1),
+            readiness: None,
+            peer_uid: None,
         }
     }
 }

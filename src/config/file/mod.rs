@@ -15,7 +15,10 @@ mod units;
 
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
-pub(super) use listen::{ClientCertFrom, ClientCertificate, ClientChain, Listen, Tls, Upstream};
+pub(super) use listen::{
+    ClientCertFrom, ClientCertificate, ClientChain, Limits, Listen, Rate, Readiness, Tls, Upstream,
+    UpstreamProtocol,
+};
 pub(super) use revocation::{Feed, FeedKind, OnStale, Push, PushPort, Revocation, Snapshot};
 pub(super) use routes::{Proof, ProofName, Route};
 pub(super) use transmitters::{Audience, Poll, Transmitter, Wildcard};
@@ -57,6 +60,9 @@ pub(super) struct File {
     /// Logs and traces.
     #[serde(default)]
     pub(super) telemetry: Telemetry,
+    /// The process.
+    #[serde(default)]
+    pub(super) runtime: Runtime,
     /// The audit log.
     #[serde(default)]
     #[allow(dead_code, reason = "nothing in it works yet")]
@@ -112,6 +118,15 @@ impl Default for Assertion {
     fn default() -> Self {
         Assertion { enabled: false, key_file: None, lifetime: Span::secs(60), audience: None }
     }
+}
+
+/// `runtime`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Runtime {
+    /// Threads that serve. Null: as many as there are processors, or as the control group's limit allows.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) worker_threads: Option<u32>,
 }
 
 /// `telemetry`

@@ -10,11 +10,11 @@ mod revocations;
 mod status;
 
 use super::connection::Phase;
-use super::proxy::Proxy;
+use super::current::Current;
+use crate::gate::Gate;
 use crate::pop::Timestamp;
-use crate::state::issuers::Issuers;
 use crate::state::replay::shared::StoreStatus;
-use crate::state::revocation::{FeedStatus, Revocations};
+use crate::state::revocation::FeedStatus;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -35,9 +35,7 @@ use tokio::time::sleep;
 #[derive(Debug)]
 pub(super) struct Admin {
     pub(super) telemetry: Arc<Telemetry>,
-    pub(super) issuers: Arc<Issuers>,
-    pub(super) revocations: Arc<Revocations>,
-    pub(super) proxy: Arc<Proxy>,
+    pub(super) current: Arc<Current>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -86,33 +84,30 @@ impl Admin {
         self.readiness().missing()
     }
 
-    /// See [`ReplayStore::settled_at`](crate::state::replay::ReplayStore::settled_at).
-    pub(super) fn settled_at(&self) -> Timestamp {
-        self.proxy.gate.replay.settled_at()
-    }
-
     fn readiness(&self) -> Readiness {
+        let gate = &self.current.proxy().gate;
         Readiness {
             draining: *self.phase.borrow() != Phase::Running,
-            unready_issuers: self.issuers.unready(),
-            revocations: self.revocations.status(),
-            replay: self.proxy.gate.replay.status(),
-            remembers: self.proxy.gate.replay.is_ready(),
+            unready_issuers: gate.tokens.issuers().unready(),
+            revocations: gate.revocations.status(),
+            replay: gate.replay.status(),
+            remembers: gate.replay.is_ready(),
         }
     }
 
     /// The metrics, with those read at this moment that nobody moves.
     fn metrics(&self) -> String {
         let metrics = &self.telemetry.metrics;
+        let Gate { revocations, replay, .. } = &self.current.proxy().gate;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        metrics.revocations.entries.set(gauge(self.revocations.entries()));
-        metrics.replay_entries.set(gauge(self.proxy.gate.replay.len()));
-        metrics.replay.set_refused_blindly(self.proxy.gate.replay.refused_blindly());
-        metrics.replay.set_state(self.proxy.gate.replay.status().name());
-        metrics.revocations.set_feed_state(self.revocations.status().name());
-        let (applied, ignored) = (self.revocations.applied(), self.revocations.ignored());
-        metrics.revocations.set_events(applied, ignored, self.revocations.refused());
-        if let Some(feed) = self.revocations.feed() {
+        metrics.revocations.entries.set(gauge(revocations.entries()));
+        metrics.replay_entries.set(gauge(replay.len()));
+        metrics.replay.set_refused_blindly(replay.refused_blindly());
+        metrics.replay.set_state(replay.status().name());
+        metrics.revocations.set_feed_state(revocations.status().name());
+        let (applied, ignored) = (revocations.applied(), revocations.ignored());
+        metrics.revocations.set_events(applied, ignored, revocations.refused());
+        if let Some(feed) = revocations.feed() {
             metrics.revocations.set_feed(&feed.transitions, feed.silence, feed.progress.lag);
         }
         self.telemetry.render()
@@ -124,7 +119,7 @@ impl Admin {
             "/ready" => &|| self.readiness().response(),
             "/metrics" => &|| text(StatusCode::OK, OPEN_METRICS, self.metrics()),
             "/status" => &|| json(StatusCode::OK, &self.status()),
-            "/revocations" => &|| revocations::answer(&self.revocations, query),
+            "/revocations" => &|| revocations::answer(&self.current.proxy().gate.revocations, query),
             _ => &|| text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
         };
         if method == Method::GET || method == Method::HEAD {
@@ -138,20 +133,13 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.is_fed() && self.remembers && !self.draining && self.unready_issuers.is_empty()
-    }
-
-    fn is_fed(&self) -> bool {
-        match self.revocations {
-            FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting => true,
-            FeedStatus::CatchingUp | FeedStatus::Stale | FeedStatus::Full => false,
-        }
+        self.revocations.is_ready() && self.remembers && !self.draining && self.unready_issuers.is_empty()
     }
 
     fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> =
             self.unready_issuers.iter().map(|issuer| format!("the keys of {issuer}")).collect();
-        if !self.is_fed() {
+        if !self.revocations.is_ready() {
             missing.push(format!("the revocation feed ({})", self.revocations.name()));
         }
         if !self.remembers {

@@ -1,31 +1,35 @@
 //! `/status`: all that an operator asks a replica first, in one JSON object.
 
 use super::{Admin, rfc3339};
+use crate::gate::Gate;
 use crate::state::revocation::FeedReport;
 use serde_json::{Map, Value, json};
 
 impl Admin {
     pub(super) fn status(&self) -> Value {
-        let unready = self.issuers.unready();
+        let proxy = self.current.proxy();
+        let Gate { tokens, revocations, replay, .. } = &proxy.gate;
+        let unready = tokens.issuers().unready();
         let issuer = |name: &str| {
             let usable = unready.iter().all(|unready| unready != name);
             json!({ "issuer": name, "keys": if usable { "current" } else { "unavailable" } })
         };
-        let issuers: Vec<Value> = self.issuers.names().into_iter().map(issuer).collect();
+        let issuers: Vec<Value> = tokens.issuers().names().into_iter().map(issuer).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.is_ready(),
-            "feed": self.revocations.feed().map_or_else(|| json!({ "state": "off" }), |feed| of_feed(&feed)),
-            "entries": self.revocations.entries(),
+            "configuration": proxy.made_of.number,
+            "feed": revocations.feed().map_or_else(|| json!({ "state": "off" }), |feed| of_feed(&feed)),
+            "entries": revocations.entries(),
             "events": {
-                "applied": self.revocations.applied(),
-                "ignored": self.revocations.ignored(),
-                "rejected": counted(self.revocations.refused()),
+                "applied": revocations.applied(),
+                "ignored": revocations.ignored(),
+                "rejected": counted(revocations.refused()),
             },
             "issuers": issuers,
             "replay": {
-                "store": self.proxy.gate.replay.status().name(),
-                "entries": self.proxy.gate.replay.len(),
+                "store": replay.status().name(),
+                "entries": replay.len(),
             },
         })
     }

@@ -1,6 +1,7 @@
 //! What an admitted request looks like to the service, and its answer to the client.
 
 use super::*;
+use crate::config::UpstreamAddress;
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
@@ -158,7 +159,9 @@ async fn faults_of_the_service_are_told_apart() {
     let service = Service::start().await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let slow = |config: &mut Config| config.upstream.response_timeout = Duration::from_millis(100);
-    let gone = move |config: &mut Config| config.upstream.authority = closed.to_string().parse().unwrap();
+    let gone = move |config: &mut Config| {
+        config.upstream.address = UpstreamAddress::Tcp(closed.to_string().parse().unwrap())
+    };
     let cases: [(&str, Sidecar, u16, &str); 3] = [
         ("/open/never", Sidecar::with(&service, slow).await, 504, "upstream_timeout"),
         ("/open/break", Sidecar::in_front_of(&service).await, 502, "upstream_broken"),

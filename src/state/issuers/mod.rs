@@ -28,10 +28,17 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// All issuers of the config. Dropping it ends the background refresh.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Issuers {
-    by_name: HashMap<Arc<str>, Arc<Keys>>,
-    _tasks: JoinSet<()>,
+    by_name: HashMap<Arc<str>, Arc<Tended>>,
+}
+
+/// An issuer's keys, and the task that keeps them fresh until nobody has them any more.
+#[derive(Debug)]
+struct Tended {
+    config: Issuer,
+    keys: Arc<Keys>,
+    _task: JoinSet<()>,
 }
 
 /// What is known of one issuer right now.
@@ -89,7 +96,7 @@ impl Issuers {
     /// The issuer of this name, found before any of its keys (JWKS-08, BCP-07): `TokenIssuer` if not listed,
     /// `KeysUnavailable` if never fetched or beyond `max_stale`. There are no other keys (JWKS-10).
     pub fn find(&self, issuer: &str) -> Result<Known, Denial> {
-        let keys = self.by_name.get(issuer).ok_or(Denial::TokenIssuer)?;
+        let keys = &self.by_name.get(issuer).ok_or(Denial::TokenIssuer)?.keys;
         let set = keys.current().ok_or(Denial::KeysUnavailable)?;
         Ok(Known {
             expected: Arc::clone(keys.expected()),
@@ -103,7 +110,7 @@ impl Issuers {
     /// fetch may take (JWKS-05).
     pub async fn refetch(&self, issuer: &str) -> Refetched {
         match self.by_name.get(issuer) {
-            Some(keys) => keys.refetch().await,
+            Some(tended) => tended.keys.refetch().await,
             None => Refetched::Recent,
         }
     }
@@ -117,7 +124,7 @@ impl Issuers {
 
     /// For `/ready`: every issuer whose keys are not usable.
     pub fn unready(&self) -> Vec<String> {
-        let unusable = self.by_name.iter().filter(|(_, keys)| keys.current().is_none());
+        let unusable = self.by_name.iter().filter(|(_, tended)| tended.keys.current().is_none());
         let mut names: Vec<String> = unusable.map(|(name, _)| name.to_string()).collect();
         names.sort();
         names
@@ -129,18 +136,53 @@ impl Issuers {
         metrics: &Metrics,
         limit: Duration,
     ) -> anyhow::Result<Arc<Issuers>> {
+        Issuers::default().succeeded_by(issuers, metadata, metrics, limit)
+    }
+
+    /// Those of a new configuration. Who is in both as they were keeps the keys and all that is known of them.
+    ///
+    /// # Errors
+    /// TLS can't be set up.
+    pub fn reconfigured(&self, issuers: &[Issuer], metrics: &Metrics) -> anyhow::Result<Arc<Issuers>> {
+        self.succeeded_by(issuers, Metadata::AuthorizationServer, metrics, FETCH_LIMIT)
+    }
+
+    fn succeeded_by(
+        &self,
+        issuers: &[Issuer],
+        metadata: Metadata,
+        metrics: &Metrics,
+        limit: Duration,
+    ) -> anyhow::Result<Arc<Issuers>> {
         let roots = system_roots();
         let mut by_name = HashMap::new();
-        let mut tasks = JoinSet::new();
         for issuer in issuers {
             let name = &issuer.expected.issuer;
-            let fetcher = Fetcher::new(issuer, metadata, roots.clone(), limit)?;
-            let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
-            metrics.jwks_expected(name);
-            tasks.spawn(Arc::clone(&keys).keep_fresh(fetcher));
-            by_name.insert(Arc::clone(name), keys);
+            let before = self.by_name.get(name).filter(|before| before.config == *issuer);
+            let tended = match before {
+                Some(before) => Arc::clone(before),
+                None => {
+                    let fetcher = Fetcher::new(issuer, metadata, roots.clone(), limit)?;
+                    Tended::begin(issuer, fetcher, metrics, limit)
+                }
+            };
+            by_name.insert(Arc::clone(name), tended);
         }
-        Ok(Arc::new(Issuers { by_name, _tasks: tasks }))
+        self.by_name
+            .keys()
+            .filter(|gone| !by_name.contains_key(*gone))
+            .for_each(|gone| metrics.jwks_forgotten(gone));
+        Ok(Arc::new(Issuers { by_name }))
+    }
+}
+
+impl Tended {
+    fn begin(issuer: &Issuer, fetcher: Fetcher, metrics: &Metrics, limit: Duration) -> Arc<Tended> {
+        let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
+        metrics.jwks_expected(&issuer.expected.issuer);
+        let mut task = JoinSet::new();
+        task.spawn(Arc::clone(&keys).keep_fresh(fetcher));
+        Arc::new(Tended { config: issuer.clone(), keys, _task: task })
     }
 }
 

@@ -234,6 +234,14 @@ impl FeedStatus {
         FeedStatus::Full,
     ];
 
+    /// Whether requests can be decided, as far as revocation goes.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            FeedStatus::Off | FeedStatus::Current | FeedStatus::Reconnecting => true,
+            FeedStatus::CatchingUp | FeedStatus::Stale | FeedStatus::Full => false,
+        }
+    }
+
     /// In `/ready` and as a metric label.
     pub fn name(&self) -> &'static str {
         match self {

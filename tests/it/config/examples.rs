@@ -40,7 +40,7 @@ fn what_is_left_out_is_as_in_the_contract() {
     assert_eq!(config.listen.limits.idle_timeout, Duration::from_secs(75));
     assert_eq!(config.listen.limits.in_flight, 2_000);
     assert_eq!(config.listen.drain, Duration::from_secs(20));
-    assert_eq!(config.upstream.authority.as_str(), "127.0.0.1:8080");
+    assert_eq!(config.upstream.address.to_string(), "http://127.0.0.1:8080");
     assert_eq!(config.upstream.connect_timeout, Duration::from_secs(1));
     assert_eq!(config.upstream.response_timeout, Duration::from_secs(60));
     let issuer = &config.issuers[0];

@@ -1,0 +1,197 @@
+//! When the configuration is read again: at SIGHUP, and when a file that it is made of has changed.
+//!
+//! Files are looked at twice a second, by name and through symbolic links, so it does not matter how they change:
+//! written over, renamed into place, or by the `..data` link of a Kubernetes volume, on any file system. They are read when
+//! they have been still for a moment, so that a certificate and its key are read together. What can't be put
+//! in force is said once and tried again now and then; the configuration before it stays in force as a whole.
+
+use crate::config::Config;
+use crate::serve::Server;
+use std::convert::Infallible;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::Signal;
+use tokio::time::{sleep, timeout};
+
+/// Keeps the server's configuration in step with its files, for ever.
+pub(super) async fn follow(
+    server: &Server,
+    config: &Path,
+    files: Vec<PathBuf>,
+    mut hangup: Signal,
+) -> Infallible {
+    let mut watch = Watch::over(files).await;
+    let mut told = String::new();
+    let mut retry = NEVER;
+    loop {
+        let settled = async {
+            tokio::select! {
+                biased;
+                _ = hangup.recv() => watch.seen = looks(&watch.files).await,
+                () = watch.changed() => {}
+            }
+        };
+        let _ = timeout(retry, settled).await;
+        match read(server, config).await {
+            Ok(files) => {
+                watch.extend(files).await;
+                (told, retry) = (String::new(), NEVER);
+            }
+            Err(why) => {
+                if why != told {
+                    tracing::error!(%why, "the new configuration is not in force: the one before it stays");
+                }
+                (told, retry) = (why, RETRY);
+            }
+        }
+    }
+}
+
+/// The files of the configuration that is in force now, or why it is not the one that is written.
+async fn read(server: &Server, file: &Path) -> Result<Vec<PathBuf>, String> {
+    let owned = file.to_owned();
+    // Files may lie on a file system that takes its time.
+    let loaded = tokio::task::spawn_blocking(move || Config::load(&owned)).await;
+    let config = match loaded {
+        Ok(Ok(config)) => config,
+        Ok(Err(problems)) => {
+            server.reload_refused();
+            return Err(problems.to_string());
+        }
+        Err(_panicked) => {
+            server.reload_refused();
+            return Err("internal error".to_owned());
+        }
+    };
+    let (files, warnings) = (config.files.clone(), config.warnings.clone());
+    let waiting = server.reload(config).await.map_err(|error| format!("{error:#}"))?;
+    for about in &warnings {
+        tracing::warn!(%about, "the configuration is good, but mind this");
+    }
+    let generation = server.generation();
+    if waiting.is_empty() {
+        tracing::info!(generation, "the configuration was reloaded");
+    } else {
+        let keys = waiting.join(", ");
+        tracing::warn!(generation, keys, "the configuration was reloaded, but for keys that need a restart");
+    }
+    Ok(files)
+}
+
+/// The files, and how they looked when they were last read.
+struct Watch {
+    files: Vec<PathBuf>,
+    seen: Vec<Look>,
+}
+
+/// What tells one content of a file from the next: where it is, how long, and since when; `None` where it is not.
+type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
+
+impl Watch {
+    async fn over(mut files: Vec<PathBuf>) -> Watch {
+        files.sort();
+        files.dedup();
+        let seen = looks(&files).await;
+        Watch { files, seen }
+    }
+
+    /// Returns when a file has changed and no file has for a moment. What is read then is what is seen now, or newer.
+    async fn changed(&mut self) {
+        loop {
+            sleep(PERIOD).await;
+            let mut now = looks(&self.files).await;
+            if now == self.seen {
+                continue;
+            }
+            for _ in 0..MOST_UNREST {
+                sleep(PERIOD).await;
+                let later = looks(&self.files).await;
+                if later == now {
+                    break;
+                }
+                now = later;
+            }
+            self.seen = now;
+            return;
+        }
+    }
+
+    /// Looks after these files. One that was looked after already keeps the look it had before it was read.
+    async fn extend(&mut self, files: Vec<PathBuf>) {
+        let before = std::mem::replace(self, Watch::over(files).await);
+        for (file, seen) in before.files.iter().zip(before.seen) {
+            if let Ok(at) = self.files.binary_search(file) {
+                self.seen[at] = seen;
+            }
+        }
+    }
+}
+
+async fn looks(files: &[PathBuf]) -> Vec<Look> {
+    let files = files.to_vec();
+    let looks = move || files.iter().map(|file| look(file)).collect();
+    tokio::task::spawn_blocking(looks).await.unwrap_or_default()
+}
+
+fn look(file: &Path) -> Look {
+    let is = std::fs::metadata(file).ok()?;
+    Some((is.dev(), is.ino(), is.size(), (is.mtime(), is.mtime_nsec()), (is.ctime(), is.ctime_nsec())))
+}
+
+/// How often files are looked at, and how long they must be still.
+const PERIOD: Duration = Duration::from_millis(500);
+/// How many periods of unrest are waited for: whoever writes all the time is read all the same.
+const MOST_UNREST: usize = 10;
+/// How soon a configuration that could not be put in force is tried again: what it lacked may be there by then.
+const RETRY: Duration = Duration::from_secs(30);
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    async fn notices(watch: &mut Watch) -> bool {
+        timeout(PERIOD * 6, watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn files_are_noticed_however_they_change() {
+        let folder = std::env::temp_dir().join(format!("clinch-watch-{}", std::process::id()));
+        for volume in ["..1", "..2"] {
+            fs::create_dir_all(folder.join(volume)).unwrap();
+            fs::write(folder.join(volume).join("tls.crt"), volume).unwrap();
+        }
+        let (written, mounted) = (folder.join("clinch.yaml"), folder.join("tls.crt"));
+        fs::write(&written, "a").unwrap();
+        symlink("..1", folder.join("..data")).unwrap();
+        symlink("..data/tls.crt", &mounted).unwrap();
+        let mut watch = Watch::over(vec![written.clone(), mounted.clone(), folder.join("absent")]).await;
+
+        fs::write(&written, "b").unwrap();
+        assert!(notices(&mut watch).await, "written over");
+        fs::write(folder.join("new"), "c").unwrap();
+        fs::rename(folder.join("new"), &written).unwrap();
+        assert!(notices(&mut watch).await, "renamed into place");
+        symlink("..2", folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+        assert!(notices(&mut watch).await, "a Kubernetes volume");
+        fs::write(folder.join("absent"), "").unwrap();
+        assert!(notices(&mut watch).await, "come into being");
+        assert!(!notices(&mut watch).await, "nothing happened");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_is_read_again() {
+        let file = std::env::temp_dir().join(format!("clinch-extend-{}", std::process::id()));
+        fs::write(&file, "a").unwrap();
+        let mut watch = Watch::over(vec![file.clone()]).await;
+        fs::write(&file, "longer").unwrap();
+        watch.extend(vec![file.clone()]).await;
+        assert!(notices(&mut watch).await);
+        fs::remove_file(file).unwrap();
+    }
+}

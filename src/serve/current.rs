@@ -1,0 +1,133 @@
+//! The configuration in force, and what each open connection makes of it.
+//!
+//! A reload makes a new [`Proxy`] as a whole and puts it here. Connections stay: each judges its client anew before
+//! its next request, by the authorities, lists and routes of now (CF-007, TL-020). A request keeps the
+//! configuration that it began under.
+
+use super::caller::Caller;
+use super::connection::Activity;
+use super::forwarded::Hop;
+use super::proxy::{Peer, Proxy, now};
+use super::tls::{Chain, Terminator, Terms};
+use crate::pop::mtls::ClientCertificate;
+use arc_swap::{ArcSwap, Guard};
+use parking_lot::{Mutex, RwLock};
+use slab::Slab;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+/// The configuration in force.
+#[derive(Debug)]
+pub(super) struct Current {
+    proxy: ArcSwap<Proxy>,
+    /// What connections begin with.
+    pub(super) tls: Terminator,
+    seats: Mutex<Slab<Weak<Seat>>>,
+}
+
+/// A client's connection, as its requests find it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    current: Arc<Current>,
+    number: usize,
+    activity: Arc<Activity>,
+    address: SocketAddr,
+    /// What the client showed in the handshake.
+    chain: Chain,
+    peer: RwLock<Seated>,
+}
+
+#[derive(Clone, Debug)]
+struct Seated {
+    peer: Arc<Peer>,
+    terms: Arc<Terms>,
+}
+
+impl Current {
+    pub(super) fn new(proxy: Proxy, tls: Terminator) -> Arc<Current> {
+        Arc::new(Current { proxy: ArcSwap::from_pointee(proxy), tls, seats: Mutex::default() })
+    }
+
+    /// What requests are judged by now.
+    pub(super) fn proxy(&self) -> Guard<Arc<Proxy>> {
+        self.proxy.load()
+    }
+
+    /// From now on, this, under other TLS terms if there are any.
+    pub(super) fn replace(&self, proxy: Arc<Proxy>, terms: Option<Arc<Terms>>) {
+        self.proxy.store(proxy);
+        if let Some(terms) = terms {
+            self.tls.renew(terms);
+        }
+        self.review();
+    }
+
+    /// Judges everybody who is connected by what is in force: an idle connection would keep the generation before alive,
+    /// with its index and its feed.
+    fn review(&self) {
+        let seats: Vec<_> = self.seats.lock().iter().filter_map(|(_, seat)| seat.upgrade()).collect();
+        seats.iter().for_each(|seat| drop(seat.peer()));
+    }
+}
+
+impl Seat {
+    /// A client that has just connected, welcome under these terms.
+    pub(super) fn new(
+        current: Arc<Current>,
+        activity: Arc<Activity>,
+        address: SocketAddr,
+        chain: Chain,
+        terms: Arc<Terms>,
+    ) -> Arc<Seat> {
+        let own = terms.certificate(&chain);
+        let peer = seated(&current.proxy(), &activity, address, own.map(Ok));
+        let peer = RwLock::new(Seated { peer, terms });
+        let among = Arc::clone(&current);
+        let mut seats = among.seats.lock();
+        let entry = seats.vacant_entry();
+        let seat = Arc::new(Seat { current, number: entry.key(), activity, address, chain, peer });
+        entry.insert(Arc::downgrade(&seat));
+        seat
+    }
+
+    /// The client as it is to be judged now.
+    pub(super) fn peer(&self) -> Arc<Peer> {
+        let (proxy, terms) = (self.current.proxy(), self.current.tls.terms());
+        let known = self.peer.read();
+        if Arc::ptr_eq(&known.peer.proxy, &proxy) && Arc::ptr_eq(&known.terms, &terms) {
+            return Arc::clone(&known.peer);
+        }
+        drop(known);
+        let own = match terms.still_welcome(&self.chain) {
+            Ok(()) => terms.certificate(&self.chain).map(Ok),
+            Err(error) => {
+                tracing::info!(peer = %self.address, %error, "a client certificate is accepted no longer");
+                Some(Err(()))
+            }
+        };
+        let peer = seated(&proxy, &self.activity, self.address, own);
+        *self.peer.write() = Seated { peer: Arc::clone(&peer), terms: Arc::clone(&terms) };
+        peer
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.current.seats.lock().try_remove(self.number);
+    }
+}
+
+/// `own`: the client's certificate, or that it is welcome no longer.
+fn seated(
+    proxy: &Arc<Proxy>,
+    activity: &Arc<Activity>,
+    address: SocketAddr,
+    own: Option<Result<Arc<ClientCertificate>, ()>>,
+) -> Arc<Peer> {
+    let caller = match own.transpose() {
+        Ok(own) => Caller::new(address.ip(), own, &proxy.terminators, now()),
+        Err(()) => Caller::unwelcome(),
+    };
+    let hop = Hop::new(address, &proxy.hosts);
+    Arc::new(Peer { proxy: Arc::clone(proxy), activity: Arc::clone(activity), address, caller, hop })
+}

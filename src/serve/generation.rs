@@ -1,0 +1,207 @@
+//! From a checked configuration to a [`Proxy`], the first time and at each reload.
+//!
+//! What has a memory that outlives a configuration is [`Lasting`]: used proofs, nonces, counters. What can be kept of the
+//! generation before is kept: keys, verified tokens and the revocation index where their configuration is the same, and
+//! the connections to the service. What is new must be ready before it takes over, so that no request finds it
+//! lacking: keys fetched, backlog read.
+
+use super::cors::BrowserOrigins;
+use super::forwarded::{Pseudonym, PublicHost};
+use super::metadata;
+use super::proxy::Proxy;
+use super::upstream::Upstream;
+use crate::config::{self, Config, Written};
+use crate::gate::Gate;
+use crate::pop::policy::{DpopPolicy, Policy};
+use crate::state::introspection::Introspection;
+use crate::state::issuers::Issuers;
+use crate::state::nonces::Nonces;
+use crate::state::replay::ReplayStore;
+use crate::state::revocation::Revocations;
+use crate::state::tokens::Tokens;
+use crate::telemetry::Telemetry;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What lives as long as the process.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) nonces: Arc<Nonces>,
+    pub(super) replay: Arc<ReplayStore>,
+    /// The ages of proofs that the replay memory was made for.
+    pub(super) dpop: DpopPolicy,
+    pub(super) pseudonym: Arc<Pseudonym>,
+    pub(super) in_flight: Arc<AtomicUsize>,
+}
+
+/// What a generation was made of, to be compared with the next one.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) number: u64,
+    issuers: Vec<config::Issuer>,
+    upstream: config::Upstream,
+    pub(super) revocation: Option<config::Revocation>,
+    pub(super) tls: config::Tls,
+    drain: Duration,
+    written: Written,
+}
+
+/// What verification stands on.
+struct Grounds {
+    tokens: Arc<Tokens>,
+    revocations: Arc<Revocations>,
+    upstream: Arc<Upstream>,
+}
+
+impl Proxy {
+    /// The first one. Its keys and its feed come in the background.
+    pub(super) fn first(config: Config, lasting: &Lasting) -> anyhow::Result<Proxy> {
+        let metrics = &lasting.telemetry.metrics;
+        let issuers = Issuers::start(&config.issuers, metrics)?;
+        let grounds = Grounds {
+            tokens: tokens(&config, issuers, lasting)?,
+            revocations: Revocations::start(config.revocation.as_ref(), &config.issuers, metrics)?,
+            upstream: Arc::new(Upstream::new(&config.upstream)),
+        };
+        Proxy::standing_on(grounds, config, lasting, 1)
+    }
+
+    /// The one after this, complete and ready to decide.
+    ///
+    /// # Errors
+    /// What can't be started, or is not ready within the time that a reload may take: then all stays as it is.
+    pub(super) async fn next(&self, config: Config, lasting: &Lasting) -> anyhow::Result<Proxy> {
+        let metrics = &lasting.telemetry.metrics;
+        let made_of = &self.made_of;
+        let tokens = if made_of.issuers == config.issuers {
+            Arc::clone(&self.gate.tokens)
+        } else {
+            let issuers = self.gate.tokens.issuers().reconfigured(&config.issuers, metrics)?;
+            tokens(&config, issuers, lasting)?
+        };
+        // Forgotten events count again where tokens may live longer, or come from somebody new.
+        let same_events = made_of.revocation == config.revocation
+            && lifetimes(&made_of.issuers) == lifetimes(&config.issuers);
+        let revocations = if same_events {
+            Arc::clone(&self.gate.revocations)
+        } else {
+            Revocations::start(config.revocation.as_ref(), &config.issuers, metrics)?
+        };
+        let upstream = if made_of.upstream == config.upstream {
+            Arc::clone(&self.upstream)
+        } else {
+            Arc::new(Upstream::new(&config.upstream))
+        };
+        let grounds = Grounds { tokens, revocations, upstream };
+        grounds.ready_within(PATIENCE, self).await?;
+        Proxy::standing_on(grounds, config, lasting, made_of.number + 1)
+    }
+
+    /// Whether connections begin under other terms.
+    pub(super) fn has_other_tls(&self, config: &Config) -> bool {
+        self.made_of.tls != config.listen.tls
+    }
+
+    /// What a new configuration changes that has to wait for the next start.
+    pub(super) fn needing_restart(&self, config: &Config) -> Vec<&'static str> {
+        self.made_of.written.needing_restart(&config.written)
+    }
+
+    /// How long requests in flight may take when the sidecar stops.
+    pub(super) fn drain(&self) -> Duration {
+        self.made_of.drain
+    }
+
+    fn standing_on(
+        grounds: Grounds,
+        config: Config,
+        lasting: &Lasting,
+        number: u64,
+    ) -> anyhow::Result<Proxy> {
+        let Grounds { tokens, revocations, upstream } = grounds;
+        let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
+        let metadata = metadata(&config);
+        let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };
+        let gate = Gate {
+            policy: Policy { metadata, routes: config.routes, dpop },
+            tokens,
+            revocations,
+            nonces: Arc::clone(&lasting.nonces),
+            replay: Arc::clone(&lasting.replay),
+            telemetry: Arc::clone(&lasting.telemetry),
+        };
+        Ok(Proxy {
+            gate,
+            origins: config.listen.public_origins,
+            hosts,
+            browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
+            terminators: Arc::new(config.listen.client_cert_from),
+            identity: config.identity,
+            upstream,
+            pseudonym: Arc::clone(&lasting.pseudonym),
+            in_flight: Arc::clone(&lasting.in_flight),
+            limits: config.listen.limits,
+            made_of: Made {
+                number,
+                issuers: config.issuers,
+                upstream: config.upstream,
+                revocation: config.revocation,
+                tls: config.listen.tls,
+                drain: config.listen.drain,
+                written: config.written,
+            },
+        })
+    }
+}
+
+impl Grounds {
+    /// Waits for what is new. What was not ready before either is no reason to stay with what was.
+    async fn ready_within(&self, patience: Duration, before: &Proxy) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let missing = self.missing(before);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                anyhow::bail!("not ready within {} s: {missing}", patience.as_secs());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn missing(&self, before: &Proxy) -> String {
+        let lacked = before.gate.tokens.issuers().unready();
+        let mut missing = String::new();
+        for issuer in self.tokens.issuers().unready().iter().filter(|issuer| !lacked.contains(issuer)) {
+            let _ = write!(missing, "the keys of {issuer}, ");
+        }
+        if before.gate.revocations.status().is_ready() && !self.revocations.status().is_ready() {
+            let _ = write!(missing, "the revocation feed ({}), ", self.revocations.status().name());
+        }
+        missing.truncate(missing.len().saturating_sub(2));
+        missing
+    }
+}
+
+fn tokens(config: &Config, issuers: Arc<Issuers>, lasting: &Lasting) -> anyhow::Result<Arc<Tokens>> {
+    let metrics = &lasting.telemetry.metrics;
+    let introspection = Introspection::new(&config.issuers, &issuers, metrics)?;
+    Ok(Arc::new(Tokens::new(issuers, introspection, metrics.clone())))
+}
+
+/// Whose events are remembered, and for how long.
+fn lifetimes(issuers: &[config::Issuer]) -> Vec<(&str, Duration)> {
+    let mut lifetimes: Vec<_> =
+        issuers.iter().map(|issuer| (&*issuer.expected.issuer, issuer.expected.max_lifetime)).collect();
+    lifetimes.sort_unstable();
+    lifetimes
+}
+
+/// How long a new generation may take to be ready: keys to be fetched, a backlog to be read.
+const PATIENCE: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(10);

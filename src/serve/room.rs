@@ -1,0 +1,81 @@
+//! How many connections may be open: a number that a reload can change, and that a stop can wait for.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// One permit for each connection that may still be opened.
+#[derive(Debug)]
+pub(super) struct Room {
+    permits: Arc<Semaphore>,
+    size: Mutex<Size>,
+}
+
+#[derive(Debug)]
+struct Size {
+    wanted: usize,
+    /// Permits there are, those of open connections included: more than wanted while too many are open.
+    there: usize,
+}
+
+impl Room {
+    pub(super) fn new(connections: usize) -> Room {
+        let connections = connections.min(MOST);
+        let size = Mutex::new(Size { wanted: connections, there: connections });
+        Room { permits: Arc::new(Semaphore::new(connections)), size }
+    }
+
+    pub(super) fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.permits)
+    }
+
+    /// Room for so many from now on. Nobody is sent away: where more are open, their places go as they end, at the
+    /// latest when this is called again.
+    pub(super) fn resize(&self, connections: usize) {
+        let mut size = self.size.lock();
+        size.wanted = connections.min(MOST);
+        if size.there < size.wanted {
+            self.permits.add_permits(size.wanted - size.there);
+            size.there = size.wanted;
+        } else {
+            size.there -= self.permits.forget_permits(size.there - size.wanted);
+        }
+    }
+
+    /// Returns when no connection is open, and never lets one in again.
+    pub(super) async fn empty(&self) {
+        let there = u32::try_from(self.size.lock().there).unwrap_or(u32::MAX);
+        if let Ok(all) = self.permits.acquire_many(there).await {
+            all.forget();
+            self.size.lock().there = 0;
+        }
+    }
+}
+
+/// A bound on the bound: tokio's semaphore has one too.
+const MOST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn room_grows_and_shrinks_under_those_who_are_there() {
+        let room = Room::new(2);
+        let permits = room.permits();
+        let first = Arc::clone(&permits).acquire_owned().await.expect("open");
+        let second = Arc::clone(&permits).acquire_owned().await.expect("open");
+        room.resize(3);
+        assert_eq!(permits.available_permits(), 1);
+        room.resize(1);
+        assert_eq!(permits.available_permits(), 0);
+        drop(first);
+        room.resize(1);
+        assert_eq!(permits.available_permits(), 0, "the second is still there");
+        drop(second);
+        assert_eq!(permits.available_permits(), 1);
+        room.empty().await;
+        assert_eq!(permits.available_permits(), 0);
+        room.empty().await;
+    }
+}
