@@ -100,12 +100,13 @@ impl AccessToken {
         said: Said<'_>,
         claims: Object<'static>,
     ) -> AccessToken {
+        let headers = identity::TokenHeaders::of(&expected.issuer, &said);
         let Said { subject, client, token_id, signing_key, scope, issued_at, expires_at, confirmation } =
             said;
         AccessToken {
             hash,
             expected: Arc::clone(expected),
-            headers: identity::TokenHeaders::of(&expected.issuer, subject, client, scope, token_id),
+            headers,
             subject: subject.to_owned(),
             client: client.to_owned(),
             token_id: token_id.to_owned(),
