@@ -8,6 +8,7 @@ use crate::pop::access_token::AccessToken;
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
+use crate::state::assertions::Assertions;
 use crate::state::nonces::Nonces;
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
@@ -32,6 +33,8 @@ pub struct Gate {
     pub nonces: Arc<Nonces>,
     /// Used proofs.
     pub replay: Arc<ReplayStore>,
+    /// Identity assertions, where the service gets them.
+    pub assertions: Option<Assertions>,
     /// Where decisions are recorded.
     pub telemetry: Arc<Telemetry>,
 }
@@ -161,7 +164,11 @@ impl Gate {
         let unrevoked = self.revocations.check(verified, &belief)?;
         found.revocation = unrevoked.standing().mark();
         let grant = self.replay.claim(unrevoked, now).await?;
-        Ok(Admission::Granted(grant))
+        let told = match &self.assertions {
+            Some(assertions) => grant.asserted(assertions, now)?,
+            None => grant,
+        };
+        Ok(Admission::Granted(told))
     }
 }
 

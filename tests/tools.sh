@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
-#   bin/node, bin/nats-server, bin/redis-server   the programs the tests start, always under these names
+#   bin/node, bin/nats-server, bin/redis-server, bin/haproxy   the programs the tests start, always under these names
 #   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
 #   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
@@ -22,6 +22,7 @@ debian_packages() {
   has openssl || missing+=(openssl)
   has curl || missing+=(curl)
   has nghttp || missing+=(nghttp2-client)
+  PATH=$PATH:/usr/sbin has haproxy || missing+=(haproxy)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return
@@ -31,7 +32,8 @@ debian_packages() {
   fi
   echo "test-tools: installing ${missing[*]}"
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # RUNLEVEL=1: none of them must start a service.
+  RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # npm ci starts from nothing each time, so it runs only when its lock file is not the one installed last.
@@ -107,7 +109,8 @@ debian_packages
 node_program
 npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
-ln -sfn "$PWD"/tests/npm/{as,client,transmitter}.mjs "$tools/npm/"
+ln -sfn "$PWD"/tests/npm/{as,client,service,transmitter}.mjs "$tools/npm/"
+ln -sfn "$(PATH=$PATH:/usr/sbin command -v haproxy)" "$tools/bin/haproxy"
 nats_server
 librdkafka
 redis_server

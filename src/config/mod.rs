@@ -6,6 +6,7 @@
 
 mod checks;
 mod file;
+mod identity;
 mod introspection;
 mod kafka;
 mod load;
@@ -16,10 +17,12 @@ mod revocation;
 mod scalar;
 mod secrecy;
 mod shape;
+mod tls;
 mod tree;
 mod words;
 mod written;
 
+pub use identity::{Assertion, Identity};
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
@@ -30,6 +33,7 @@ pub use written::Written;
 pub use revocation::{
     ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
+pub use tls::{ClientCertificates, ClientChain, Tls};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;
@@ -99,43 +103,6 @@ pub struct Listen {
     pub limits: Limits,
     /// How long in-flight requests may take after SIGTERM.
     pub drain: Duration,
-}
-
-/// `listen.tls`: already loaded and checked against each other and the clock.
-#[derive(Debug, PartialEq)]
-pub struct Tls {
-    /// The certificate chain, leaf first.
-    pub certificate: Vec<rustls::pki_types::CertificateDer<'static>>,
-    /// The private key of the leaf.
-    pub private_key: rustls::pki_types::PrivateKeyDer<'static>,
-    /// Whether clients present certificates.
-    pub client_certificate: ClientCertificates,
-    /// Whether somebody must vouch for them.
-    pub client_chain: ClientChain,
-    /// The trust anchors for client certificates.
-    pub client_ca: Vec<rustls::pki_types::CertificateDer<'static>>,
-    /// The certificate revocation lists for client certificates.
-    pub client_crl: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
-}
-
-/// `listen.tls.client_certificate`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientCertificates {
-    /// Never asked for.
-    Off,
-    /// Asked for; a connection without one is fine, a bad one is not.
-    Optional,
-    /// No connection without one.
-    Required,
-}
-
-/// `listen.tls.client_chain`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientChain {
-    /// Up to an authority of `client_ca`.
-    Verified,
-    /// No authority: the token alone says which certificate counts (RFC 8705 section 6.2).
-    Unchecked,
 }
 
 /// `listen.limits`
@@ -263,15 +230,6 @@ pub struct NonceSecret {
     pub keys: Keys,
     /// SHA-256 of what was read.
     pub digest: [u8; 32],
-}
-
-/// `identity`
-#[derive(Clone, Debug, Default)]
-pub struct Identity {
-    /// Extra headers and the claims they carry.
-    pub headers: Vec<(http::HeaderName, String)>,
-    /// Whether Authorization and DPoP reach the service.
-    pub forward_authorization: bool,
 }
 
 /// `telemetry`

@@ -39,7 +39,7 @@ pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers
         headers.insert(name, value.clone());
     }
     headers.insert(PROOF, HeaderValue::from_static(verified.kind.as_str()));
-    if let Some(key) = key_of(verified) {
+    if let Some(key) = key_header_of(verified) {
         headers.insert(KEY, key.clone());
     }
     if let Some(subject) = verified.certificate.as_ref().and_then(|shown| shown.subject_header.as_ref()) {
@@ -53,7 +53,17 @@ pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers
 }
 
 /// The thumbprint the token is bound to: of the DPoP key, else of the certificate.
-fn key_of(verified: &Verified) -> Option<&HeaderValue> {
+pub(super) fn key_of(verified: &Verified) -> Option<&str> {
+    let confirmation = verified.token.confirmation();
+    match verified.kind {
+        ProofKind::Dpop | ProofKind::DpopAndMtls => confirmation.jkt.as_ref().map(|jkt| jkt.as_str()),
+        ProofKind::Mtls => confirmation.x5t.as_ref().map(|x5t| x5t.as_str()),
+        ProofKind::Bearer => None,
+    }
+}
+
+/// The same as it is told, written once per token.
+fn key_header_of(verified: &Verified) -> Option<&HeaderValue> {
     let token = verified.token.headers();
     match verified.kind {
         ProofKind::Dpop | ProofKind::DpopAndMtls => token.key.as_ref(),

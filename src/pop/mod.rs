@@ -19,6 +19,7 @@
 
 pub mod access_token;
 pub mod algorithm;
+pub mod assertion;
 pub mod challenge;
 pub mod client_cert;
 pub mod confirmation;
@@ -37,6 +38,7 @@ pub mod nonce;
 mod percent;
 pub mod policy;
 pub mod preflight;
+pub mod proxy_protocol;
 pub mod request;
 pub mod sha256;
 pub mod step_up;
@@ -82,6 +84,10 @@ impl Verified {
     /// The DPoP proof, where there was one.
     pub fn proof(&self) -> Option<&dpop::Proof> {
         self.proof.as_ref()
+    }
+    /// The caller's certificate, valid now, where one was shown; bound to the token or not.
+    pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.certificate.as_ref()
     }
 }
 

@@ -1,12 +1,11 @@
 //! The two bodies that pass through, streamed and never buffered.
 //!
-//! Request trailers are dropped: nothing verified them, and RFC 9110 section 6.5.1 lets a proxy drop
-//! what it can't vouch for. Response trailers pass, without the fields that only we may write.
+//! Their trailers pass as trailers, without what only a header may say ([`trailers`]).
 
 use super::cut::Cuttable;
-use super::fields;
-use super::pool::Lease;
 use super::proxy::InFlight;
+use super::trailers::{self, RequestTrailers};
+use super::upstream::{Answer, BrokenOff, Lease};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -20,10 +19,12 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
-/// The body of a request on its way to the service. Its trailers stay behind (HTTP-13).
+/// The body of a request on its way to the service. No trailer becomes a header (HTTP-13).
 #[derive(Debug)]
 pub(super) struct RequestBody {
     client: Incoming,
+    /// None if it is empty.
+    trailers: Option<Arc<RequestTrailers>>,
     progress: Option<Progress>,
 }
 
@@ -60,7 +61,7 @@ pub(super) struct Passing {
 /// What is given back when the response has passed.
 #[derive(Debug)]
 struct Flow {
-    content: Incoming,
+    content: Answer,
     in_flight: InFlight,
     _lease: Lease,
     cuttable: Option<Cuttable>,
@@ -68,9 +69,10 @@ struct Flow {
 
 impl RequestBody {
     /// Wraps the client's body; the progress is there unless the body is empty.
-    pub(super) fn new(client: Incoming) -> (RequestBody, Option<Progress>) {
+    pub(super) fn new(client: Incoming, trailers: &Arc<RequestTrailers>) -> (RequestBody, Option<Progress>) {
         let progress = (!client.is_end_stream()).then(Progress::default);
-        (RequestBody { client, progress: progress.clone() }, progress)
+        let trailers = progress.is_some().then(|| Arc::clone(trailers));
+        (RequestBody { client, trailers, progress: progress.clone() }, progress)
     }
 }
 
@@ -93,7 +95,7 @@ impl ResponseBody {
     /// The service's body, and a view of it for who watches over the connection. It keeps the request in
     /// flight, and its connection to the service to itself, until it has ended or was given up.
     pub(super) fn service(
-        content: Incoming,
+        content: Answer,
         in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
@@ -153,7 +155,7 @@ impl Passing {
         *self.offered.lock() = polled.is_ready().then(Instant::now);
         let mut frame = ready!(polled);
         if let Some(trailers) = frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut) {
-            fields::clean_response(trailers);
+            trailers::clean_response(trailers);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
     }
@@ -186,7 +188,7 @@ impl Drop for ResponseBody {
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The service broke off.
-    Service(hyper::Error),
+    Service(BrokenOff),
     /// The client took nothing.
     Stalled,
     /// The token was revoked, or has expired; and the code that HTTP/2 resets the stream with.
@@ -222,11 +224,15 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.client).poll_frame(cx));
+        let mut frame = ready!(Pin::new(&mut this.client).poll_frame(cx));
         if let Some(progress) = &this.progress {
             progress.0.store(true, Ordering::Relaxed);
         }
-        Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers)))
+        let trailers = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut());
+        if let Some((rules, trailers)) = this.trailers.as_ref().zip(trailers) {
+            rules.clean(trailers);
+        }
+        Poll::Ready(frame)
     }
     fn is_end_stream(&self) -> bool {
         self.client.is_end_stream()

@@ -4,6 +4,7 @@
 //! word on the caller, and never its own (RFC 9440, [`client_cert`]). What a terminator says is the same for many
 //! requests in a row, so the last certificate of a connection is remembered by the bytes of its header.
 
+use super::proxy_protocol::Source;
 use crate::pop::client_cert::{self, Terminators};
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::{Denial, Timestamp};
@@ -29,14 +30,18 @@ struct Terminator {
 }
 
 impl Caller {
-    /// A peer that has just connected with this certificate.
+    /// A peer that has just connected with this certificate. A terminator is known by the connection's own address,
+    /// never by one that a load balancer tells; behind a balancer it is known by its certificate or not at all.
     pub(super) fn new(
-        address: IpAddr,
+        source: Source,
         own: Option<Arc<ClientCertificate>>,
         trusted: &Arc<Terminators>,
         now: Timestamp,
     ) -> Caller {
-        let is_trusted = trusted.include(address, own.as_deref(), now);
+        let address = source.peer.ip();
+        // Whose TLS a balancer passes on can't be told from where it connects from.
+        let is_known = !source.relayed || !trusted.certificates.is_empty();
+        let is_trusted = is_known && trusted.include(address, own.as_deref(), now);
         let terminator =
             is_trusted.then(|| Terminator { address, trusted: Arc::clone(trusted), last: Mutex::new(None) });
         Caller { own: Ok(own), terminator }

@@ -8,12 +8,12 @@ use super::caller::Caller;
 use super::connection::Activity;
 use super::forwarded::Hop;
 use super::proxy::{Peer, Proxy, now};
+use super::proxy_protocol::Source;
 use super::tls::{Chain, Terminator, Terms};
 use crate::pop::mtls::ClientCertificate;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 /// The configuration in force.
@@ -31,7 +31,7 @@ pub(super) struct Seat {
     current: Arc<Current>,
     number: usize,
     activity: Arc<Activity>,
-    address: SocketAddr,
+    source: Source,
     /// What the client showed in the handshake.
     chain: Chain,
     peer: RwLock<Seated>,
@@ -75,17 +75,17 @@ impl Seat {
     pub(super) fn new(
         current: Arc<Current>,
         activity: Arc<Activity>,
-        address: SocketAddr,
+        source: Source,
         chain: Chain,
         terms: Arc<Terms>,
     ) -> Arc<Seat> {
         let own = terms.certificate(&chain);
-        let peer = seated(&current.proxy(), &activity, address, own.map(Ok));
+        let peer = seated(&current.proxy(), &activity, source, own.map(Ok));
         let peer = RwLock::new(Seated { peer, terms });
         let among = Arc::clone(&current);
         let mut seats = among.seats.lock();
         let entry = seats.vacant_entry();
-        let seat = Arc::new(Seat { current, number: entry.key(), activity, address, chain, peer });
+        let seat = Arc::new(Seat { current, number: entry.key(), activity, source, chain, peer });
         entry.insert(Arc::downgrade(&seat));
         seat
     }
@@ -101,11 +101,11 @@ impl Seat {
         let own = match terms.still_welcome(&self.chain) {
             Ok(()) => terms.certificate(&self.chain).map(Ok),
             Err(error) => {
-                tracing::info!(peer = %self.address, %error, "a client certificate is accepted no longer");
+                tracing::info!(peer = %self.source.client, %error, "a client certificate is accepted no longer");
                 Some(Err(()))
             }
         };
-        let peer = seated(&proxy, &self.activity, self.address, own);
+        let peer = seated(&proxy, &self.activity, self.source, own);
         *self.peer.write() = Seated { peer: Arc::clone(&peer), terms: Arc::clone(&terms) };
         peer
     }
@@ -121,13 +121,14 @@ impl Drop for Seat {
 fn seated(
     proxy: &Arc<Proxy>,
     activity: &Arc<Activity>,
-    address: SocketAddr,
+    source: Source,
     own: Option<Result<Arc<ClientCertificate>, ()>>,
 ) -> Arc<Peer> {
     let caller = match own.transpose() {
-        Ok(own) => Caller::new(address.ip(), own, &proxy.terminators, now()),
+        Ok(own) => Caller::new(source, own, &proxy.terminators, now()),
         Err(()) => Caller::unwelcome(),
     };
+    let address = source.client;
     let hop = Hop::new(address, &proxy.hosts);
     Arc::new(Peer { proxy: Arc::clone(proxy), activity: Arc::clone(activity), address, caller, hop })
 }

@@ -60,7 +60,7 @@ fn remove_connection_options(headers: &mut HeaderMap) {
     }
 }
 
-fn remove_where(headers: &mut HeaderMap, dropped: impl Fn(&HeaderName) -> bool) {
+pub(super) fn remove_where(headers: &mut HeaderMap, dropped: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| dropped(name)).cloned().collect();
     for name in names {
         headers.remove(name);
@@ -101,7 +101,7 @@ fn classify(name: &HeaderName) -> Fate {
 }
 
 /// The name with `_` and `.` as `-`, cut where no rule looks any further.
-fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
+pub(super) fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
     let length = name.len().min(LONGEST);
     for (to, from) in buffer.iter_mut().zip(name.bytes()) {
         *to = if from == b'_' || from == b'.' { b'-' } else { from };
@@ -110,7 +110,7 @@ fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
 }
 
 /// Longer than any name below, so a name that is cut can't be equal to one of them.
-const LONGEST: usize = 32;
+pub(super) const LONGEST: usize = 32;
 
 /// Hop by hop (RFC 9110 section 7.6.1), in both directions (HTTP-08). The wish for an upgrade goes, too; that for a
 /// WebSocket is written anew (HTTP-15).

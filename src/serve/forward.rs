@@ -6,13 +6,12 @@
 use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
-use super::pool::Lease;
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
 use super::upgrade;
-use super::upstream::Upstream;
+use super::upstream::{Answer, Answered, Lease, Upstream};
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
 use crate::pop::policy::Route;
@@ -49,7 +48,7 @@ pub(super) fn forward<'a>(
     admitted: Admitted<'a>,
     mut parts: Parts,
     body: Incoming,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     mut span: RequestSpan,
 ) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
@@ -63,7 +62,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
-    let wish = upgrade::wish(&mut parts, unread);
+    let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
     } else if proxy.pseudonym.is_in(&parts.headers) {
@@ -78,7 +77,7 @@ pub(super) fn forward<'a>(
         if wish.is_some() {
             upgrade::write(&mut parts.headers);
         }
-        let (body, progress) = RequestBody::new(body);
+        let (body, progress) = RequestBody::new(body, &proxy.trailers);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -89,7 +88,8 @@ pub(super) fn forward<'a>(
             Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
         let response = match answered {
-            Ok(Some((response, lease))) => {
+            Ok(Some(Answered { response, lease, place })) => {
+                in_flight.holds(place);
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
                     Some(client) => switched(peer, response, client, in_flight, lease, cuttable),
@@ -184,7 +184,7 @@ fn offer(nonce: Option<HeaderValue>, headers: &mut HeaderMap) {
 /// The service's response as the client gets it, in the order in which it came (HTTP-28).
 fn passed_on(
     peer: &Peer,
-    response: Response<Incoming>,
+    response: Response<Answer>,
     version: Version,
     in_flight: InFlight,
     lease: Lease,
@@ -205,7 +205,7 @@ fn passed_on(
 /// no use for another request.
 fn switched(
     peer: &Peer,
-    mut response: Response<Incoming>,
+    mut response: Response<Answer>,
     client: OnUpgrade,
     in_flight: InFlight,
     lease: Lease,
@@ -227,9 +227,14 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     let proxy = &*peer.proxy;
     let received = parts.version;
     let headers = &mut parts.headers;
+    let announced = headers.contains_key(header::TRAILER);
+    let trailers = announced.then(|| proxy.trailers.announcement(headers)).flatten();
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
     headers.reserve(OUR_FIELDS);
+    if let Some(trailers) = trailers {
+        headers.insert(header::TRAILER, trailers);
+    }
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
         Admission::Unprotected | Admission::Preflight => {}

@@ -9,10 +9,12 @@ use super::cors::BrowserOrigins;
 use super::forwarded::{Pseudonym, PublicHost};
 use super::metadata;
 use super::proxy::Proxy;
-use super::upstream::Upstream;
+use super::trailers::RequestTrailers;
+use super::upstream::{Health, Upstream};
 use crate::config::{self, Config, Written};
 use crate::gate::Gate;
 use crate::pop::policy::{DpopPolicy, Policy};
+use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
@@ -126,7 +128,12 @@ impl Proxy {
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
         let metadata = metadata(&config);
         let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };
+        let identity = &config.identity;
+        let assertions = identity.assertion.as_ref().zip(config.listen.public_origins.first());
+        let assertions = assertions
+            .map(|(assertion, origin)| Assertions::new(assertion, origin.as_str(), &identity.headers));
         let gate = Gate {
+            assertions,
             policy: Policy { metadata, routes: config.routes, dpop },
             tokens,
             revocations,
@@ -140,6 +147,8 @@ impl Proxy {
             hosts,
             browsers: BrowserOrigins::new(&config.listen.browser_origins)?,
             terminators: Arc::new(config.listen.client_cert_from),
+            trailers: Arc::new(RequestTrailers::new(&config.identity)),
+            balancers: config.listen.proxy_protocol_from,
             identity: config.identity,
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),
@@ -182,6 +191,9 @@ impl Grounds {
         }
         if before.gate.revocations.status().is_ready() && !self.revocations.status().is_ready() {
             let _ = write!(missing, "the revocation feed ({}), ", self.revocations.status().name());
+        }
+        if before.upstream.health() != Health::Down && self.upstream.health() == Health::Down {
+            missing.push_str("the service, ");
         }
         missing.truncate(missing.len().saturating_sub(2));
         missing

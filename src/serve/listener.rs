@@ -7,6 +7,7 @@
 use super::connection::{self, Activity, Phase};
 use super::current::{Current, Seat};
 use super::proxy;
+use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake};
 use super::watched::Watched;
 use crate::config::Limits;
@@ -74,9 +75,18 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, stream: TcpStream, address: SocketAddr) {
+    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        let limits = self.current.proxy().limits;
+        let proxy = self.current.proxy().clone();
+        let limits = proxy.limits;
+        let source = Source::of(peer, &proxy.balancers, &mut stream);
+        let source = match timeout(limits.header_timeout, source).await {
+            Ok(Ok(source)) => source,
+            Ok(Err(error)) => return self.nobody_told(peer, &error),
+            Err(_) => return self.nobody_told(peer, &io::ErrorKind::TimedOut.into()),
+        };
+        drop(proxy);
+        let address = source.client;
         let handshake = match timeout(limits.header_timeout, self.current.tls.accept(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
@@ -84,7 +94,7 @@ impl Listener {
         };
         let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new();
-        let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), address, chain, terms);
+        let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
         let answer = move |request| proxy::serve(seat.peer(), request);
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let phase = self.phase.clone();
@@ -106,6 +116,16 @@ impl Listener {
         }
         if let Some(unreadable) = activity.unreadable() {
             unreadable.record(&self.telemetry, address);
+        }
+    }
+
+    /// A balancer did not say whose connection it is.
+    fn nobody_told(&self, peer: SocketAddr, error: &io::Error) {
+        let reason = proxy_protocol::failure(error);
+        self.telemetry.metrics.proxy_protocol_failed(reason);
+        match reason {
+            "broken_off" => tracing::debug!(%peer, reason, "no PROXY protocol header"),
+            _ => tracing::info!(%peer, reason, "no PROXY protocol header"),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `generation` makes a `proxy` of a configuration, `current` holds the one in force. `listener` accepts while there is
-//! `room`, `tls` and `client_chain` find out who connects, `caller` whose certificate counts,
+//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
+//! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
+//! find out who connects, `caller` whose certificate counts,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on, `fields` and `forwarded` decide which headers the service gets,
-//! `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
+//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`; `cut` ends both with their token. `refusal`, `response` and `cors` word
 //! our own answers, `admin` tells operators how we are, and `push` takes security events.
 
@@ -23,13 +24,16 @@ mod generation;
 mod listener;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod push;
 mod refusal;
 mod response;
 mod room;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod trailers;
 mod tunnel;
 mod unreadable;
 mod upgrade;
@@ -45,7 +49,6 @@ use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
 use crate::telemetry::{Reloaded, Telemetry};
 use admin::Admin;
-use anyhow::Context;
 use connection::Phase;
 use current::Current;
 use forwarded::Pseudonym;
@@ -54,11 +57,11 @@ use listener::Listener;
 use proxy::Proxy;
 use push::{Push, PushPort};
 use room::Room;
+use sockets::Sockets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Terminator;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -90,9 +93,11 @@ impl Server {
     pub async fn start(mut config: Config, before: Before) -> anyhow::Result<Server> {
         let pseudonym = Arc::new(Pseudonym::new(tls::seed_randomness()?));
         let tls = Terminator::new(&config.listen.tls)?;
-        let socket = bind(config.listen.address, "listen.address").await?;
-        let admin_socket = bind(config.admin, "admin.address").await?;
-        let push = PushPort::bind(&config).await?;
+        let mut sockets = Sockets::inherited(config.listen.reuse_port)?;
+        let socket = sockets.listen(config.listen.address, "listen.address")?;
+        let admin_socket = sockets.listen(config.admin, "admin.address")?;
+        let push = PushPort::bind(&config, &mut sockets)?;
+        sockets.all_taken()?;
         let push_address = push.as_ref().map(PushPort::address);
         let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
 
@@ -242,10 +247,6 @@ pub(crate) fn metadata(config: &Config) -> Option<Metadata> {
     let origins = &config.listen.public_origins;
     let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
     config.listen.resource_metadata.then(made)
-}
-
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{key}: can't listen on {address}"))
 }
 
 const READY_POLL: Duration = Duration::from_millis(5);

@@ -14,7 +14,8 @@ use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
-use super::upstream::Upstream;
+use super::trailers::RequestTrailers;
+use super::upstream::{Place, Upstream};
 use super::{refusal, response};
 use crate::config::{Identity, Limits};
 use crate::gate::{Gate, Verdict};
@@ -27,6 +28,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -46,7 +48,10 @@ pub(super) struct Proxy {
     pub(super) hosts: Vec<PublicHost>,
     pub(super) browsers: BrowserOrigins,
     pub(super) terminators: Arc<Terminators>,
+    /// Whose connections begin with a PROXY protocol header.
+    pub(super) balancers: Vec<IpNet>,
     pub(super) identity: Identity,
+    pub(super) trailers: Arc<RequestTrailers>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) pseudonym: Arc<Pseudonym>,
     pub(super) in_flight: Arc<AtomicUsize>,
@@ -67,6 +72,8 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct InFlight {
     peer: Arc<Peer>,
+    /// Its place with the service.
+    place: Option<Place>,
 }
 
 impl InFlight {
@@ -74,7 +81,11 @@ impl InFlight {
     fn begin(peer: &Arc<Peer>) -> (InFlight, usize) {
         peer.activity.request_began();
         let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
-        (InFlight { peer: Arc::clone(peer) }, before + 1)
+        (InFlight { peer: Arc::clone(peer), place: None }, before + 1)
+    }
+    /// The service has answered: the request keeps its place there to its end.
+    pub(super) fn holds(&mut self, place: Option<Place>) {
+        self.place = place;
     }
     /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
     /// when the client takes nothing, so that the body is not asked for.

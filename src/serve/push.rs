@@ -8,6 +8,7 @@
 
 use super::connection::Phase;
 use super::generation::Made;
+use super::sockets::Sockets;
 use super::tls::{self, Terminator};
 use crate::config::{self, ClientCertificates, ClientChain, Config, Tls};
 use crate::pop::sha256;
@@ -61,10 +62,10 @@ impl PushPort {
     ///
     /// # Errors
     /// It can't be bound, or the TLS material does not fit.
-    pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<PushPort>> {
+    pub(super) fn bind(config: &Config, sockets: &mut Sockets) -> anyhow::Result<Option<PushPort>> {
         let Some(settings) = config.revocation.as_ref().and_then(|r| r.push.clone()) else { return Ok(None) };
         let tls = Terminator::http1(&terms(&config.listen.tls, &settings))?;
-        let socket = super::bind(settings.address, "revocation.feed.push.address").await?;
+        let socket = sockets.listen(settings.address, "revocation.feed.push.address")?;
         let address = socket.local_addr()?;
         Ok(Some(PushPort { socket, address, tls, settings }))
     }

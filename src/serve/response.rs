@@ -20,6 +20,8 @@ pub(super) enum Fault {
     UpstreamBroken,
     /// No answer within the response timeout.
     UpstreamTimeout,
+    /// The service has as many requests as it may get at a time, and the queue is full or too slow.
+    UpstreamBusy,
     /// The client stopped sending the body in the middle.
     RequestAborted,
     /// The request has been here before (RFC 9110 section 7.6.3).
@@ -27,10 +29,11 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 5] = [
+    const ALL: [Fault; 6] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
+        Fault::UpstreamBusy,
         Fault::RequestAborted,
         Fault::Loop,
     ];
@@ -39,6 +42,7 @@ impl Fault {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Fault::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::Loop => StatusCode::LOOP_DETECTED,
         }
@@ -49,6 +53,7 @@ impl Fault {
             Fault::UpstreamUnreachable => "upstream_unreachable",
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
+            Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
             Fault::Loop => "loop_detected",
         }
@@ -58,6 +63,7 @@ impl Fault {
             Fault::UpstreamUnreachable => "the service can't be reached",
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
+            Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
             Fault::Loop => "the request has passed here before",
         }
@@ -101,7 +107,11 @@ pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBo
 
 /// The answer when the service gave none.
 pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
-    problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default())
+    let mut response = problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default());
+    if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+    }
+    response
 }
 
 fn problem(status: StatusCode, document: Bytes) -> Response<ResponseBody> {
@@ -177,6 +187,7 @@ mod tests {
         for one in Fault::ALL {
             let (parts, document) = read(fault(one)).await;
             assert_eq!(parts.status, one.status());
+            assert_eq!(parts.headers.contains_key("retry-after"), one == Fault::UpstreamBusy);
             assert_eq!(document["reason"], one.reason());
         }
     }

@@ -1,52 +1,115 @@
-//! The service behind us, over HTTP/1.1, by TCP or a Unix socket.
+//! The service behind us, over HTTP/1.1 or HTTP/2, by TCP or a Unix socket.
 //!
-//! Bodies stream both ways. A request is sent once: only when a pooled connection turns out to be closed
-//! before a byte was written does it go out on another. The time to answer counts from the last movement
-//! of the request body, so that slow uploads are not mistaken for a slow service.
+//! Bodies stream both ways. A request is sent once: it goes out again only when nothing of it can have been acted on, be
+//! it that a pooled connection turns out to be closed before a byte was written, or that an HTTP/2 service says so. The
+//! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
+//! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
+//! `stream` is one request; `places` bounds how many there are at a time, and `probe` asks whether anybody is there.
+
+mod answer;
+mod dial;
+mod links;
+mod places;
+mod probe;
+mod stream;
+
+pub(super) use answer::{Answer, BrokenOff};
+pub(super) use places::Place;
+pub(super) use probe::Health;
 
 use super::body::{Progress, RequestBody};
-use super::pool::{Lease, Pool};
+use super::pool::{self, Pool};
 use super::response::Fault;
 use super::upgrade;
-use crate::config::{self, UpstreamAddress};
+use crate::config;
+use dial::{Dialed, Dialer, Open};
 use http::header::{self, HeaderMap};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use links::{Links, Seat};
+use places::Places;
+use probe::Probe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// The service, as a client sees it.
+/// The service, as a client sees it. What it does in the background ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pool: Arc<Pool>,
-    address: UpstreamAddress,
-    connect_timeout: Duration,
+    /// Instead of the pool, where the service speaks HTTP/2.
+    links: Option<Arc<Links>>,
+    dialer: Arc<Dialer>,
+    places: Option<Places>,
+    probe: Option<Probe>,
     response_timeout: Duration,
-    peer_uid: Option<u32>,
+}
+
+/// The head of an answer, and what the request keeps until its end.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) response: Response<Answer>,
+    pub(super) lease: Lease,
+    pub(super) place: Option<Place>,
+}
+
+/// What a request has of a connection.
+#[derive(Debug)]
+pub(super) enum Lease {
+    /// All of it.
+    Http1(pool::Lease),
+    /// A stream.
+    Http2(#[expect(dead_code, reason = "held for its end")] Seat),
+}
+
+impl Lease {
+    /// Where the answer ends is in doubt: nothing else may come on its connection. A stream is reset with its answer.
+    pub(super) fn close(self) {
+        match self {
+            Lease::Http1(lease) => lease.close(),
+            Lease::Http2(_) => {}
+        }
+    }
 }
 
 impl Upstream {
     /// Connects lazily.
     pub(super) fn new(upstream: &config::Upstream) -> Upstream {
+        let dialer = Arc::new(Dialer::new(upstream));
+        let patience = upstream.connect_timeout + upstream.response_timeout.min(PROBE_TIMEOUT);
+        let probe = upstream.readiness.clone();
         Upstream {
             pool: Arc::default(),
-            address: upstream.address.clone(),
-            connect_timeout: upstream.connect_timeout,
+            links: upstream.http2.then(Arc::default),
+            places: Places::new(upstream),
+            probe: probe.map(|how| Probe::start(Arc::clone(&dialer), how, upstream.http2, patience)),
+            dialer,
             response_timeout: upstream.response_timeout,
-            peer_uid: upstream.peer_uid,
         }
     }
 
     /// The request's URI towards the service: its path and query byte for byte (HTTP-12).
     pub(super) fn uri(target: &Uri) -> Uri {
         target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
+    }
+
+    /// Whether a connection can become a WebSocket: over HTTP/2 there is no upgrade (RFC 9113 section 8.6).
+    pub(super) fn upgrades(&self) -> bool {
+        self.links.is_none()
+    }
+
+    /// Whether the service answers.
+    pub(super) fn health(&self) -> Health {
+        self.probe.as_ref().map_or(Health::Off, Probe::health)
+    }
+
+    /// How many connections there are, and how many requests wait for their turn.
+    pub(super) fn load(&self) -> (usize, usize) {
+        (self.dialer.connections(), self.places.as_ref().map_or(0, Places::waiting))
     }
 
     /// Sends a request and waits for the response's head. The connection is the lease's until the response
@@ -56,13 +119,20 @@ impl Upstream {
         request: Request<RequestBody>,
         progress: Option<Progress>,
         asks_for_websocket: bool,
-    ) -> Result<(Response<Incoming>, Lease), Fault> {
+    ) -> Result<Answered, Fault> {
+        let place = match &self.places {
+            Some(places) => Some(places.take().await?),
+            None => None,
+        };
         let mut answer = pin!(self.exchange(request));
         let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
                 Ok(answered) => break answered?,
                 Err(_) if progress.as_ref().is_some_and(Progress::take) => {}
-                Err(_) => return Err(Fault::UpstreamTimeout),
+                Err(_) => {
+                    self.links.iter().for_each(|links| links.doubt());
+                    return Err(Fault::UpstreamTimeout);
+                }
             }
         };
         // A switch nobody asked for would smuggle the next bytes: HTTP-15.
@@ -72,59 +142,57 @@ impl Upstream {
             lease.close();
             return Err(Fault::UpstreamBroken);
         }
-        Ok((response, lease))
+        Ok(Answered { response, lease, place })
     }
 
-    async fn exchange(
-        &self,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), Fault> {
-        while let Some(mut connection) = self.pool.take() {
+    async fn exchange(&self, mut request: Request<RequestBody>) -> Result<(Response<Answer>, Lease), Fault> {
+        if let Some(links) = &self.links {
+            // Boxed, as is what follows where it is rare: every request's future would be as large.
+            let asked = Box::pin(stream::exchange(Arc::clone(links), &self.dialer, request));
+            return asked.await.map(|(response, seat)| (response, Lease::Http2(seat)));
+        }
+        let mut fresh = 0;
+        loop {
+            let mut connection = match self.pool.take() {
+                Some(connection) => connection,
+                None if fresh == MOST_FRESH => return Err(Fault::UpstreamBroken),
+                None => {
+                    fresh += 1;
+                    Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?
+                }
+            };
             match connection.try_send_request(request).await {
-                Ok(response) => return Ok((response, self.pool.lease(connection))),
+                Ok(response) => {
+                    return Ok((response.map(Answer::Http1), Lease::Http1(self.pool.lease(connection))));
+                }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
                     None => return Err(fault(&error.into_error())),
                 },
             }
         }
-        // Boxed: rare, and every request's future would be as large as this one.
-        let mut connection = Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?;
-        let response = connection.send_request(request).await.map_err(|error| fault(&error))?;
-        Ok((response, self.pool.lease(connection)))
     }
 
     async fn connect(&self) -> Option<SendRequest<RequestBody>> {
-        match &self.address {
-            UpstreamAddress::Tcp(authority) => {
-                let host = authority.host().trim_matches(['[', ']']);
-                let connecting = TcpStream::connect((host, authority.port_u16().unwrap_or(80)));
-                let stream = timeout(self.connect_timeout, connecting).await.ok()?.ok()?;
-                stream.set_nodelay(true).ok()?;
-                spoken_to(stream).await
-            }
-            UpstreamAddress::Unix(path) => {
-                let stream = timeout(self.connect_timeout, UnixStream::connect(path)).await.ok()?.ok()?;
-                let uid = stream.peer_cred().ok()?.uid();
-                if self.peer_uid.is_some_and(|expected| expected != uid) {
-                    tracing::warn!(uid, "the service's socket is served by another user: it gets no request");
-                    return None;
-                }
-                spoken_to(stream).await
-            }
+        match self.dialer.dial().await? {
+            Dialed::Tcp(stream) => spoken_to(stream, self.dialer.opened()).await,
+            Dialed::Unix(stream) => spoken_to(stream, self.dialer.opened()).await,
         }
     }
 }
 
 /// HTTP/1.1 over a new connection.
-async fn spoken_to<S>(stream: S) -> Option<SendRequest<RequestBody>>
+async fn spoken_to<S>(stream: S, counted: Open) -> Option<SendRequest<RequestBody>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
-    tokio::spawn(connection.with_upgrades());
+    tokio::spawn(async move {
+        let _counted = counted;
+        let _ = connection.with_upgrades().await;
+    });
     Some(sender)
 }
 
@@ -147,4 +215,10 @@ fn fault(error: &hyper::Error) -> Fault {
     if error.is_user() { Fault::RequestAborted } else { Fault::UpstreamBroken }
 }
 
+/// What the head of an answer may take, in bytes.
 const MAX_BUFFER: usize = 128 * 1024;
+
+/// New connections for one request, should the service close the first one before a byte was written.
+const MOST_FRESH: usize = 2;
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

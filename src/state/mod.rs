@@ -2,8 +2,9 @@
 //!
 //! In the order of a request: [`tokens`] are genuine by the keys of [`issuers`] or by their word
 //! ([`introspection`]); [`nonces`] say when a proof was made; [`revocation`] says what was taken back; [`replay`]
-//! is the one write.
+//! is the one write. What is granted is told on in [`assertions`].
 
+pub mod assertions;
 mod https;
 pub mod introspection;
 pub mod issuers;

@@ -11,6 +11,7 @@ use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub replay: ReplayMetrics,
     /// Reloads of the configuration.
     pub reloads: Reloads,
+    /// The service behind us.
+    pub upstream: UpstreamMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
@@ -49,6 +52,7 @@ pub struct Metrics {
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     handshake_failures: Family<Label, Counter>,
+    proxy_protocol_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
     jwks_fetches: Family<FetchLabels, Counter>,
@@ -90,6 +94,7 @@ impl Metrics {
             replay_entries: register(all, "replay_entries", "Proofs remembered"),
             replay: ReplayMetrics::register(all),
             reloads: Reloads::register(all),
+            upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
             handshake_failures: family(
@@ -97,6 +102,7 @@ impl Metrics {
                 "tls_handshake_failures",
                 "TLS handshakes that failed, by reason",
             ),
+            proxy_protocol_failures: family(all, "proxy_protocol_failures", PROXY_PROTOCOL),
             unreadable_requests: family(
                 all,
                 "unreadable_requests",
@@ -148,6 +154,11 @@ impl Metrics {
     /// A TLS handshake failed, for a reason of a closed set.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshake_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A load balancer did not say whose connection it is, for a reason of a closed set.
+    pub fn proxy_protocol_failed(&self, reason: &'static str) {
+        self.proxy_protocol_failures.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// What came was no request, for a reason of a closed set.
@@ -278,6 +289,7 @@ fn started() -> Gauge {
 
 const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
                         alert on absent, and on jwks_fetches with result ok at 0";
+const PROXY_PROTOCOL: &str = "Connections closed for want of a PROXY protocol header, by reason";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.
 const DECISION_BUCKETS: [f64; 12] =

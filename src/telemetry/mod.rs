@@ -17,6 +17,7 @@ mod revocations;
 pub(crate) mod sink;
 mod span;
 mod trace_context;
+mod upstream;
 
 pub use cuts::{Cut as CutRecord, TraceId};
 pub use logs::install_logging;
@@ -24,6 +25,7 @@ pub use metrics::Metrics;
 pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;
 pub use revocations::RevocationMetrics;
+pub use upstream::UpstreamMetrics;
 
 use crate::pop::Denial;
 use crate::pop::policy::ProofKind;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod balancers;
 mod config;
 mod conformance;
 mod cors;
@@ -14,6 +15,7 @@ mod demo;
 mod end_to_end;
 mod framing;
 mod h2;
+mod identity;
 mod introspection;
 mod journal;
 mod layering;
@@ -24,6 +26,7 @@ mod poll;
 mod proof;
 mod properties;
 mod push;
+mod reload;
 mod replay;
 mod revocation;
 mod revocation_redis;

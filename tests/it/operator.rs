@@ -71,14 +71,14 @@ fn message(text: &'static str) -> impl Fn(&str) -> Option<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_ends_nothing_and_says_that_it_reloads_nothing() {
+async fn a_hangup_ends_nothing_and_says_that_it_reloads() {
     let (pki, folder, service) = (Pki::new(), Folder::new(), Echo::start().await);
     let text = config(NO_ISSUER, &service.address.to_string());
     let mut clinch = Clinch::start_unready(&write(&folder, &pki, &text)).await;
     clinch.program.signal("HUP");
-    let told = message("reload is not supported yet; the running configuration stays");
+    let told = message("the configuration was reloaded");
     let line = clinch.program.hear("the line on SIGHUP", told).await;
-    assert_eq!(line["level"], "WARN");
+    assert_eq!((&line["level"], &line["generation"]), (&"INFO".into(), &2.into()));
     let caller = Caller::new(clinch.address, &pki, None);
     assert_eq!(caller.send(&get("/healthz", &[])).await.status, 200);
     clinch.program.terminate();

@@ -1,5 +1,7 @@
 //! `identity.headers`: what the service may be told under names that mean nothing else already.
 
+mod assertion;
+
 use super::Checks;
 use crate::config::Identity;
 use crate::config::file::Identity as Written;
@@ -34,7 +36,8 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Identity {
     if written.forward_authorization {
         c.warn("identity.forward_authorization", "the service sees access tokens");
     }
-    Identity { headers, forward_authorization: written.forward_authorization }
+    let assertion = assertion::check(c, &written.assertion);
+    Identity { headers, assertion, forward_authorization: written.forward_authorization }
 }
 
 /// As CGI-like services read a name.

@@ -20,6 +20,12 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     let client_cert_from = written.client_cert_from.as_ref().map(|w| terminators::check(c, w, asked));
     let proxy_protocol_from =
         terminators::networks(c, "listen.proxy_protocol_from", &written.proxy_protocol_from);
+    if let Some(terminators) = &client_cert_from {
+        terminators::behind(c, terminators, &proxy_protocol_from);
+    }
+    if proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
+        c.warn("listen.proxy_protocol_from", ANYBODY);
+    }
     let limits = limits::check(c, &written.limits);
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
@@ -96,3 +102,6 @@ fn is_serialised_origin(text: &str) -> bool {
     let port_is_sound = port == "443" || is_serialised_origin(&format!("https://h:{port}"));
     port != "80" && port_is_sound && is_serialised_origin(&format!("https://{host}"))
 }
+
+const ANYBODY: &str = "everyone who reaches this port can say which address they have, and must: nobody gets in without a \
+                       PROXY protocol header";

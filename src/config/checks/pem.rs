@@ -96,7 +96,7 @@ pub(super) fn revocation_lists(
 }
 
 /// What kinds of PEM sections there are, never what is in them.
-fn contents(bytes: &[u8]) -> String {
+pub(super) fn contents(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "an empty file".to_owned();
     }

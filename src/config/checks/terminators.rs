@@ -31,6 +31,15 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written, asked: Option<ClientC
     terminators
 }
 
+/// A load balancer passes on anybody's TLS, so that where it connects from says nothing of who ended it.
+pub(super) fn behind(c: &mut Checks<'_>, terminators: &Terminators, balancers: &[IpNet]) {
+    let overlap = |a: &IpNet, b: &IpNet| a.contains(&b.network()) || b.contains(&a.network());
+    let both = terminators.networks.iter().any(|one| balancers.iter().any(|other| overlap(one, other)));
+    if both && terminators.certificates.is_empty() {
+        c.warn(ADDRESSES, RELAYED);
+    }
+}
+
 /// The networks of a list at a key.
 pub(super) fn networks(c: &mut Checks<'_>, key: &str, written: &[String]) -> Vec<IpNet> {
     let mut networks = Vec::new();
@@ -89,5 +98,7 @@ fn certificates(c: &mut Checks<'_>, written: &[String]) -> Vec<CertificateThumbp
 const SECTION: &str = "listen.client_cert_from";
 const ADDRESSES: &str = "listen.client_cert_from.addresses";
 const CERTIFICATES: &str = "listen.client_cert_from.certificates";
+const RELAYED: &str = "some of these are in `listen.proxy_protocol_from`, too: over a connection that begins with a PROXY protocol \
+                       header nobody is taken for a terminator by address alone, only by `certificates`";
 const EVERYBODY: &str = "everyone who reaches this port is trusted to say which certificate they have: a stolen \
                          certificate-bound token is worth as much as an unbound one";

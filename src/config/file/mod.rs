@@ -99,19 +99,15 @@ pub(super) struct Identity {
 /// `identity.assertion`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[allow(dead_code, reason = "nothing in it works yet")]
 pub(super) struct Assertion {
-    /// Whether the assertion is sent. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Whether the assertion is sent, as `clinch-identity`.
     pub(super) enabled: bool,
-    /// The PEM file of its ES256 key. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The PEM file of its ES256 keys (P-256, PKCS #8 or SEC 1), one to four. The first signs, all are published at
+    /// `/.well-known/jwks.json` of `admin.address`. Read again when it changes.
     pub(super) key_file: Option<String>,
-    /// How long it is valid. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How long it is valid, 10s to 10m, and never longer than the token. One is sent for half of that, a minute at most.
     pub(super) lifetime: Span,
-    /// Its `aud`. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Its `aud`: the service, by a name that no other service accepts.
     pub(super) audience: Option<String>,
 }
 impl Default for Assertion {

@@ -1,9 +1,9 @@
 //! The admin port, in plain HTTP: `/live`, `/ready` and `/metrics` for the kubelet and Prometheus, `/status` and
-//! `/revocations` for operators. None of it is served by the public listener.
+//! `/revocations` for operators, and for the service `/.well-known/jwks.json`, the keys of identity assertions. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
-//! shared replay store is in reach if requests depend on it, and we are not stopping. A feed that reconnects
-//! within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
+//! shared replay store is in reach if requests depend on it, the service answers if it is asked
+//! (`upstream.readiness`), and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
 
 mod query;
 mod revocations;
@@ -11,6 +11,7 @@ mod status;
 
 use super::connection::Phase;
 use super::current::Current;
+use super::upstream::Health;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::state::replay::shared::StoreStatus;
@@ -47,6 +48,7 @@ struct Readiness {
     revocations: FeedStatus,
     replay: StoreStatus,
     remembers: bool,
+    upstream: Health,
 }
 
 impl Admin {
@@ -85,22 +87,27 @@ impl Admin {
     }
 
     fn readiness(&self) -> Readiness {
-        let gate = &self.current.proxy().gate;
+        let proxy = self.current.proxy();
+        let gate = &proxy.gate;
         Readiness {
             draining: *self.phase.borrow() != Phase::Running,
             unready_issuers: gate.tokens.issuers().unready(),
             revocations: gate.revocations.status(),
             replay: gate.replay.status(),
             remembers: gate.replay.is_ready(),
+            upstream: proxy.upstream.health(),
         }
     }
 
     /// The metrics, with those read at this moment that nobody moves.
     fn metrics(&self) -> String {
         let metrics = &self.telemetry.metrics;
-        let Gate { revocations, replay, .. } = &self.current.proxy().gate;
+        let proxy = self.current.proxy();
+        let Gate { revocations, replay, .. } = &proxy.gate;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocations.entries.set(gauge(revocations.entries()));
+        let (connections, waiting) = proxy.upstream.load();
+        metrics.upstream.set(proxy.upstream.health() == Health::Up, gauge(connections), gauge(waiting));
         metrics.replay_entries.set(gauge(replay.len()));
         metrics.replay.set_refused_blindly(replay.refused_blindly());
         metrics.replay.set_state(replay.status().name());
@@ -113,12 +120,21 @@ impl Admin {
         self.telemetry.render()
     }
 
+    /// By which keys the service checks `clinch-identity` (RFC 7517 section 5).
+    fn keys_of_assertions(&self) -> Response<Full<Bytes>> {
+        match &self.current.proxy().gate.assertions {
+            Some(assertions) => text(StatusCode::OK, JWK_SET, assertions.document()),
+            None => text(StatusCode::NOT_FOUND, TEXT, "there are no identity assertions\n"),
+        }
+    }
+
     fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {
         let answer: &dyn Fn() -> Response<Full<Bytes>> = match path {
             "/live" => &|| text(StatusCode::OK, JSON, "{\"live\":true}\n"),
             "/ready" => &|| self.readiness().response(),
             "/metrics" => &|| text(StatusCode::OK, OPEN_METRICS, self.metrics()),
             "/status" => &|| json(StatusCode::OK, &self.status()),
+            "/.well-known/jwks.json" => &|| self.keys_of_assertions(),
             "/revocations" => &|| revocations::answer(&self.current.proxy().gate.revocations, query),
             _ => &|| text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
         };
@@ -133,7 +149,9 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.revocations.is_ready() && self.remembers && !self.draining && self.unready_issuers.is_empty()
+        let served = self.upstream != Health::Down;
+        let fed = self.revocations.is_ready();
+        fed && self.remembers && served && !self.draining && self.unready_issuers.is_empty()
     }
 
     fn missing(&self) -> Vec<String> {
@@ -144,6 +162,9 @@ impl Readiness {
         }
         if !self.remembers {
             missing.push(format!("the replay store ({})", self.replay.name()));
+        }
+        if self.upstream == Health::Down {
+            missing.push("the service".to_owned());
         }
         missing
     }
@@ -156,6 +177,7 @@ impl Readiness {
             "issuers_without_keys": self.unready_issuers,
             "revocations": self.revocations.name(),
             "replay": self.replay.name(),
+            "upstream": self.upstream.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)
@@ -182,6 +204,7 @@ fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const MAX_CONNECTIONS: usize = 64;

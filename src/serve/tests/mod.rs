@@ -4,11 +4,14 @@
 mod browsers;
 mod drain;
 mod forwarding;
+mod h2c;
 mod limits;
 mod pki;
 mod refusals;
 mod service;
 mod tls;
+mod trailers;
+mod upstream;
 
 use crate::config::{self, Config, Limits, Listen};
 use crate::pop::algorithm::Algorithm;

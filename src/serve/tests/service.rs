@@ -1,11 +1,11 @@
 //! The service behind the sidecar: echoes what it got, or misbehaves as the path says.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -35,6 +35,10 @@ struct State {
 
 impl Service {
     pub(super) async fn start() -> Service {
+        Service::speaking(Version::HTTP_11).await
+    }
+    /// HTTP/1.1, or HTTP/2 by prior knowledge.
+    pub(super) async fn speaking(version: Version) -> Service {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
@@ -45,9 +49,16 @@ impl Service {
                 shared.connections.fetch_add(1, SeqCst);
                 let shared = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(async move { drop(connection.await) });
+                let io = TokioIo::new(stream);
+                if version == Version::HTTP_2 {
+                    let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let connection = builder.serve_connection(io, service);
+                    tokio::spawn(async move { drop(connection.await) });
+                } else {
+                    let builder = hyper::server::conn::http1::Builder::new();
+                    let connection = builder.serve_connection(io, service);
+                    tokio::spawn(async move { drop(connection.await) });
+                }
             }
         });
         Service { address, state, task }
@@ -98,6 +109,11 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Answer,
         "/open/early" => Ok(Response::new(own("before the body".to_owned()))),
         "/open/stream" => Ok(Response::new(request.into_body().boxed_unsync())),
         "/open/trailers" => Ok(trailers()),
+        "/open/nothing" => {
+            let mut response = Response::new(own(String::new()));
+            *response.status_mut() = http::StatusCode::NO_CONTENT;
+            Ok(response)
+        }
         _ => Ok(echo(request).await),
     }
 }
@@ -113,8 +129,12 @@ async fn echo(request: Request<Incoming>) -> Answer {
         .collect();
     lines.sort();
     lines.insert(0, format!("{} {} {:?}", parts.method, parts.uri, parts.version));
+    let trailers = body.as_ref().ok().and_then(|body| body.trailers().cloned()).unwrap_or_default();
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let text = format!("{}\n\n{}", lines.join("\n"), String::from_utf8_lossy(&body));
+    let mut text = format!("{}\n\n{}", lines.join("\n"), String::from_utf8_lossy(&body));
+    for (name, value) in &trailers {
+        text += &format!("\ntrailer {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
     let mut response = Response::new(own(text));
     for (name, value) in [
         ("connection", "x-hop"),

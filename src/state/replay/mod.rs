@@ -12,30 +12,46 @@ pub mod shared;
 use crate::config;
 use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp, Verified};
+use crate::state::assertions::Assertions;
 use crate::state::revocation::{OpenRequest, Unrevoked};
 use crate::telemetry::ReplayMetrics;
 use era::Era;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use memory::Memory;
 use shared::{Shared, StoreStatus};
+use std::sync::Arc;
 
 /// The whole verdict: only this can produce identity headers.
 #[derive(Debug)]
-pub struct Grant(Unrevoked);
+pub struct Grant {
+    of: Unrevoked,
+    assertion: Option<Arc<HeaderValue>>,
+}
 
 impl Grant {
     /// What was verified.
     pub fn verified(&self) -> &Verified {
-        self.0.verified()
+        self.of.verified()
     }
     /// The request as one that may be ended while it is open.
     pub fn into_open(self) -> OpenRequest {
-        self.0.into_open()
+        self.of.into_open()
+    }
+    /// The same with an assertion of the caller's identity, which is written with the headers.
+    ///
+    /// # Errors
+    /// [`Denial::Internal`] if it can't be signed.
+    pub fn asserted(self, assertions: &Assertions, now: Timestamp) -> Result<Grant, Denial> {
+        let assertion = assertions.of(self.verified(), self.of.standing().mark(), now)?;
+        Ok(Grant { assertion: Some(assertion), ..self })
     }
     /// Writes the identity headers for the service.
     pub fn write_identity(&self, extra: &[(HeaderName, String)], headers: &mut HeaderMap) {
         crate::pop::identity::write(self.verified(), extra, headers);
-        self.0.standing().write(headers);
+        self.of.standing().write(headers);
+        if let Some(assertion) = &self.assertion {
+            crate::pop::assertion::write(assertion, headers);
+        }
     }
 }
 
@@ -88,7 +104,7 @@ impl ReplayStore {
                 ReplayStore::Shared(shared) => Box::pin(shared.claim(proof, now)).await?,
             }
         }
-        Ok(Grant(unrevoked))
+        Ok(Grant { of: unrevoked, assertion: None })
     }
 
     /// How many proofs are remembered in this process.

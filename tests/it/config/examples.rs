@@ -97,6 +97,16 @@ fn whom_certificates_are_believed_from_is_pointed_out() {
     }
     assert_eq!(warnings("terminator.yaml", &[("10.0.0.0/8", "0.0.0.0/0")]), Vec::<String>::new());
     assert_eq!(warnings("terminator.yaml", &[]), Vec::<String>::new());
+
+    let balancer = |from: &str| format!("  proxy_protocol_from: ['{from}']\n  client_cert_from:");
+    let said =
+        warnings("terminator.yaml", &[("  client_cert_from:", &balancer("10.9.0.0/16")), (pinned, "")]);
+    assert!(said.len() == 1 && said[0].contains("by address alone"), "{said:?}");
+    let said =
+        warnings("terminator.yaml", &[("  client_cert_from:", &balancer("192.0.2.0/24")), (pinned, "")]);
+    assert_eq!(said, Vec::<String>::new());
+    let said = warnings("terminator.yaml", &[("  client_cert_from:", &balancer("::/0"))]);
+    assert!(said.len() == 1 && said[0].contains("can say which address they have"), "{said:?}");
 }
 
 #[test]
@@ -141,12 +151,13 @@ fn the_signals_example_shows_the_defaults_and_an_open_port_is_pointed_out() {
 #[test]
 fn the_readme_shows_configurations_that_load() {
     let fixture = Fixture::new("readme");
-    let [readme, proofs, revocation] = ["README.md", "docs/fresh-proofs.md", "docs/revocation.md"]
-        .map(|page| std::fs::read_to_string(directory().with_file_name(page)).unwrap());
-    let all = [readme, proofs, revocation].concat();
+    let [readme, proofs, revocation, identity] =
+        ["README.md", "docs/fresh-proofs.md", "docs/revocation.md", "docs/identity.md"]
+            .map(|page| std::fs::read_to_string(directory().with_file_name(page)).unwrap());
+    let all = [readme, proofs, revocation, identity].concat();
     let blocks: Vec<&str> =
         all.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 6);
+    assert_eq!(blocks.len(), 7);
     let (first, pieces) = blocks.split_first().unwrap();
     for piece in [""].iter().chain(pieces) {
         let text = format!("{first}{piece}");
@@ -165,7 +176,6 @@ fn what_does_not_work_yet_may_be_there_with_its_default() {
 dpop:
   nonce: { mode: off, lifetime: 300s, secret_file: null }
   replay: { store: memory, url: null }
-identity: { assertion: { enabled: false, key_file: null, lifetime: 60s, audience: null } }
 audit: { file: null, sign_key_file: null, checkpoint: 1m }
 mode: enforce
 ";

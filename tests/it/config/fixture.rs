@@ -26,6 +26,7 @@ impl Fixture {
         fs::create_dir_all(tls.join("directory.crt")).unwrap();
         let secrets = directory.join("secrets");
         fs::create_dir_all(&secrets).unwrap();
+        private(&directory.join("identity.key"), &KeyPair::generate().unwrap().serialize_pem());
         private(&secrets.join("introspection"), "a-client-secret\n");
         private(&secrets.join("empty"), "\n");
         let user = nkeys::KeyPair::new_user().seed().unwrap();

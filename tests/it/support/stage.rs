@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +42,7 @@ pub struct Stage {
     pub clinch: Clinch,
     issuer: Issuer,
     config: PathBuf,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// Client certificates are asked for, and judged by `ca.crt`.
@@ -65,12 +66,45 @@ impl Stage {
         folder.write("server.key", &pki.server.key);
         let config = folder.write("clinch.yaml", &config);
         let clinch = Clinch::start(&config).await;
-        Stage { pki, service, clinch, issuer, config, _folder: folder }
+        Stage { pki, service, clinch, issuer, config, folder }
     }
 
     /// Puts a new sidecar with the same files in the old one's place.
     pub async fn restart(&mut self) {
         self.clinch = Clinch::start(&self.config).await;
+    }
+
+    /// The configuration as it stands.
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(&self.config).unwrap()
+    }
+
+    /// Writes another configuration, as an editor does: beside it, and then in its place.
+    pub fn configure(&self, text: &str) {
+        self.write("clinch.yaml", text);
+    }
+
+    /// Puts another file in the place of one that the configuration names.
+    pub fn write(&self, name: &str, text: &str) {
+        let beside = self.folder.write(&format!("{name}.new"), text);
+        std::fs::rename(beside, self.folder.at(name)).unwrap();
+    }
+
+    /// Changes several files by one link, as Kubernetes does with a volume; `version`: a new number each time.
+    pub fn swap(&self, files: &[(&str, &String)], version: usize) {
+        let volume = format!("..{version}");
+        std::fs::create_dir(self.folder.at(&volume)).unwrap();
+        for (name, text) in files {
+            self.folder.write(&format!("{volume}/{name}"), text);
+        }
+        symlink(&volume, self.folder.at("..data_tmp")).unwrap();
+        std::fs::rename(self.folder.at("..data_tmp"), self.folder.at("..data")).unwrap();
+        for (name, _) in files {
+            if !self.folder.at(name).is_symlink() {
+                symlink(format!("..data/{name}"), self.folder.at("link")).unwrap();
+                std::fs::rename(self.folder.at("link"), self.folder.at(name)).unwrap();
+            }
+        }
     }
 
     /// A good access token with this `cnf`.
@@ -135,6 +169,7 @@ fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
     certificate: server.crt
     private_key: server.key
     {tls}
+  drain: 20s
   {listen}
 upstream: {{ url: 'http://{service}', response_timeout: 1s }}
 issuers:

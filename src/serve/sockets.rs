@@ -1,0 +1,110 @@
+//! The sockets that clinch listens on: handed over by whoever started us, or bound here.
+//!
+//! A process that is started with open sockets (`LISTEN_FDS`, sd_listen_fds(3)) takes each for the address that it is bound
+//! to. They stay open when we end, so connections that come meanwhile wait for the next process instead of being
+//! refused. With `listen.reuse_port` the next process can be there before we end.
+
+use anyhow::{Context, bail};
+use listenfd::ListenFd;
+use std::net::SocketAddr;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Sockets that were handed over and not yet taken.
+pub(super) struct Sockets {
+    inherited: Vec<std::net::TcpListener>,
+    reuse_port: bool,
+}
+
+impl Sockets {
+    /// Those in the environment.
+    ///
+    /// # Errors
+    /// One of them is no listening TCP socket.
+    pub(super) fn inherited(reuse_port: bool) -> anyhow::Result<Sockets> {
+        let mut handed = ListenFd::from_env();
+        let mut inherited = Vec::new();
+        for at in 0..handed.len() {
+            let socket = handed.take_tcp_listener(at);
+            inherited
+                .extend(socket.with_context(|| format!("LISTEN_FDS: socket {at} can't be listened on"))?);
+        }
+        Ok(Sockets { inherited, reuse_port })
+    }
+
+    /// The socket for an address, which stands at this key.
+    pub(super) fn listen(&mut self, address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+        let ours = |socket: &std::net::TcpListener| {
+            socket
+                .local_addr()
+                .is_ok_and(|bound| bound.port() == address.port() && bound.ip() == address.ip())
+        };
+        let listening = match self.inherited.iter().position(ours) {
+            Some(at) => adopted(self.inherited.swap_remove(at)),
+            None => self.bind(address),
+        };
+        listening.with_context(|| format!("{key}: can't listen on {address}"))
+    }
+
+    /// Whoever handed a socket over expects it to be served.
+    ///
+    /// # Errors
+    /// One is left.
+    pub(super) fn all_taken(self) -> anyhow::Result<()> {
+        match self.inherited.first() {
+            None => Ok(()),
+            Some(left) => bail!(
+                "LISTEN_FDS: the configuration says nothing of the socket at {}",
+                left.local_addr()
+                    .map_or_else(|_| "an unknown address".to_owned(), |address| address.to_string())
+            ),
+        }
+    }
+
+    fn bind(&self, address: SocketAddr) -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        if self.reuse_port {
+            socket.set_reuseport(true)?;
+        }
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    }
+}
+
+fn adopted(socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(reuse_port: bool) -> Sockets {
+        Sockets { inherited: Vec::new(), reuse_port }
+    }
+
+    #[tokio::test]
+    async fn an_address_is_shared_only_where_both_want_it() {
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        let first = none(true).listen(anywhere, "listen.address").unwrap();
+        let address = first.local_addr().unwrap();
+        let alone = none(false).listen(address, "listen.address").unwrap_err();
+        assert_eq!(alone.to_string(), format!("listen.address: can't listen on {address}"));
+        none(true).listen(address, "listen.address").unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_over_is_taken_by_address() {
+        let handed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, left) = (handed.local_addr().unwrap(), other.local_addr().unwrap());
+        let mut sockets = Sockets { inherited: vec![other, handed], reuse_port: false };
+        assert_eq!(sockets.listen(address, "listen.address").unwrap().local_addr().unwrap(), address);
+        let error = sockets.all_taken().unwrap_err().to_string();
+        assert_eq!(error, format!("LISTEN_FDS: the configuration says nothing of the socket at {left}"));
+    }
+}
