@@ -1,5 +1,5 @@
 # The two things a contributor types. CI runs .ci/run, which is these and the lints.
-.PHONY: test test-tools fuzz
+.PHONY: test test-tools fuzz soak
 
 # Every test, against a real authorization server, real clients, a real NATS and Redis, and librdkafka's Kafka. With
 # every feature, so that things are built once.
@@ -14,3 +14,8 @@ test-tools:
 MINUTES ?= 1
 fuzz:
 	MINUTES=$(MINUTES) bash tests/fuzz/run.sh
+
+# Load, reloads, new certificates, revocations and attacks at once, for SOAK_MINUTES. Linux, two cores.
+SOAK_MINUTES ?= 20
+soak: test-tools
+	MINUTES=$(SOAK_MINUTES) cargo bench --locked --bench proxy -- soak

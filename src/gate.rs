@@ -1,7 +1,8 @@
 //! The gate: one decision per request, recorded exactly once.
 //!
 //! Find the route, read the credentials, establish the token, verify possession, check for
-//! revocation, and last, because it is the one write, remember the proof. Two kinds of request carry nothing
+//! revocation and that the client does not ask for too much, and last, because it is the write that counts, remember
+//! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
 use crate::pop::access_token::AccessToken;
@@ -10,15 +11,16 @@ use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
 use crate::state::assertions::Assertions;
 use crate::state::nonces::Nonces;
+use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::{Passed, Record, RequestSpan, Telemetry};
 use http::header;
 use http::request::Parts;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Everything a decision needs.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Gate {
     pub revocations: Arc<Revocations>,
     /// Nonces.
     pub nonces: Arc<Nonces>,
+    /// How much one client may ask for.
+    pub rates: Rates,
     /// Used proofs.
     pub replay: Arc<ReplayStore>,
     /// Identity assertions, where the service gets them.
@@ -48,6 +52,8 @@ pub struct Decision<'g> {
     pub scheme: Option<Scheme>,
     /// The verdict.
     pub verdict: Result<Verdict, Denial>,
+    /// When a request would pass that was one too many.
+    pub wait: Option<Duration>,
 }
 
 /// What is done with a request that is not refused.
@@ -78,6 +84,7 @@ struct Findings<'g> {
     token: Option<Arc<AccessToken>>,
     proof: Option<ProofKind>,
     revocation: Option<&'static str>,
+    wait: Option<Duration>,
 }
 
 impl Gate {
@@ -95,10 +102,13 @@ impl Gate {
         let verdict = match &request {
             Ok(request) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
-                None => self.judge(request, clock, &mut found).await.map(Verdict::Admit),
+                None => self.judge(request, peer.ip(), clock, &mut found).await.map(Verdict::Admit),
             },
             Err(denial) => Err(*denial),
         };
+        if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
+            self.rates.failed(peer.ip(), Instant::now());
+        }
         let token = found.token.as_deref();
         self.telemetry.decided(
             span,
@@ -119,7 +129,7 @@ impl Gate {
                 elapsed: started.elapsed(),
             },
         );
-        Decision { route: found.route, scheme: found.scheme, verdict }
+        Decision { route: found.route, scheme: found.scheme, verdict, wait: found.wait }
     }
 
     /// The metadata that a request asks for: public, and the same for everyone.
@@ -137,6 +147,7 @@ impl Gate {
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
+        peer: IpAddr,
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
     ) -> Result<Admission, Denial> {
@@ -153,7 +164,19 @@ impl Gate {
         let credentials = Credentials::of(request)?;
         found.scheme = Some(credentials.scheme);
         let belief = self.revocations.belief();
-        let token = self.tokens.establish(credentials.token(), belief.asks_issuer(), clock()).await?;
+        let trusts = || self.rates.trusts(peer, Instant::now());
+        let text = credentials.token();
+        let token = self.tokens.establish(
+            text,
+            belief.asks_issuer(),
+            || trusts().map_err(|excess| excess.denial),
+            clock(),
+        );
+        let token = token.await.inspect_err(|denial| {
+            if *denial == Denial::TooManyFailures {
+                found.wait = trusts().err().map(|excess| excess.wait);
+            }
+        })?;
         // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
         let now = clock();
         found.token = Some(Arc::clone(&token));
@@ -163,6 +186,10 @@ impl Gate {
         found.proof = Some(verified.kind());
         let unrevoked = self.revocations.check(verified, &belief)?;
         found.revocation = unrevoked.standing().mark();
+        self.rates.admit(unrevoked.verified(), Instant::now()).map_err(|excess| {
+            found.wait = Some(excess.wait);
+            excess.denial
+        })?;
         let grant = self.replay.claim(unrevoked, now).await?;
         let told = match &self.assertions {
             Some(assertions) => grant.asserted(assertions, now)?,

@@ -12,6 +12,7 @@
 //!   state::tokens      is it genuine? (cache, signature with the issuer's keys, or the issuer's word)
 //!   pop::verify        the caller holds its key? scopes, authentication?      -> Verified
 //!   state::revocation  was it revoked?                                        -> Unrevoked
+//!   state::rates       does its client ask for too much? (and before: has its address failed too often?)
 //!   state::replay      was the proof used before? (the one write, so last)    -> Grant
 //! serve::proxy       strip, then set the identity headers   only a Grant can
 //! serve::upstream    the service on localhost, and its answer back

@@ -8,12 +8,15 @@
 //!
 //! `-- instructions` has callgrind count what the proxies execute for each request instead, which noise does not touch.
 //!
-//! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis.
+//! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis; `-- attacks` what others
+//! notice of an attack; `-- soak` whether all of it can go on for MINUTES, 20 if nothing is said.
 
 // Criterion is not used here: a load takes seconds, and what is wanted is the CPU time of another process.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used)]
 
 mod account;
+mod attacker;
+mod attacks;
 mod bus;
 mod instructions;
 mod load;
@@ -21,6 +24,7 @@ mod parts;
 mod pki;
 mod propagation;
 mod scene;
+mod soak;
 
 use account::Series;
 use load::{Load, Protocol};
@@ -36,6 +40,16 @@ fn main() {
         ["signature"] => println!("{}", parts::signature_nanos()),
         ["compare"] => parts::on_one_thread(compare()),
         ["instructions"] => parts::on_one_thread(instructions::report()),
+        ["attack-report"] => parts::on_one_thread(attacks::report()),
+        ["attacker", name, address, ca, requests] => {
+            parts::on_one_thread(attacker::run(name, address, ca, requests))
+        }
+        ["attacks", ..] => {
+            // Latencies are measured: what else runs on the machine comes second, as the attacker does.
+            assert!(scene::nice_role("-15", &["attack-report"]).status().unwrap().success())
+        }
+        ["soak-report"] => parts::on_one_thread(soak::report()),
+        ["soak", ..] => assert!(scene::nice_role("0", &["soak-report"]).status().unwrap().success()),
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
         [role @ ("propagation" | "instructions"), ..] => {

@@ -11,6 +11,7 @@ pub(crate) struct Pki {
     pub(crate) server: (rcgen::Certificate, KeyPair),
     pub(crate) client: (CertificateDer<'static>, KeyPair),
     pub(crate) ca_pem: String,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl Pki {
@@ -25,12 +26,21 @@ impl Pki {
             (CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap(), key)
         };
         let (client, client_key) = issue(vec!["client.example".to_owned()]);
+        let server = issue(vec!["localhost".to_owned()]);
         Pki {
             ca_certificate: ca.der().clone(),
-            server: issue(vec!["localhost".to_owned()]),
+            server,
             client: (client.der().clone(), client_key),
             ca_pem: ca.pem(),
+            issuer,
         }
+    }
+
+    /// A certificate and a key for the same name, in PEM.
+    pub(crate) fn another_server(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 }
 

@@ -13,8 +13,11 @@ use rustls::ClientConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
 use std::convert::Infallible;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -54,20 +57,28 @@ pub(crate) struct Scene {
     bound_to_certificate: String,
     pki: Pki,
     pub(crate) service: Proxy,
+    /// Where clinch's configuration is, and what it says.
+    pub(crate) config: (PathBuf, String),
+    files: Files,
 }
 
 impl Scene {
     /// Starts everything, with these lines more in clinch's config; returns when clinch is ready.
     pub(crate) async fn start(more: &str) -> Scene {
-        Scene::started(more, &[]).await
+        Scene::started("", more, &[]).await
+    }
+
+    /// The same with these limits.
+    pub(crate) async fn with(limits: &str, more: &str) -> Scene {
+        Scene::started(limits, more, &[]).await
     }
 
     /// The same with both proxies as arguments of this command.
     pub(crate) async fn under(tool: &[String]) -> Scene {
-        Scene::started("", tool).await
+        Scene::started("", "", tool).await
     }
 
-    async fn started(more: &str, tool: &[String]) -> Scene {
+    async fn started(limits: &str, more: &str, tool: &[String]) -> Scene {
         let pki = Pki::new();
         let files = Files::write(&pki);
         let signer = Holder::generate();
@@ -84,23 +95,49 @@ impl Scene {
             .replace("${admin}", &admin.to_string())
             .replace("${service}", &address)
             .replace("${issuer}", &issuer)
+            .replace("${limits}", limits)
             + more;
         let config_path = files.directory.join("clinch.yaml");
-        std::fs::write(&config_path, config).unwrap();
+        std::fs::write(&config_path, &config).unwrap();
         let mut command = on(Core::Proxy, tool, env!("CARGO_BIN_EXE_clinch"));
         command.args(["run", "--config"]).arg(&config_path).env("STATE_DIRECTORY", &files.directory);
         let clinch =
             Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
         ready(admin).await;
         let origin = format!("https://localhost:{port}");
-        let holders = (0..16).map(|number| {
+        let holders = (0..=TAKING_TURNS).map(|number| {
             let holder = Holder::generate();
             let token = token(&signer, &issuer, number, json!({"jkt": holder.thumbprint()}));
             (holder, token)
         });
         let holders = holders.collect();
         let bound_to_certificate = bound_token(&signer, &issuer, 99, &pki);
-        Scene { plain, clinch, origin, issuer, signer, holders, bound_to_certificate, pki, service }
+        let config = (config_path, config);
+        Scene {
+            plain,
+            clinch,
+            origin,
+            issuer,
+            signer,
+            holders,
+            bound_to_certificate,
+            pki,
+            service,
+            config,
+            files,
+        }
+    }
+
+    /// Another configuration for clinch.
+    pub(crate) fn configure(&self, text: &str) {
+        replace(&self.config.0, text);
+    }
+
+    /// Another certificate for clinch.
+    pub(crate) fn renew_certificate(&self) {
+        let (certificate, key) = self.pki.another_server();
+        replace(&self.files.key, &key);
+        replace(&self.files.certificate, &certificate);
     }
 
     /// The token of this number, bound to the client's certificate.
@@ -117,10 +154,15 @@ impl Scene {
 
     /// One request for clinch; the plain proxy, which looks at nothing, gets the same.
     pub(crate) fn request(&self, credential: Credential, number: usize) -> Request<Empty<Bytes>> {
-        let (holder, token) = match credential {
-            Credential::Dpop => &self.holders[number % self.holders.len()],
-            Credential::Certificate => return self.request_with(&self.bound_to_certificate),
-        };
+        match credential {
+            Credential::Dpop => self.request_of(number % TAKING_TURNS),
+            Credential::Certificate => self.request_with(&self.bound_to_certificate),
+        }
+    }
+
+    /// A request of this holder.
+    pub(crate) fn request_of(&self, number: usize) -> Request<Empty<Bytes>> {
+        let (holder, token) = &self.holders[number];
         let url = format!("{}/accounts/7", self.origin);
         let what = ProofFor { method: "GET", url: &url, token: Some(token), nonce: None };
         let request = Request::get(&url)
@@ -128,6 +170,11 @@ impl Scene {
             .header(header::AUTHORIZATION, format!("DPoP {token}"))
             .header("dpop", holder.prove(what, now()));
         request.body(Empty::new()).unwrap()
+    }
+
+    /// The authority's certificate, in DER.
+    pub(crate) fn ca(&self) -> &[u8] {
+        &self.pki.ca_certificate
     }
 
     /// TLS 1.3 as every proxy gets it.
@@ -144,6 +191,14 @@ impl Scene {
             }
         }
     }
+}
+
+/// In one step.
+fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::set_permissions(&beside, Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(beside, path).unwrap();
 }
 
 /// Microseconds of CPU for one signature check, on the core of the proxies.
@@ -183,6 +238,14 @@ pub(crate) enum Core {
 pub(crate) fn own_role(core: Core, role: &[&str]) -> Command {
     let mut command = on(core, &[], std::env::current_exe().unwrap());
     command.args(role);
+    command
+}
+
+/// The same beside the load, so much nicer than who starts it; less than nothing takes privileges, and is nothing
+/// without them.
+pub(crate) fn nice_role(nice: &str, role: &[&str]) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", nice, "taskset", "-c", "0"]).arg(std::env::current_exe().unwrap()).args(role);
     command
 }
 
@@ -266,11 +329,15 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
+/// So many holders take turns; one more keeps out of it.
+pub(crate) const TAKING_TURNS: usize = 16;
+
 const CONFIG: &str = r#"
 listen:
   address: 127.0.0.1:${port}
   public_origins: ["https://localhost:${port}"]
   tls: { certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }
+  limits: { ${limits} }
 upstream: { url: "http://${service}" }
 issuers:
   - { issuer: "${issuer}", jwks_uri: "${issuer}/jwks", ca: ca.crt, audiences: ["https://api.example.com"] }

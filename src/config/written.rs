@@ -33,6 +33,8 @@ const AT_START: &[&str] = &[
     "mode",
     "listen.address",
     "listen.reuse_port",
+    "listen.limits.connections_per_peer",
+    "listen.limits.handshakes",
     "dpop.max_age",
     "dpop.max_future",
     "dpop.nonce",

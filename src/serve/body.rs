@@ -5,6 +5,7 @@
 use super::cut::Cuttable;
 use super::proxy::InFlight;
 use super::trailers::{self, RequestTrailers};
+use super::upload::{Interrupted, Patience};
 use super::upstream::{Answer, BrokenOff, Lease};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
@@ -26,6 +27,7 @@ pub(super) struct RequestBody {
     /// None if it is empty.
     trailers: Option<Arc<RequestTrailers>>,
     progress: Option<Progress>,
+    patience: Patience,
 }
 
 /// Whether a request body has moved since this was last asked: the service's time to answer begins
@@ -69,10 +71,14 @@ struct Flow {
 
 impl RequestBody {
     /// Wraps the client's body; the progress is there unless the body is empty.
-    pub(super) fn new(client: Incoming, trailers: &Arc<RequestTrailers>) -> (RequestBody, Option<Progress>) {
+    pub(super) fn new(
+        client: Incoming,
+        trailers: &Arc<RequestTrailers>,
+        patience: Patience,
+    ) -> (RequestBody, Option<Progress>) {
         let progress = (!client.is_end_stream()).then(Progress::default);
         let trailers = progress.is_some().then(|| Arc::clone(trailers));
-        (RequestBody { client, trailers, progress: progress.clone() }, progress)
+        (RequestBody { client, trailers, progress: progress.clone(), patience }, progress)
     }
 }
 
@@ -217,14 +223,14 @@ impl std::error::Error for Broken {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Interrupted;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
-        let mut frame = ready!(Pin::new(&mut this.client).poll_frame(cx));
+        let mut frame = ready!(this.patience.with(Pin::new(&mut this.client).poll_frame(cx), cx));
         if let Some(progress) = &this.progress {
             progress.0.store(true, Ordering::Relaxed);
         }

@@ -11,6 +11,7 @@ use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
 use super::upgrade;
+use super::upload::{Conversation, Patience};
 use super::upstream::{Answer, Answered, Lease, Upstream};
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
@@ -62,6 +63,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
+    let mut conversation = None;
     let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
     let answer = if take_a_hop(&mut parts) {
         Way::EndsHere
@@ -77,7 +79,9 @@ pub(super) fn forward<'a>(
         if wish.is_some() {
             upgrade::write(&mut parts.headers);
         }
-        let (body, progress) = RequestBody::new(body, &proxy.trailers);
+        let patience = Patience::new(proxy.limits.body_timeout, &parts.headers);
+        conversation = patience.conversation();
+        let (body, progress) = RequestBody::new(body, &proxy.trailers, patience);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -90,6 +94,7 @@ pub(super) fn forward<'a>(
         let response = match answered {
             Ok(Some(Answered { response, lease, place })) => {
                 in_flight.holds(place);
+                conversation.iter().for_each(Conversation::began);
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
                     Some(client) => switched(peer, response, client, in_flight, lease, cuttable),

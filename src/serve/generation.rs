@@ -18,6 +18,7 @@ use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
+use crate::state::rates::{Meters, Rates};
 use crate::state::replay::ReplayStore;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
@@ -34,6 +35,8 @@ pub(super) struct Lasting {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) nonces: Arc<Nonces>,
     pub(super) replay: Arc<ReplayStore>,
+    /// What clients have used of their rates.
+    pub(super) meters: Meters,
     /// The ages of proofs that the replay memory was made for.
     pub(super) dpop: DpopPolicy,
     pub(super) pseudonym: Arc<Pseudonym>,
@@ -132,12 +135,14 @@ impl Proxy {
         let assertions = identity.assertion.as_ref().zip(config.listen.public_origins.first());
         let assertions = assertions
             .map(|(assertion, origin)| Assertions::new(assertion, origin.as_str(), &identity.headers));
+        let limits = config.listen.limits;
         let gate = Gate {
             assertions,
             policy: Policy { metadata, routes: config.routes, dpop },
             tokens,
             revocations,
             nonces: Arc::clone(&lasting.nonces),
+            rates: Rates::new(limits.requests_per_key, limits.failures_per_peer, lasting.meters.clone()),
             replay: Arc::clone(&lasting.replay),
             telemetry: Arc::clone(&lasting.telemetry),
         };
@@ -153,7 +158,7 @@ impl Proxy {
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),
             in_flight: Arc::clone(&lasting.in_flight),
-            limits: config.listen.limits,
+            limits,
             made_of: Made {
                 number,
                 issuers: config.issuers,

@@ -6,6 +6,8 @@
 
 use super::connection::{self, Activity, Phase};
 use super::current::{Current, Seat};
+use super::handshakes::Handshakes;
+use super::peers::Peers;
 use super::proxy;
 use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake};
@@ -19,7 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -29,6 +31,8 @@ use tokio::time::{sleep, timeout};
 pub(super) struct Listener {
     pub(super) current: Arc<Current>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) handshakes: Handshakes,
     pub(super) phase: watch::Receiver<Phase>,
     /// One permit for each connection that may still be opened.
     pub(super) room: Arc<Semaphore>,
@@ -87,7 +91,11 @@ impl Listener {
         };
         drop(proxy);
         let address = source.client;
-        let handshake = match timeout(limits.header_timeout, self.current.tls.accept(stream)).await {
+        let Some(_place) = self.peers.enter(address.ip()) else {
+            self.telemetry.metrics.connection_refused("connections_per_peer");
+            return tracing::debug!(peer = %address, "too many connections of this address");
+        };
+        let handshake = match timeout(limits.header_timeout, self.handshake(stream)).await {
             Ok(Ok(handshake)) => handshake,
             Ok(Err(error)) => return self.handshake_failed(address, &error),
             Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
@@ -129,10 +137,19 @@ impl Listener {
         }
     }
 
+    /// Who says nothing takes no place from those who do (DS-003).
+    async fn handshake(&self, stream: TcpStream) -> io::Result<Handshake> {
+        stream.peek(&mut [0]).await?;
+        self.handshakes.take(self.current.tls.accept(stream)).await
+    }
+
     /// A peer that broke off is no news; one that was refused may be wondering why.
     fn handshake_failed(&self, peer: SocketAddr, error: &io::Error) {
         let reason = tls::failure(error);
         self.telemetry.metrics.handshake_failed(reason);
+        if reason == tls::CLIENT_CERTIFICATE {
+            self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());
+        }
         match reason {
             "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
             _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
@@ -156,7 +173,7 @@ fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -207,9 +224,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// The least buffer that hyper accepts, in bytes.
 const LEAST_BUFFER: usize = 8192;
 
-/// Streams at a time on one connection, and how many a client may open and reset before it is cut
-/// (CVE-2023-44487, CVE-2025-8671).
-const MAX_STREAMS: u32 = 200;
+/// How many streams a client may open and reset, or make us reset, before its connection is cut (CVE-2023-44487;
+/// CVE-2025-8671: DS-006).
 const MAX_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1024;
 

@@ -2,7 +2,7 @@
 //!
 //! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
-//! find out who connects, `caller` whose certificate counts,
+//! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
@@ -21,7 +21,9 @@ mod fields;
 mod forward;
 mod forwarded;
 mod generation;
+mod handshakes;
 mod listener;
+mod peers;
 mod pool;
 mod proxy;
 mod proxy_protocol;
@@ -37,6 +39,7 @@ mod trailers;
 mod tunnel;
 mod unreadable;
 mod upgrade;
+mod upload;
 mod upstream;
 mod watched;
 mod websocket;
@@ -45,6 +48,7 @@ use crate::config::Config;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::state::nonces::Nonces;
+use crate::state::rates::Meters;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
 use crate::telemetry::{Reloaded, Telemetry};
@@ -53,7 +57,9 @@ use connection::Phase;
 use current::Current;
 use forwarded::Pseudonym;
 use generation::Lasting;
+use handshakes::Handshakes;
 use listener::Listener;
+use peers::Peers;
 use proxy::Proxy;
 use push::{Push, PushPort};
 use room::Room;
@@ -108,10 +114,12 @@ impl Server {
             telemetry: Arc::clone(&telemetry),
             nonces: Arc::new(Nonces::start(&mut config.nonces)?),
             replay: Arc::new(replay),
+            meters: Meters::new()?,
             dpop: config.dpop.clone(),
             pseudonym,
             in_flight: Arc::default(),
         };
+        let limits = config.listen.limits;
         let proxy = Proxy::first(config, &lasting)?;
         let (phase, watched) = watch::channel(Phase::Running);
         let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
@@ -122,8 +130,14 @@ impl Server {
             current: Arc::clone(&current),
             phase: watched.clone(),
         });
-        let listener =
-            Listener { current: Arc::clone(&current), telemetry, phase: watched, room: room.permits() };
+        let listener = Listener {
+            current: Arc::clone(&current),
+            peers: Peers::up_to(limits.connections_per_peer),
+            handshakes: Handshakes::up_to(limits.handshakes, telemetry.metrics.handshakes.clone()),
+            telemetry,
+            phase: watched,
+            room: room.permits(),
+        };
         let tasks = [
             tokio::spawn(Arc::new(listener).run(socket)),
             tokio::spawn(Arc::clone(&admin).run(admin_socket)),

@@ -12,7 +12,7 @@ use crate::pop::credentials::Scheme;
 use crate::pop::policy::{Access, Route};
 use crate::pop::{DPOP_NONCE, Denial};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response, header};
 use hyper::body::{Body as _, Incoming};
 
 /// The answer to a request that was refused; `origin` is the public one it was sent to.
@@ -28,6 +28,9 @@ pub(super) fn refuse(
     let challenges = challenges(peer, denial, asked, parts.uri.path(), origin);
     let allow = (denial == Denial::MethodNotAllowed).then(|| allowed(peer, parts, body)).flatten();
     let mut response = response::refusal(denial, challenges, allow);
+    if let Some(wait) = decision.wait {
+        response.headers_mut().insert(header::RETRY_AFTER, response::retry_after(wait));
+    }
     if let Some(nonce) = peer.proxy.gate.nonces.demanded_by(denial, proxy::now()) {
         response.headers_mut().insert(DPOP_NONCE, nonce);
     }

@@ -10,6 +10,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 /// Why an admitted request got no answer from the service. Not a refusal: the caller did nothing wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +25,20 @@ pub(super) enum Fault {
     UpstreamBusy,
     /// The client stopped sending the body in the middle.
     RequestAborted,
+    /// Nothing of the body came within `body_timeout`.
+    RequestTimeout,
     /// The request has been here before (RFC 9110 section 7.6.3).
     Loop,
 }
 
 impl Fault {
-    const ALL: [Fault; 6] = [
+    const ALL: [Fault; 7] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
         Fault::UpstreamBusy,
         Fault::RequestAborted,
+        Fault::RequestTimeout,
         Fault::Loop,
     ];
 
@@ -44,6 +48,7 @@ impl Fault {
             Fault::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
+            Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Fault::Loop => StatusCode::LOOP_DETECTED,
         }
     }
@@ -55,6 +60,7 @@ impl Fault {
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
+            Fault::RequestTimeout => "request_timeout",
             Fault::Loop => "loop_detected",
         }
     }
@@ -65,6 +71,7 @@ impl Fault {
             Fault::UpstreamTimeout => "the service did not answer in time",
             Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
+            Fault::RequestTimeout => "the request body did not come in time",
             Fault::Loop => "the request has passed here before",
         }
     }
@@ -86,7 +93,7 @@ pub(super) fn refusal(
         headers.insert(header::ALLOW, allow);
     }
     if matches!(denial.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        headers.insert(header::RETRY_AFTER, retry_after());
+        headers.insert(header::RETRY_AFTER, some_seconds());
     }
     response
 }
@@ -109,7 +116,7 @@ pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBo
 pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
     let mut response = problem(fault.status(), FAULTS.get(fault as usize).cloned().unwrap_or_default());
     if fault.status() == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+        response.headers_mut().insert(header::RETRY_AFTER, some_seconds());
     }
     response
 }
@@ -123,11 +130,21 @@ fn problem(status: StatusCode, document: Bytes) -> Response<ResponseBody> {
     response
 }
 
-/// One to five seconds, so that clients do not come back all at once.
-fn retry_after() -> HeaderValue {
+/// One to five seconds, so that clients do not come back all at once (DS-018).
+fn some_seconds() -> HeaderValue {
+    HeaderValue::from(1 + random() % 5)
+}
+
+/// When it is known, in whole seconds (RFC 9110 section 10.2.3), and perhaps one more for the same reason.
+pub(super) fn retry_after(wait: Duration) -> HeaderValue {
+    let seconds = u64::try_from(wait.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+    HeaderValue::from(seconds.max(1).saturating_add(random() % 2))
+}
+
+fn random() -> u64 {
     let mut random = [0];
     let _ = aws_lc_rs::rand::fill(&mut random);
-    HeaderValue::from(u16::from(1 + random[0] % 5))
+    u64::from(random[0])
 }
 
 /// RFC 9457 section 3.1, with our reason as an extension.
@@ -160,6 +177,20 @@ static FAULTS: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
+
+    /// DS-018
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_that_are_never_too_few() {
+        for (millis, least) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            let told = |_| retry_after(Duration::from_millis(millis)).to_str().unwrap().parse().unwrap();
+            let told: std::collections::BTreeSet<u64> = (0..200).map(told).collect();
+            assert_eq!(told, [least, least + 1].into(), "{millis} ms, and not the same for everybody");
+        }
+        assert!(
+            retry_after(Duration::MAX).to_str().unwrap().parse::<u64>().unwrap() > 1 << 32,
+            "no overflow"
+        );
+    }
 
     async fn read(response: Response<ResponseBody>) -> (http::response::Parts, serde_json::Value) {
         let (parts, body) = response.into_parts();
@@ -202,7 +233,7 @@ mod tests {
     #[test]
     fn retry_after_is_between_one_and_five_seconds() {
         for _ in 0..100 {
-            let value = retry_after();
+            let value = some_seconds();
             let seconds: u32 = value.to_str().expect("ASCII").parse().expect("a number");
             assert!((1..=5).contains(&seconds));
         }

@@ -141,12 +141,13 @@ pub(super) fn failure(error: &io::Error) -> &'static str {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match (tls, error.kind()) {
         (Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented), _) => {
-            "client_certificate"
+            CLIENT_CERTIFICATE
         }
         (Some(rustls::Error::AlertReceived(_)), _) => "refused_by_client",
         (Some(rustls::Error::InvalidMessage(_)), _) => "not_tls",
         (Some(_), _) => "protocol",
         (None, io::ErrorKind::TimedOut) => "timeout",
+        (None, io::ErrorKind::ResourceBusy) => "crowded_out",
         (None, _) => "broken_off",
     }
 }
@@ -158,6 +159,9 @@ pub(super) fn seed_randomness() -> anyhow::Result<u64> {
     ::aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("no randomness"))?;
     Ok(u64::from_ne_bytes(random))
 }
+
+/// The client's certificate is missing or will not do.
+pub(super) const CLIENT_CERTIFICATE: &str = "client_certificate";
 
 const H2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";

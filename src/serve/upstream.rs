@@ -21,6 +21,7 @@ use super::body::{Progress, RequestBody};
 use super::pool::{self, Pool};
 use super::response::Fault;
 use super::upgrade;
+use super::upload::Interrupted;
 use crate::config;
 use dial::{Dialed, Dialer, Open};
 use http::header::{self, HeaderMap};
@@ -212,7 +213,11 @@ fn is_framing_clear(headers: &HeaderMap) -> bool {
 }
 
 fn fault(error: &hyper::Error) -> Fault {
-    if error.is_user() { Fault::RequestAborted } else { Fault::UpstreamBroken }
+    match error.is_user().then(|| Interrupted::of(error)) {
+        Some(Some(Interrupted::Stalled)) => Fault::RequestTimeout,
+        Some(Some(Interrupted::Client(_)) | None) => Fault::RequestAborted,
+        None => Fault::UpstreamBroken,
+    }
 }
 
 /// What the head of an answer may take, in bytes.

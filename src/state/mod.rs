@@ -9,6 +9,7 @@ mod https;
 pub mod introspection;
 pub mod issuers;
 pub mod nonces;
+pub mod rates;
 mod redis;
 pub mod replay;
 pub mod revocation;

@@ -59,11 +59,13 @@ impl Tokens {
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
     /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen,
     /// `IntrospectionUnavailable` when it can't be asked about the token.
-    /// `ask`: its issuer must agree, whatever is configured.
+    /// `ask`: its issuer must agree, whatever is configured. `trusts`: whether the caller may have a token looked at that
+    /// is not known yet; asked before anything that costs more than a look into the cache (DS-011).
     pub async fn establish(
         &self,
         token: &str,
         ask: bool,
+        trusts: impl Fn() -> Result<(), Denial>,
         now: Timestamp,
     ) -> Result<Arc<AccessToken>, Denial> {
         let hash = TokenHash::of(token);
@@ -73,10 +75,12 @@ impl Tokens {
             return self.confirmed(known, token, ask, now).await;
         }
         // What follows is boxed where it waits: rare, and every request's future would be as large as this one.
-        let verified = match self.verify(token, hash, now) {
-            Err(Denial::TokenMalformed) if Unverified::is_opaque(token) => {
-                return Box::pin(self.introspection.establish(token, hash, now)).await;
+        let trusted = trusts();
+        let verified = match trusted.and_then(|()| self.verify(token, hash, now)) {
+            Err(Denial::TokenMalformed | Denial::TooManyFailures) if Unverified::is_opaque(token) => {
+                return Box::pin(self.introspection.establish(token, hash, trusted, now)).await;
             }
+            Err(Denial::TooManyFailures) => return Err(Denial::TooManyFailures),
             Err(Denial::TokenKeyUnknown) => Box::pin(self.verify_with_fresh_keys(token, hash, now)).await,
             settled => settled,
         };

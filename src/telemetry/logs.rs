@@ -43,7 +43,10 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let others = config.level.min(LevelFilter::WARN);
+    // h2 warns of what a client does, without saying which, as often as the client likes; we say it once a connection.
+    let of_clients = config.level.min(LevelFilter::ERROR);
     let heard = Targets::new().with_default(others).with_target("clinch", config.level);
+    let heard = heard.with_target("h2", of_clients);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(Line(config.format));
     tracing_subscriber::registry().with(layer.with_filter(heard))
 }
@@ -242,8 +245,9 @@ mod tests {
     #[test]
     fn other_crates_are_heard_from_warn_on() {
         let text = logged(LogFormat::Human, LevelFilter::TRACE, || {
-            tracing::debug!(target: "h2::codec", "authorization: DPoP secret");
-            tracing::warn!(target: "h2::codec", "careful");
+            tracing::debug!(target: "rustls::server", "authorization: DPoP secret");
+            tracing::warn!(target: "rustls::server", "careful");
+            tracing::warn!(target: "h2::proto::streams", "what a client does");
             tracing::trace!(target: "clinch::serve", "ours");
         });
         assert_eq!(text.lines().count(), 2, "{text}");

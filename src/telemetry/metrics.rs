@@ -4,6 +4,7 @@
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
 use super::Passed;
+use super::age::Age;
 use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
@@ -14,7 +15,6 @@ use super::revocations::RevocationMetrics;
 use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
-use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -24,13 +24,15 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// Handles to every metric that other modules move.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
+    /// TLS handshakes under way.
+    pub handshakes: Gauge,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -51,6 +53,7 @@ pub struct Metrics {
     pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
+    connections_refused: Family<Label, Counter>,
     handshake_failures: Family<Label, Counter>,
     proxy_protocol_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
@@ -88,6 +91,7 @@ impl Metrics {
         let metrics = Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
+            handshakes: register(all, "tls_handshakes_in_flight", "TLS handshakes under way"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
@@ -97,6 +101,11 @@ impl Metrics {
             upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
             cut: cuts::register(all),
+            connections_refused: family(
+                all,
+                "connections_refused",
+                "Connections closed before their handshake, by reason",
+            ),
             handshake_failures: family(
                 all,
                 "tls_handshake_failures",
@@ -149,6 +158,11 @@ impl Metrics {
     /// The service did not answer, for a reason of a closed set.
     pub(super) fn upstream_failed(&self, reason: &'static str) {
         self.upstream_failures.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A connection was closed before its handshake, for a reason of a closed set.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.connections_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// A TLS handshake failed, for a reason of a closed set.
@@ -211,35 +225,6 @@ struct IssuerLabel {
 struct FetchLabels {
     issuer: Arc<str>,
     result: &'static str,
-}
-
-/// A gauge of the time since it was last restarted, read when rendered.
-#[derive(Clone, Debug)]
-struct Age(Arc<Mutex<Instant>>);
-
-impl Default for Age {
-    fn default() -> Age {
-        Age(Arc::new(Mutex::new(Instant::now())))
-    }
-}
-
-impl Age {
-    fn restart(&self) {
-        *self.0.lock() = Instant::now();
-    }
-}
-
-impl TypedMetric for Age {
-    const TYPE: MetricType = MetricType::Gauge;
-}
-
-impl EncodeMetric for Age {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.encode_gauge(&self.0.lock().elapsed().as_secs_f64())
-    }
-    fn metric_type(&self) -> MetricType {
-        Self::TYPE
-    }
 }
 
 /// Counted by the log writer itself.

@@ -3,6 +3,7 @@
 //! The shell [begins](Telemetry::begin) a request and [answers](Telemetry::answered) it; the gate records its
 //! decision in between. Nothing in here can fail, slow down or change a request.
 
+mod age;
 mod cuts;
 mod ids;
 mod introspections;

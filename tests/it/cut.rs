@@ -52,15 +52,21 @@ impl Scene {
         Scene::with_feed(&feed, Some((nats, async_nats::jetstream::new(client)))).await
     }
 
+    /// Before a service with these keys of `upstream`, with a journal.
+    async fn over(upstream: &str) -> Scene {
+        let front = front(upstream, "", "{ kind: file, path: revocations.jsonl }").await;
+        Scene { front, service: Streaming::start().await, nats: None }
+    }
+
     async fn with_feed(feed: &str, nats: Option<(Nats, async_nats::jetstream::Context)>) -> Scene {
         let service = Streaming::start().await;
-        let front = front(service.address, "", feed).await;
+        let front = front(&at(service.address), "", feed).await;
         Scene { front, service, nats }
     }
 
     /// Before another service, with a journal and these lines more of `listen`.
     async fn before(address: SocketAddr, listen: &str) -> Scene {
-        let front = front(address, listen, "{ kind: file, path: revocations.jsonl }").await;
+        let front = front(&at(address), listen, "{ kind: file, path: revocations.jsonl }").await;
         Scene { front, service: Streaming::start().await, nats: None }
     }
 
@@ -149,10 +155,14 @@ impl Scene {
     }
 }
 
-async fn front(service: SocketAddr, listen: &str, feed: &str) -> Front {
+fn at(service: SocketAddr) -> String {
+    format!("url: 'http://{service}'")
+}
+
+async fn front(upstream: &str, listen: &str, feed: &str) -> Front {
     let listen =
         format!("  public_origins: ['https://api.example.com']\n  limits: {{ in_flight: 5000 }}{listen}");
-    Front::before_service(service, &listen, &format!("{ROUTES}  feed: {feed}\n")).await
+    Front::before_upstream(upstream, &listen, &format!("{ROUTES}  feed: {feed}\n")).await
 }
 
 fn contains(all: &[u8], part: &[u8]) -> bool {

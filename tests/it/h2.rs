@@ -1,109 +1,8 @@
 //! HTTP/2 frame by frame: what a well-behaved client can't even say (HD-035, HD-036, HD-040, HD-041, TL-022).
 
+use crate::support::frames::{AUTHORITY, METHOD, Outcome, PATH, SCHEME, Wire};
 use crate::support::stage::{Setting, Stage, VERIFIED};
 use crate::support::{PATIENCE, eventually};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
-
-/// What becomes of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Answered with this status.
-    Status(u16),
-    /// RST_STREAM with this code.
-    Reset(u32),
-    /// GOAWAY with this code, which is an error.
-    GoAway(u32),
-    /// The connection ended without a word.
-    Closed,
-}
-
-/// A connection that sends whatever it is told.
-struct Wire {
-    stream: TlsStream<TcpStream>,
-    next: u32,
-}
-
-impl Wire {
-    async fn to(stage: &Stage) -> Wire {
-        let mut client = stage.anonymous();
-        client.alpn_protocols = vec![b"h2".to_vec()];
-        let mut stream = stage.connect(&client).await.unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        // SETTINGS_HEADER_TABLE_SIZE 0: every status comes in full.
-        stream.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x01\0\0\0\0").await.unwrap();
-        Wire { stream, next: 1 }
-    }
-
-    /// A request without a body, its fields in this order and spelling.
-    async fn ask(&mut self, fields: &[(&str, &str)]) -> Outcome {
-        let id = self.next;
-        self.next += 2;
-        let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
-        let (length, id_bytes) = (u32::try_from(block.len()).unwrap().to_be_bytes(), id.to_be_bytes());
-        // HEADERS with END_STREAM and END_HEADERS
-        let frame = [&length[1..], &[1, 5], &id_bytes, &block].concat();
-        let _ = self.stream.write_all(&frame).await;
-        tokio::time::timeout(PATIENCE, self.outcome(id)).await.expect("an outcome")
-    }
-
-    async fn outcome(&mut self, id: u32) -> Outcome {
-        let mut head = [0; 9];
-        while self.stream.read_exact(&mut head).await.is_ok() {
-            let mut payload =
-                vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
-            if self.stream.read_exact(&mut payload).await.is_err() {
-                break;
-            }
-            let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
-            let ours = u32::from_be_bytes(head[5..].try_into().unwrap()) == id;
-            match head[3] {
-                1 if ours => return Outcome::Status(status(&payload)),
-                3 if ours => return Outcome::Reset(number(0)),
-                7 if number(4) != 0 => return Outcome::GoAway(number(4)),
-                _ => {}
-            }
-        }
-        Outcome::Closed
-    }
-}
-
-/// A literal field without indexing and without Huffman coding (RFC 7541 section 6.2.2).
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| {
-        let length = u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text");
-        [&[length], text.as_bytes()].concat()
-    };
-    [vec![0], text(name), text(value)].concat()
-}
-
-/// The status at the head of a field block (RFC 7541 section 6 and appendix B, as far as digits go).
-fn status(block: &[u8]) -> u16 {
-    let block = &block[block.iter().take_while(|byte| *byte & 0xe0 == 0x20).count()..];
-    if block[0] & 0x80 != 0 {
-        return [200, 204, 206, 304, 400, 404, 500][usize::from(block[0] & 0x7f) - 8];
-    }
-    assert_eq!(block[0] & 0x0f, 8, "a literal :status: {block:?}");
-    let text = &block[2..2 + usize::from(block[1] & 0x7f)];
-    if block[1] & 0x80 == 0 {
-        return std::str::from_utf8(text).unwrap().parse().unwrap();
-    }
-    let bits = text.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (32 - 8 * text.len());
-    let (mut at, mut status) = (0, 0);
-    for _ in 0..3 {
-        let (short, long) = ((bits << at) >> 27, (bits << at) >> 26);
-        let (digit, length) = if short < 3 { (short, 5) } else { (long - 22, 6) };
-        status = status * 10 + u16::try_from(digit).unwrap();
-        at += length;
-    }
-    status
-}
-
-const METHOD: (&str, &str) = (":method", "GET");
-const SCHEME: (&str, &str) = (":scheme", "https");
-const AUTHORITY: (&str, &str) = (":authority", "api.example.com");
-const PATH: (&str, &str) = (":path", "/open/1");
 
 async fn stage() -> Stage {
     Stage::set(Setting { tls: VERIFIED, ..Setting::default() }).await
@@ -219,7 +118,7 @@ async fn what_is_no_http_2_is_recorded_once() {
     let mut stage = stage().await;
     let mut wire = Wire::to(&stage).await;
     // DATA on a stream that was never opened
-    wire.stream.write_all(b"\0\0\x01\0\0\0\0\0\x07x").await.unwrap();
+    assert!(wire.send(b"\0\0\x01\0\0\0\0\0\x07x").await);
     let outcome = tokio::time::timeout(PATIENCE, wire.outcome(7)).await.expect("an outcome");
     assert!(matches!(outcome, Outcome::GoAway(_)), "{outcome:?}");
     let line = "clinch_unreadable_requests_total{reason=\"http2_protocol\"}";
@@ -227,31 +126,4 @@ async fn what_is_no_http_2_is_recorded_once() {
     eventually("the connection to be counted", counted).await;
     let told = |line: &str| line.contains("http2_protocol").then_some(());
     stage.clinch.program.hear("the connection in the log", told).await;
-}
-
-/// H2-08: what costs a client nothing and us something ends the connection (RFC 9113 section 10.5).
-#[tokio::test(flavor = "multi_thread")]
-async fn floods_end_their_connection() {
-    const ENHANCE_YOUR_CALM: u32 = 11;
-    let stage = stage().await;
-    let block: Vec<u8> =
-        [METHOD, SCHEME, AUTHORITY, PATH].iter().flat_map(|(name, value)| literal(name, value)).collect();
-    let frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &id.to_be_bytes(), payload].concat()
-    };
-    // Streams that are opened and reset at once (CVE-2023-44487).
-    let reset = |id| [frame(1, 4, id, &block), frame(3, 0, id, &[0, 0, 0, 8])].concat();
-    let resets: Vec<u8> = (0..200).flat_map(|at| reset(2 * at + 1)).collect();
-    // A field section that has no end (CVE-2024-27316).
-    let endless = (0..2000).flat_map(|_| frame(9, 0, 1, &literal("x", "y")));
-    let endless: Vec<u8> = frame(1, 1, 1, &block).into_iter().chain(endless).collect();
-    for (what, flood) in [("resets", resets), ("continuations", endless)] {
-        let mut wire = Wire::to(&stage).await;
-        let _ = wire.stream.write_all(&flood).await;
-        let outcome = tokio::time::timeout(PATIENCE, wire.outcome(0)).await.expect("an outcome");
-        assert_eq!(outcome, Outcome::GoAway(ENHANCE_YOUR_CALM), "{what}");
-    }
-    let good = [METHOD, SCHEME, AUTHORITY, PATH];
-    assert_eq!(once(&stage, &good).await, Outcome::Status(200), "others are served");
 }

@@ -91,28 +91,6 @@ async fn an_http2_service_sees_the_same_request_in_its_own_form() {
     assert_eq!(service.connections(), 1);
 }
 
-/// HTTP-29, HTTP-32
-#[tokio::test]
-async fn every_kind_of_message_passes_over_http2() {
-    let service = Service::speaking(Version::HTTP_2).await;
-    let sidecar = Sidecar::with(&service, speaking(Version::HTTP_2)).await;
-    for version in BOTH {
-        let ask = async |method: &str, path: &str| {
-            let request = get(version, path).method(method).body(empty()).unwrap();
-            sidecar.ask(version, request).await
-        };
-        let head = ask("HEAD", "/open/a").await;
-        assert!(head.headers().contains_key("content-length"), "{version:?}");
-        assert_eq!(text(head).await, "");
-        let nothing = ask("GET", "/open/nothing").await;
-        assert_eq!((nothing.status().as_u16(), text(nothing).await), (204, String::new()));
-        assert!(text(ask("REPORT", "/open/a").await).await.starts_with("REPORT "));
-        let upload = Full::new(Bytes::from(vec![b'x'; 1 << 20]));
-        let upload = get(version, "/open/stream").method("POST").body(upload).unwrap();
-        assert_eq!(text(sidecar.ask(version, upload).await).await.len(), 1 << 20);
-    }
-}
-
 /// HD-055
 #[tokio::test]
 async fn a_reset_in_the_midst_of_an_answer_is_never_its_end() {

@@ -9,6 +9,7 @@ mod limits;
 mod pki;
 mod refusals;
 mod service;
+mod shares;
 mod tls;
 mod trailers;
 mod upstream;

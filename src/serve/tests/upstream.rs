@@ -12,6 +12,28 @@ pub(super) fn speaking(version: Version) -> impl FnOnce(&mut Config) {
     move |config| config.upstream.http2 = version == Version::HTTP_2
 }
 
+/// HTTP-29, HTTP-32
+#[tokio::test]
+async fn every_kind_of_message_passes_over_http2() {
+    let service = Service::speaking(Version::HTTP_2).await;
+    let sidecar = Sidecar::with(&service, speaking(Version::HTTP_2)).await;
+    for version in BOTH {
+        let ask = async |method: &str, path: &str| {
+            let request = get(version, path).method(method).body(empty()).unwrap();
+            sidecar.ask(version, request).await
+        };
+        let head = ask("HEAD", "/open/a").await;
+        assert!(head.headers().contains_key("content-length"), "{version:?}");
+        assert_eq!(text(head).await, "");
+        let nothing = ask("GET", "/open/nothing").await;
+        assert_eq!((nothing.status().as_u16(), text(nothing).await), (204, String::new()));
+        assert!(text(ask("REPORT", "/open/a").await).await.starts_with("REPORT "));
+        let upload = Full::new(Bytes::from(vec![b'x'; 1 << 20]));
+        let upload = get(version, "/open/stream").method("POST").body(upload).unwrap();
+        assert_eq!(text(sidecar.ask(version, upload).await).await.len(), 1 << 20);
+    }
+}
+
 #[tokio::test]
 async fn both_directions_stream_at_once() {
     for to in BOTH {

@@ -135,11 +135,11 @@ impl Setup {
         self.server().introspection.count()
     }
     pub(super) async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, false, NOW).await
+        self.tokens.establish(token, false, || Ok(()), NOW).await
     }
     /// The same while nobody else vouches for it.
     pub(super) async fn establish_asking(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, true, NOW).await
+        self.tokens.establish(token, true, || Ok(()), NOW).await
     }
     pub(super) async fn denial(&self, token: &str) -> Denial {
         self.establish(token).await.unwrap_err()

@@ -26,7 +26,7 @@ impl Setup {
         Setup { published, tokens: Tokens::new(issuers, Introspection::default(), telemetry.metrics.clone()) }
     }
     async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, false, NOW).await
+        self.tokens.establish(token, false, || Ok(()), NOW).await
     }
     fn hits(&self) -> u64 {
         self.tokens.metrics.token_cache_hits.get()
@@ -49,7 +49,8 @@ async fn a_kept_token_still_expires() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
     let token = token(&setup.published, 1, "k1");
     let expires = setup.establish(&token).await.unwrap().expires_at();
-    assert_eq!(setup.tokens.establish(&token, false, expires).await.unwrap_err(), Denial::TokenExpired);
+    let expired = setup.tokens.establish(&token, false, || Ok(()), expires).await;
+    assert_eq!(expired.unwrap_err(), Denial::TokenExpired);
 }
 
 #[tokio::test]
@@ -114,4 +115,21 @@ async fn keys_that_are_too_old_take_their_tokens_along() {
     let name = setup.published.name.clone();
     eventually("too old", || setup.tokens.issuers.find(&name).is_err()).await;
     assert_eq!(setup.establish(&token).await.unwrap_err(), Denial::KeysUnavailable);
+}
+
+/// DS-011: who is not trusted gets nothing looked at; what is known needs no look.
+#[tokio::test]
+async fn only_known_tokens_pass_from_those_who_are_not_trusted() {
+    let setup = Setup::new(&[(1, "k1")], |_| ()).await;
+    let (known, new) = (token(&setup.published, 1, "k1"), token(&setup.published, 1, "k2"));
+    setup.establish(&known).await.unwrap();
+    let (misses, fetches) = (setup.tokens.metrics.token_cache_misses.get(), setup.published.fetches());
+    let distrust = || Err(Denial::TooManyFailures);
+    assert!(setup.tokens.establish(&known, false, distrust, NOW).await.is_ok());
+    for unknown in [&*new, "no.j.wt", "opaque", ""] {
+        let refused = setup.tokens.establish(unknown, false, distrust, NOW).await;
+        assert_eq!(refused.unwrap_err(), Denial::TooManyFailures, "{unknown}");
+    }
+    assert_eq!(setup.tokens.metrics.token_cache_misses.get(), misses, "no signature was checked");
+    assert_eq!(setup.published.fetches(), fetches, "no key was asked for");
 }

@@ -129,4 +129,5 @@ const ATTACKS: &[(&str, &str)] = &[
     ("TL", "TLS and certificates"),
     ("RV", "Revocation"),
     ("JW", "Keys and discovery"),
+    ("DS", "Denial of service"),
 ];

@@ -50,6 +50,44 @@ async fn a_stream_over_http_2_is_reset_by_an_event_on_nats() {
     Times("HTTP/2, NATS", times).within_100_ms();
 }
 
+/// RV-039: the service's stream is reset, too, and only that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_an_http_2_service_is_reset_on_both_sides() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("url: 'http://{}', protocol: http2", listener.local_addr().unwrap());
+    let scene = Scene::over(&upstream).await;
+    let mut client = scene.front.caller(None).connect_h2().await;
+    let service = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+            let mut stream = respond.send_response(hyper::Response::new(()), false).unwrap();
+            stream.send_data(bytes::Bytes::from("still here"), false).unwrap();
+            streams.push(stream);
+        }
+        tokio::spawn(async move { while connection.accept().await.is_some() {} });
+        streams
+    };
+    let token = scene.token();
+    let asked = async {
+        let spared = scene.open_h2(&mut client, "/events", &scene.token()).await.into_body();
+        (spared, scene.open_h2(&mut client, "/events", &token).await.into_body())
+    };
+    let (mut streams, (mut spared, mut body)) = tokio::join!(service, asked);
+    body.frame().await.unwrap().unwrap();
+    scene.revoke_token(&token).await;
+    assert_eq!(reset(&mut body).await, h2::Reason::CANCEL);
+    let mut cut = streams.pop().unwrap();
+    let seen = std::future::poll_fn(|cx| cut.poll_reset(cx));
+    let seen = tokio::time::timeout(crate::support::PATIENCE, seen).await.expect("the service is told");
+    assert_eq!(seen.unwrap(), h2::Reason::CANCEL);
+    spared.frame().await.unwrap().unwrap();
+    streams[0].send_data(bytes::Bytes::from("and here"), false).unwrap();
+    assert_eq!(spared.frame().await.unwrap().unwrap().into_data().unwrap(), "and here");
+}
+
 /// Whatever an event says of the token, it ends the stream; and the line in the log says which.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fact_cuts() {

@@ -37,21 +37,26 @@ impl Front {
     pub async fn start(listen: &str, routes: &str) -> Front {
         let service = Echo::start().await;
         let address = service.address;
-        Front::before(service, address, listen, routes).await
+        Front::before(service, &at(address), listen, routes).await
     }
 
     /// The same before a service that answers every request with these bytes.
     pub async fn of_canned(answer: &'static str, listen: &str, routes: &str) -> Front {
         let address = canned(answer).await;
-        Front::before(Echo::start().await, address, listen, routes).await
+        Front::before(Echo::start().await, &at(address), listen, routes).await
     }
 
     /// The same before a service of the test's own.
     pub async fn before_service(address: SocketAddr, listen: &str, routes: &str) -> Front {
-        Front::before(Echo::start().await, address, listen, routes).await
+        Front::before(Echo::start().await, &at(address), listen, routes).await
     }
 
-    async fn before(service: Echo, address: SocketAddr, listen: &str, routes: &str) -> Front {
+    /// The same with these keys of `upstream`.
+    pub async fn before_upstream(upstream: &str, listen: &str, routes: &str) -> Front {
+        Front::before(Echo::start().await, upstream, listen, routes).await
+    }
+
+    async fn before(service: Echo, upstream: &str, listen: &str, routes: &str) -> Front {
         let (pki, folder) = (Pki::new(), Folder::new());
         let issuer = Issuer::start(&pki).await;
         let text = format!(
@@ -59,7 +64,7 @@ impl Front {
   address: 127.0.0.1:0
 {listen}
   tls: {{ certificate: server.crt, private_key: server.key, client_certificate: optional, client_ca: [ca.crt] }}
-upstream: {{ url: 'http://{address}' }}
+upstream: {{ {upstream} }}
 issuers:
   - {{ issuer: '{}', audiences: ['https://{HOST}'], algorithms: [ES256], ca: ca.crt }}
 routes:
@@ -126,4 +131,8 @@ async fn reply(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &str) ->
     }
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
+}
+
+fn at(address: SocketAddr) -> String {
+    format!("url: 'http://{address}'")
 }

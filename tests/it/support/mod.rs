@@ -6,6 +6,7 @@ pub mod authority;
 pub mod authorization_server;
 pub mod clinch;
 pub mod echo;
+pub mod frames;
 pub mod front;
 pub mod haproxy;
 pub mod issuer;

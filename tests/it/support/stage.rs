@@ -26,6 +26,8 @@ pub struct Setting {
     pub tls: &'static str,
     /// Lines under `listen`.
     pub listen: String,
+    /// Lines under `dpop`.
+    pub dpop: &'static str,
     /// Further files, by name.
     pub files: Vec<(&'static str, String)>,
     /// The service, where it is not the one that echoes.
@@ -138,6 +140,13 @@ impl Stage {
         (!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// What the sidecar holds in memory, in bytes (`VmRSS`).
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.clinch.program.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a resident size");
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// The value of one line of the metrics, zero if it is not there.
     pub async fn metric(&self, line: &str) -> u64 {
         let page = plain_get(self.clinch.admin, "/metrics").await.expect("metrics").body;
@@ -161,6 +170,7 @@ pub fn status(answer: Option<&str>) -> Option<u16> {
 
 fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
     let (tls, listen) = (setting.tls, &setting.listen);
+    let dpop = if setting.dpop.is_empty() { "{}" } else { setting.dpop };
     format!(
         "listen:
   address: 127.0.0.1:0
@@ -172,6 +182,8 @@ fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
   drain: 20s
   {listen}
 upstream: {{ url: 'http://{service}', response_timeout: 1s }}
+dpop:
+  {dpop}
 issuers:
   - {{ issuer: '{issuer}', audiences: [https://{HOST}], ca: ca.crt }}
 routes:
