@@ -69,19 +69,25 @@ impl Load {
     /// Microseconds of the proxy's CPU per request.
     pub(crate) async fn run(self, proxy: &Proxy) -> f64 {
         let count = self.requests.len();
-        let nanos = match self.protocol {
+        let warm = self.warmed_up(proxy).await;
+        let before = cpu_nanos(proxy.process());
+        warm.send().await;
+        (cpu_nanos(proxy.process()) - before) as f64 / 1000.0 / count as f64
+    }
+
+    /// Connects: handshakes and the first requests are not counted.
+    pub(crate) async fn warmed_up(self, proxy: &Proxy) -> Warm {
+        let mut senders = Vec::new();
+        match self.protocol {
             Protocol::Http1 => {
-                let mut senders = Vec::new();
                 for _ in 0..CONNECTIONS {
                     let stream = connect(&self.tls, proxy).await;
                     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
                     tokio::spawn(connection);
                     senders.push(Sender::Http1(sender));
                 }
-                timed(senders, self.warm_up, self.requests, proxy).await
             }
             Protocol::Http2 => {
-                let mut senders = Vec::new();
                 for _ in 0..CONNECTIONS / STREAMS {
                     let stream = connect(&self.tls, proxy).await;
                     let builder = http2::Builder::new(TokioExecutor::new());
@@ -89,10 +95,23 @@ impl Load {
                     tokio::spawn(connection);
                     senders.extend((0..STREAMS).map(|_| Sender::Http2(sender.clone())));
                 }
-                timed(senders, self.warm_up, self.requests, proxy).await
             }
-        };
-        nanos as f64 / 1000.0 / count as f64
+        }
+        send_all(&mut senders, self.warm_up.into_iter()).await;
+        Warm { senders, requests: self.requests }
+    }
+}
+
+/// Open connections, and the requests that count.
+pub(crate) struct Warm {
+    senders: Vec<Sender>,
+    requests: Vec<Message>,
+}
+
+impl Warm {
+    /// Sends them and waits for the answers.
+    pub(crate) async fn send(mut self) {
+        send_all(&mut self.senders, self.requests.into_iter()).await;
     }
 }
 
@@ -144,19 +163,6 @@ pub(crate) async fn connect(tls: &TlsConnector, proxy: &Proxy) -> TlsStream<TcpS
     let stream = TcpStream::connect(proxy.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     tls.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
-}
-
-/// Handshakes and the first requests are not counted.
-async fn timed(
-    mut senders: Vec<Sender>,
-    warm_up: Vec<Message>,
-    requests: Vec<Message>,
-    proxy: &Proxy,
-) -> u64 {
-    send_all(&mut senders, warm_up.into_iter()).await;
-    let before = cpu_nanos(proxy.process());
-    send_all(&mut senders, requests.into_iter()).await;
-    cpu_nanos(proxy.process()) - before
 }
 
 /// A closed loop: each sender takes the next request when its last one is answered.

@@ -6,6 +6,8 @@
 //! The two numbers at the end are the budgets: DPoP against plain proxy + one P-256 verification + 10 %,
 //! certificate-bound against plain proxy + 15 %.
 //!
+//! `-- instructions` has callgrind count what the proxies execute for each request instead, which noise does not touch.
+//!
 //! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis; `-- attacks` what others
 //! notice of an attack; `-- soak` whether all of it can go on for MINUTES, 20 if nothing is said.
 
@@ -16,6 +18,7 @@ mod account;
 mod attacker;
 mod attacks;
 mod bus;
+mod instructions;
 mod load;
 mod parts;
 mod pki;
@@ -36,6 +39,7 @@ fn main() {
         }
         ["signature"] => println!("{}", parts::signature_nanos()),
         ["compare"] => parts::on_one_thread(compare()),
+        ["instructions"] => parts::on_one_thread(instructions::report()),
         ["attack-report"] => parts::on_one_thread(attacks::report()),
         ["attacker", name, address, ca, requests] => {
             parts::on_one_thread(attacker::run(name, address, ca, requests))
@@ -48,8 +52,8 @@ fn main() {
         ["soak", ..] => assert!(scene::nice_role("0", &["soak-report"]).status().unwrap().success()),
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
-        ["propagation", ..] => {
-            assert!(scene::own_role(Core::Load, &["propagation"]).status().unwrap().success())
+        [role @ ("propagation" | "instructions"), ..] => {
+            assert!(scene::own_role(Core::Load, &[role]).status().unwrap().success())
         }
         // Whatever cargo says.
         _ => assert!(scene::own_role(Core::Load, &["compare"]).status().unwrap().success()),

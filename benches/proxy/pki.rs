@@ -52,8 +52,15 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// Where they are, with whatever else a run leaves behind for its reader.
+    pub(crate) fn directory() -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("proxy-bench")
+    }
+
     pub(crate) fn write(pki: &Pki) -> Files {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("proxy-bench");
+        let directory = Files::directory();
+        // A run that was broken off has left the mark of a clinch that did not end in order.
+        let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(&directory).unwrap();
         let write = |name: &str, text: &str| {
             let path = directory.join(name);

@@ -65,11 +65,20 @@ pub(crate) struct Scene {
 impl Scene {
     /// Starts everything, with these lines more in clinch's config; returns when clinch is ready.
     pub(crate) async fn start(more: &str) -> Scene {
-        Scene::with("", more).await
+        Scene::started("", more, &[]).await
     }
 
     /// The same with these limits.
     pub(crate) async fn with(limits: &str, more: &str) -> Scene {
+        Scene::started(limits, more, &[]).await
+    }
+
+    /// The same with both proxies as arguments of this command.
+    pub(crate) async fn under(tool: &[String]) -> Scene {
+        Scene::started("", "", tool).await
+    }
+
+    async fn started(limits: &str, more: &str, tool: &[String]) -> Scene {
         let pki = Pki::new();
         let files = Files::write(&pki);
         let signer = Holder::generate();
@@ -77,7 +86,9 @@ impl Scene {
         let service = Proxy::announced(own_role(Core::Load, &["service"]));
         let address = service.address.to_string();
         let [certificate, key, ca] = [&files.certificate, &files.key, &files.ca].map(|p| p.to_str().unwrap());
-        let plain = Proxy::announced(own_role(Core::Proxy, &["plain", &address, certificate, key, ca]));
+        let mut command = on(Core::Proxy, tool, std::env::current_exe().unwrap());
+        command.args(["plain", &address, certificate, key, ca]);
+        let plain = Proxy::announced(command);
         let [port, admin] = free_ports();
         let config = CONFIG
             .replace("${port}", &port.to_string())
@@ -88,8 +99,8 @@ impl Scene {
             + more;
         let config_path = files.directory.join("clinch.yaml");
         std::fs::write(&config_path, &config).unwrap();
-        let mut command = on(Core::Proxy, env!("CARGO_BIN_EXE_clinch"));
-        command.args(["run", "--config"]).arg(&config_path);
+        let mut command = on(Core::Proxy, tool, env!("CARGO_BIN_EXE_clinch"));
+        command.args(["run", "--config"]).arg(&config_path).env("STATE_DIRECTORY", &files.directory);
         let clinch =
             Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
         ready(admin).await;
@@ -225,7 +236,7 @@ pub(crate) enum Core {
 
 /// This program in another role.
 pub(crate) fn own_role(core: Core, role: &[&str]) -> Command {
-    let mut command = on(core, std::env::current_exe().unwrap());
+    let mut command = on(core, &[], std::env::current_exe().unwrap());
     command.args(role);
     command
 }
@@ -238,13 +249,13 @@ pub(crate) fn nice_role(nice: &str, role: &[&str]) -> Command {
     command
 }
 
-fn on(core: Core, program: impl AsRef<std::ffi::OsStr>) -> Command {
+fn on(core: Core, tool: &[String], program: impl AsRef<std::ffi::OsStr>) -> Command {
     let number = match core {
         Core::Load => "0",
         Core::Proxy => "1",
     };
     let mut command = Command::new("taskset");
-    command.args(["-c", number]).arg(program);
+    command.args(["-c", number]).args(tool).arg(program);
     command
 }
 
@@ -292,7 +303,7 @@ fn token(signer: &Holder, issuer: &str, number: usize, confirmation: Value) -> S
 }
 
 async fn ready(admin: u16) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until {
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", admin)).await
             && let Ok((mut sender, connection)) =

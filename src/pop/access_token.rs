@@ -13,11 +13,12 @@ pub use jwt::{Unverified, check_signature};
 
 use super::algorithm::Algorithm;
 use super::confirmation::Confirmation;
+use super::dpop::key::KnownKey;
 use super::jose::{Object, base64url};
 use super::sha256;
 use super::{Denial, Timestamp, identity};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// SHA-256 of an access token exactly as received: the name it has in the cache, and the `ath` of
@@ -78,6 +79,7 @@ pub struct AccessToken {
     confirmation: Confirmation,
     claims: Object<'static>,
     headers: identity::TokenHeaders,
+    proof_key: OnceLock<Box<KnownKey>>,
 }
 
 /// What a token says, checked.
@@ -100,12 +102,14 @@ impl AccessToken {
         said: Said<'_>,
         claims: Object<'static>,
     ) -> AccessToken {
+        let headers = identity::TokenHeaders::of(&expected.issuer, &said);
         let Said { subject, client, token_id, signing_key, scope, issued_at, expires_at, confirmation } =
             said;
         AccessToken {
             hash,
             expected: Arc::clone(expected),
-            headers: identity::TokenHeaders::of(&expected.issuer, subject, client, scope, token_id),
+            headers,
+            proof_key: OnceLock::new(),
             subject: subject.to_owned(),
             client: client.to_owned(),
             token_id: token_id.to_owned(),
@@ -189,6 +193,14 @@ impl AccessToken {
     /// The identity headers that depend on the token alone.
     pub(super) fn headers(&self) -> &identity::TokenHeaders {
         &self.headers
+    }
+    /// The key of its proofs, once one was good.
+    pub(super) fn proof_key(&self) -> Option<&KnownKey> {
+        self.proof_key.get().map(Box::as_ref)
+    }
+    /// Keeps the key of a good proof. It has the thumbprint that the token is bound to, so it is the same for all.
+    pub(super) fn keep_proof_key(&self, key: KnownKey) {
+        let _ = self.proof_key.set(Box::new(key));
     }
     /// Whether it may still be used: it may have expired since it was verified.
     pub fn still_valid(&self, now: Timestamp) -> Result<(), Denial> {

@@ -80,7 +80,8 @@ fn is_token68(text: &str) -> bool {
 }
 
 fn is_token68_character(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    // Between `-` and `9` there are `.`, `/` and the digits.
+    byte.is_ascii_alphabetic() || matches!(byte, b'-'..=b'9' | b'_' | b'~' | b'+')
 }
 
 fn is_scheme_character(byte: u8) -> bool {

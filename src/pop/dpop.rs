@@ -5,14 +5,17 @@
 //! when it is the only thing that is missing. Whether the proof was used before is decided by the
 //! replay memory, after everything else.
 
+pub(super) mod key;
+
 use super::access_token::AccessToken;
 use super::algorithm::Algorithm;
 use super::jose::{Compact, Json, Object};
-use super::jwk::{JwkFault, PublicJwk, Thumbprint};
+use super::jwk::{JwkFault, Thumbprint};
 use super::nonce::{Nonce, Nonces};
 use super::policy::DpopPolicy;
 use super::{Denial, Request, Timestamp};
 use http::HeaderMap;
+use key::{Key, KnownKey};
 use std::fmt;
 
 /// A proof that passed every check but replay.
@@ -81,7 +84,7 @@ pub fn verify(
 
     check_type(&header)?; // 4
     let algorithm = check_algorithm(&header, policy)?; // 5
-    let key = check_key(&header, algorithm)?; // 7, and the key for 6
+    let key = check_key(&header, algorithm, token.proof_key())?; // 7, and the key for 6
     check_method(&claims, request)?; // 8
     check_target(&claims, request)?; // 9
     check_time(&claims, policy, now)?; // 11
@@ -90,6 +93,9 @@ pub fn verify(
     let nonce = nonces.check(claims.nonce, now)?; // 10
     check_signature(&compact, algorithm, &key)?; // 6
 
+    if let Some(key) = key.into_known(thumbprint) {
+        token.keep_proof_key(key);
+    }
     Ok(Proof {
         key: thumbprint,
         jti: claims.jti.to_owned(),
@@ -163,9 +169,13 @@ fn check_algorithm(header: &Object<'_>, policy: &DpopPolicy) -> Result<Algorithm
 
 /// Check 7: `jwk` has no private part. And it is a valid key for `alg`. There is no other place to get a key
 /// from: `kid`, `jku`, `x5u` and `x5c` are not read (DPOP-07, DPOP-08, BCP-10).
-fn check_key(header: &Object<'_>, algorithm: Algorithm) -> Result<PublicJwk, Denial> {
+fn check_key<'t>(
+    header: &Object<'_>,
+    algorithm: Algorithm,
+    known: Option<&'t KnownKey>,
+) -> Result<Key<'t>, Denial> {
     let jwk = header.get("jwk").and_then(|jwk| jwk.as_object()).ok_or(Denial::ProofKey)?;
-    let key = PublicJwk::parse(jwk).map_err(|fault| match fault {
+    let key = Key::read(jwk, known).map_err(|fault| match fault {
         JwkFault::Private => Denial::ProofKeyPrivate,
         JwkFault::Invalid => Denial::ProofKey,
     })?;
@@ -213,13 +223,13 @@ fn check_token(claims: &Claims<'_>, token: &AccessToken) -> Result<(), Denial> {
 
 /// Check 12, second half: the token is bound to the key of the proof. If not, the token is blamed, not the proof
 /// (DPOP-18).
-fn check_binding(key: &PublicJwk, jkt: &Thumbprint) -> Result<Thumbprint, Denial> {
+fn check_binding(key: &Key<'_>, jkt: &Thumbprint) -> Result<Thumbprint, Denial> {
     let thumbprint = key.thumbprint();
     if thumbprint == *jkt { Ok(thumbprint) } else { Err(Denial::KeyMismatch) }
 }
 
 /// Check 6: the signature verifies with the key in `jwk` (DPOP-07).
-fn check_signature(compact: &Compact<'_>, algorithm: Algorithm, key: &PublicJwk) -> Result<(), Denial> {
+fn check_signature(compact: &Compact<'_>, algorithm: Algorithm, key: &Key<'_>) -> Result<(), Denial> {
     if key.verifies(algorithm, compact.signing_input.as_bytes(), compact.signature) {
         Ok(())
     } else {

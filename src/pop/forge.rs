@@ -3,7 +3,9 @@
 use super::access_token::{AccessToken, Expected, TokenHash, Unverified};
 use super::algorithm::Algorithm;
 use super::credentials::Credentials;
+use super::dpop::key::KnownKey;
 use super::jose::{Json, base64url};
+use super::jwk::PublicJwk;
 use super::key_set::KeySet;
 use super::mtls::ClientCertificate;
 use super::policy::{DpopPolicy, ProofRule, Requirements};
@@ -33,10 +35,11 @@ impl Key {
         let point = self.0.verifying_key().to_sec1_point(false);
         json!({ "kty": "EC", "crv": "P-256", "x": base64url(point.x().unwrap()), "y": base64url(point.y().unwrap()) })
     }
+    pub(crate) fn public(&self) -> PublicJwk {
+        PublicJwk::parse(&Json::parse_object(self.jwk().to_string().as_bytes()).unwrap()).unwrap()
+    }
     pub(crate) fn jkt(&self) -> String {
-        let text = self.jwk().to_string();
-        let jwk = Json::parse_object(text.as_bytes()).unwrap();
-        super::jwk::PublicJwk::parse(&jwk).unwrap().thumbprint().as_str().to_owned()
+        self.public().thumbprint().as_str().to_owned()
     }
     pub(crate) fn jws(&self, header: &Value, claims: &Value) -> String {
         self.jws_of_text(&header.to_string(), &claims.to_string())
@@ -123,7 +126,8 @@ pub(crate) fn parts(method: &str, url: &str, fields: &[(&str, &str)]) -> Parts {
     request.uri(uri.path_and_query().unwrap().as_str()).body(()).unwrap().into_parts().0
 }
 
-/// What a route that admits these kinds of proof says to a request.
+/// What a route that admits these kinds of proof says to a request: the same whether the token's key is known from
+/// an earlier proof or not.
 pub(crate) fn verdict(
     rule: ProofRule,
     parts: &Parts,
@@ -132,7 +136,11 @@ pub(crate) fn verdict(
     let origins = [Origin::parse("https://api.example.com").unwrap()];
     let request = Request::of(parts, certificate, &origins)?;
     let credentials = Credentials::of(&request)?;
-    let token = Arc::new(establish(credentials.token())?);
+    let (new, used) = (establish(credentials.token())?, establish(credentials.token())?);
+    let (key, thumbprint) = (client().public(), client().public().thumbprint());
+    if used.confirmation().jkt == Some(thumbprint) {
+        used.keep_proof_key(KnownKey::of(key, thumbprint).unwrap());
+    }
     let demands =
         Requirements { proof: rule, scopes: vec!["orders.read".to_owned()], ..Requirements::default() };
     let dpop = DpopPolicy {
@@ -140,7 +148,13 @@ pub(crate) fn verdict(
         max_age: Duration::from_secs(60),
         max_future: Duration::from_secs(5),
     };
-    super::verify(&request, &credentials, token, &demands, &dpop, &super::nonce::Nonces::off(), NOW)
+    let [new, used] = [new, used].map(|token| {
+        let nonces = super::nonce::Nonces::off();
+        super::verify(&request, &credentials, Arc::new(token), &demands, &dpop, &nonces, NOW)
+    });
+    let outcome = |verdict: &Result<Verified, Denial>| verdict.as_ref().map(Verified::kind).map_err(|d| *d);
+    assert_eq!(outcome(&new), outcome(&used), "a known key changed the verdict");
+    new
 }
 
 pub(crate) const DPOP_ONLY: ProofRule = ProofRule { dpop: true, mtls: false, all: false, bearer: false };

@@ -4,6 +4,7 @@
 //! after the manner of RFC 8187, so that no claim can end a header, split a list or lose its edges.
 
 use super::Verified;
+use super::access_token::Said;
 use super::jose::Json;
 use super::policy::ProofKind;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -38,11 +39,11 @@ pub(crate) fn write(verified: &Verified, extra: &[(HeaderName, String)], headers
         headers.insert(name, value.clone());
     }
     headers.insert(PROOF, HeaderValue::from_static(verified.kind.as_str()));
-    if let Some(key) = key_of(verified) {
-        headers.insert(KEY, header_value(key));
+    if let Some(key) = key_header_of(verified) {
+        headers.insert(KEY, key.clone());
     }
-    if let Some(certificate) = verified.certificate.as_ref().filter(|c| !c.subject.is_empty()) {
-        headers.insert(CERTIFICATE_SUBJECT, encoded_value(&certificate.subject));
+    if let Some(subject) = verified.certificate.as_ref().and_then(|shown| shown.subject_header.as_ref()) {
+        headers.insert(CERTIFICATE_SUBJECT, subject.clone());
     }
     if let Some(id) = verified.certificate.as_ref().and_then(|c| c.spiffe_id.as_ref()) {
         headers.insert(CERTIFICATE_SPIFFE_ID, header_value(id.as_str()));
@@ -64,6 +65,21 @@ pub(super) fn key_of(verified: &Verified) -> Option<&str> {
     }
 }
 
+/// The same as it is told, written once per token.
+fn key_header_of(verified: &Verified) -> Option<&HeaderValue> {
+    let token = verified.token.headers();
+    match verified.kind {
+        ProofKind::Dpop | ProofKind::DpopAndMtls => token.key.as_ref(),
+        ProofKind::Mtls => token.certificate.as_ref(),
+        ProofKind::Bearer => None,
+    }
+}
+
+/// A certificate's subject as it is told; none where it has none, or nobody vouches for it.
+pub(super) fn certificate_subject(subject: &str) -> Option<HeaderValue> {
+    (!subject.is_empty()).then(|| encoded_value(subject))
+}
+
 /// The values that depend on the token alone, encoded once per token.
 #[derive(Debug)]
 pub(super) struct TokenHeaders {
@@ -72,17 +88,21 @@ pub(super) struct TokenHeaders {
     issuer: HeaderValue,
     scope: HeaderValue,
     token_id: HeaderValue,
+    key: Option<HeaderValue>,
+    certificate: Option<HeaderValue>,
 }
 
 impl TokenHeaders {
-    pub(super) fn of(issuer: &str, subject: &str, client: &str, scope: &str, token_id: &str) -> Self {
-        let scopes: Vec<String> = scope.split(' ').filter(|s| !s.is_empty()).map(encoded).collect();
+    pub(super) fn of(issuer: &str, said: &Said<'_>) -> Self {
+        let scopes: Vec<String> = said.scope.split(' ').filter(|s| !s.is_empty()).map(encoded).collect();
         TokenHeaders {
-            subject: encoded_value(subject),
-            client: encoded_value(client),
+            subject: encoded_value(said.subject),
+            client: encoded_value(said.client),
             issuer: encoded_value(issuer),
             scope: header_value(&scopes.join(" ")),
-            token_id: encoded_value(token_id),
+            token_id: encoded_value(said.token_id),
+            key: said.confirmation.jkt.as_ref().map(|jkt| header_value(jkt.as_str())),
+            certificate: said.confirmation.x5t.as_ref().map(|x5t| header_value(x5t.as_str())),
         }
     }
 }
@@ -153,6 +173,8 @@ const CERTIFICATE_SPIFFE_ID: HeaderName = HeaderName::from_static("clinch-certif
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop::Timestamp;
+    use crate::pop::confirmation::Confirmation;
 
     /// SBCP-04, HD-001, HD-003, HD-006
     #[test]
@@ -204,7 +226,16 @@ mod tests {
 
     #[test]
     fn scopes_stay_a_list() {
-        let headers = TokenHeaders::of("https://as", "s", "c", "a.read  b\tc", "1");
-        assert_eq!(headers.scope, "a.read b%09c");
+        let said = Said {
+            subject: "s",
+            client: "c",
+            token_id: "1",
+            signing_key: None,
+            scope: "a.read  b\tc",
+            issued_at: Timestamp::from_secs(0),
+            expires_at: Timestamp::from_secs(0),
+            confirmation: Confirmation::default(),
+        };
+        assert_eq!(TokenHeaders::of("https://as", &said).scope, "a.read b%09c");
     }
 }

@@ -5,10 +5,13 @@
 //! members (RFC 7515 section 4, RFC 7519 section 4), bounded in depth and width, three parts and no
 //! more (RFC 7515 section 7.1). What the members mean is decided by the callers.
 
+mod read;
+
 use super::Timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use read::Level;
+use serde::de::DeserializeSeed;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -90,7 +93,7 @@ impl<'a> Json<'a> {
     /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value (JWS-01, JWS-02,
     /// BCP-06).
     pub fn parse(text: &'a [u8]) -> Option<Json<'a>> {
-        let mut reader = serde_json::Deserializer::from_slice(text);
+        let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(text).ok()?);
         let value = Level(0).deserialize(&mut reader).ok()?;
         reader.end().ok()?;
         Some(value)
@@ -198,98 +201,6 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_MEMBERS: usize = 512;
 /// The last second of the year 9999.
 const MAX_SECONDS: i64 = 253_402_300_799;
-
-/// Reads a value that stands at this depth.
-#[derive(Clone, Copy)]
-struct Level(usize);
-
-impl<'de> DeserializeSeed<'de> for Level {
-    type Value = Json<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Level {
-    type Value = Json<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value.into()))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
-        serde_json::Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("not finite"))
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::String(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::String(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let below = self.below()?;
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(below)? {
-            if array.len() == MAX_MEMBERS {
-                return Err(de::Error::custom("too many items"));
-            }
-            array.push(item);
-        }
-        Ok(Json::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
-        let below = self.below()?;
-        let mut object: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(8);
-        while let Some(Name(name)) = members.next_key()? {
-            if object.len() == MAX_MEMBERS {
-                return Err(de::Error::custom("too many members"));
-            }
-            object.push((name, members.next_value_seed(below)?));
-        }
-        let unique = !has_duplicates(&object);
-        unique.then_some(Json::Object(Object(object))).ok_or_else(|| de::Error::custom("duplicate member"))
-    }
-}
-
-/// By sorting: a caller chooses how many members there are.
-fn has_duplicates(members: &[(Cow<'_, str>, Json<'_>)]) -> bool {
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-impl Level {
-    fn below<E: de::Error>(self) -> Result<Level, E> {
-        if self.0 < MAX_DEPTH { Ok(Level(self.0 + 1)) } else { Err(E::custom("too deep")) }
-    }
-}
-
-/// A member's name, borrowed where it has no escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Level(0).deserialize(deserializer)? {
-            Json::String(name) => Ok(Name(name)),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-                Err(de::Error::custom("a name is a string"))
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -46,8 +46,7 @@ impl PublicJwk {
     /// is an answer in itself (DPOP-08); points and lengths are checked before anything is computed with them
     /// (BCP-05).
     pub fn parse(jwk: &Object<'_>) -> Result<PublicJwk, JwkFault> {
-        // By presence, not by value: `"d": null` was a private key in somebody's hands.
-        if PRIVATE_MEMBERS.iter().any(|name| jwk.has(name)) {
+        if has_private_part(jwk) {
             return Err(JwkFault::Private);
         }
         let member = |name: &str| jwk.get(name).and_then(|value| value.as_str()).ok_or(JwkFault::Invalid);
@@ -117,7 +116,7 @@ impl PublicJwk {
 
     /// The one length a signature of this key has (RFC 7518 sections 3.3 and 3.4), in base64url: R and S, never
     /// DER (JWS-06).
-    fn signature_characters(&self) -> usize {
+    pub(super) fn signature_characters(&self) -> usize {
         let bytes = match self {
             PublicJwk::P256(_) | PublicJwk::Ed25519(_) => 64,
             PublicJwk::P384(_) => 96,
@@ -207,6 +206,11 @@ fn exactly<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
         return None; // before decoding: nobody has to read a megabyte for it
     }
     base64url_decode(text)?.try_into().ok()
+}
+
+/// Whether there is a private part. By presence, not by value: `"d": null` was a private key in somebody's hands.
+pub(super) fn has_private_part(jwk: &Object<'_>) -> bool {
+    jwk.iter().any(|(name, _)| PRIVATE_MEMBERS.contains(&name))
 }
 
 /// Private or symmetric members of any key type (RFC 7518 section 6, RFC 8037 section 2, and AKP).

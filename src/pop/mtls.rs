@@ -4,9 +4,9 @@
 //! terminator that the operator trusts with that ([`client_cert`](super::client_cert), section 6.5). Whether
 //! its chain was validated is the listener's configuration, and decides whether its names mean anything.
 
-use super::Timestamp;
-use super::sha256;
 use super::spiffe::SpiffeId;
+use super::{Timestamp, identity, sha256};
+use http::HeaderValue;
 use std::fmt;
 
 /// `x5t#S256`: base64url of the SHA-256 of the whole DER certificate (RFC 8705 section 3.1).
@@ -43,6 +43,8 @@ pub struct ClientCertificate {
     pub thumbprint: CertificateThumbprint,
     /// The subject's distinguished name (RFC 4514 text); empty where it can't be read or nobody vouches for it.
     pub subject: String,
+    /// The subject as the service is told of it, written once; none where it is empty.
+    pub(super) subject_header: Option<HeaderValue>,
     /// The SPIFFE ID of an X509-SVID that somebody vouches for.
     pub spiffe_id: Option<SpiffeId>,
     /// `notBefore`.
@@ -63,32 +65,42 @@ pub enum Names {
 impl ClientCertificate {
     /// From the leaf's DER; what can't be read is not valid at any time.
     pub fn from_der(der: &[u8], names: Names) -> Self {
-        Self::read(der, names).unwrap_or_else(|| ClientCertificate {
-            thumbprint: CertificateThumbprint::of_der(der),
-            subject: String::new(),
-            spiffe_id: None,
-            valid_from: Timestamp::from_secs(0),
-            expires_at: Timestamp::from_secs(0),
-        })
+        let never = Timestamp::from_secs(0);
+        Self::read(der, names).unwrap_or_else(|| Self::of(der, String::new(), None, never, never))
     }
 
     /// From the leaf's DER; `None` if it is anything but one X.509 certificate.
     pub fn read(der: &[u8], names: Names) -> Option<Self> {
         let (rest, leaf) = x509_parser::parse_x509_certificate(der).ok()?;
         let validity = leaf.validity();
-        rest.is_empty().then(|| ClientCertificate {
+        let subject = || match names {
+            Names::Vouched => leaf.subject().to_string(),
+            Names::Unvouched => String::new(),
+        };
+        let spiffe_id = || match names {
+            Names::Vouched => SpiffeId::of_svid(&leaf),
+            Names::Unvouched => None,
+        };
+        let valid_from = Timestamp::from_secs(validity.not_before.timestamp());
+        let expires_at = Timestamp::from_secs(validity.not_after.timestamp());
+        rest.is_empty().then(|| Self::of(der, subject(), spiffe_id(), valid_from, expires_at))
+    }
+
+    fn of(
+        der: &[u8],
+        subject: String,
+        spiffe_id: Option<SpiffeId>,
+        valid_from: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        ClientCertificate {
             thumbprint: CertificateThumbprint::of_der(der),
-            subject: match names {
-                Names::Vouched => leaf.subject().to_string(),
-                Names::Unvouched => String::new(),
-            },
-            spiffe_id: match names {
-                Names::Vouched => SpiffeId::of_svid(&leaf),
-                Names::Unvouched => None,
-            },
-            valid_from: Timestamp::from_secs(validity.not_before.timestamp()),
-            expires_at: Timestamp::from_secs(validity.not_after.timestamp()),
-        })
+            subject_header: identity::certificate_subject(&subject),
+            subject,
+            spiffe_id,
+            valid_from,
+            expires_at,
+        }
     }
 
     /// Whether it is one at this time: a connection may outlive its certificate (RFC 5280 section 4.1.2.5), and

@@ -15,6 +15,7 @@ use super::Denial;
 use http::request::Parts;
 use http::{Version, header};
 use normal_form::{normalise_authority, normalise_htu, push_request_path};
+use std::borrow::Cow;
 
 /// The target URI of a request without its query, normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,12 @@ impl TargetUri {
     /// # Errors
     /// [`Denial::RequestMalformed`], [`Denial::HostUnknown`], [`Denial::PathAmbiguous`].
     pub fn of(parts: &Parts, origins: &[Origin]) -> Result<TargetUri, Denial> {
-        let authority = authority_of(parts)?;
-        let authority = normalise_authority(authority).ok_or(Denial::RequestMalformed)?;
+        let spelled = authority_of(parts)?;
+        // An origin's authority is its own normal form, and most spell it so.
+        let authority = match origins.iter().find(|origin| origin.authority() == spelled) {
+            Some(_) => Cow::Borrowed(spelled),
+            None => Cow::Owned(normalise_authority(spelled).ok_or(Denial::RequestMalformed)?),
+        };
         let mut served = origins.iter().enumerate().filter(|(_, origin)| origin.authority() == authority);
         let (index, origin) = served.next().ok_or(Denial::HostUnknown)?;
         let mut text = String::with_capacity(origin.as_str().len() + parts.uri.path().len().max(1));

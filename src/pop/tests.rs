@@ -10,7 +10,14 @@ use std::sync::Arc;
 fn certificate(der: &[u8]) -> Arc<ClientCertificate> {
     let thumbprint = CertificateThumbprint::of_der(der);
     let subject = "CN=a".to_owned();
-    Arc::new(ClientCertificate { thumbprint, subject, spiffe_id: None, valid_from: NOW, expires_at: NOW })
+    Arc::new(ClientCertificate {
+        thumbprint,
+        subject,
+        subject_header: None,
+        spiffe_id: None,
+        valid_from: NOW,
+        expires_at: NOW,
+    })
 }
 
 fn x5t(der: &[u8]) -> String {

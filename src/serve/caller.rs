@@ -62,12 +62,12 @@ impl Caller {
     pub(super) fn certificate(
         &self,
         headers: &HeaderMap,
-        now: Timestamp,
+        clock: impl Fn() -> Timestamp,
     ) -> Result<Option<Arc<ClientCertificate>>, Denial> {
         let Some(terminator) = &self.terminator else { return self.own.clone() };
         // A connection may outlive the certificate by which the terminator was known.
         let own = self.own.as_ref().ok().and_then(Option::as_deref);
-        if !terminator.trusted.include(terminator.address, own, now) {
+        if !terminator.trusted.include(terminator.address, own, clock()) {
             return Ok(None);
         }
         client_cert::shown(headers)?.map(|value| terminator.read(value)).transpose()

@@ -39,7 +39,7 @@ pub(super) fn clean_response(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         let mut buffer = [0; LONGEST];
         let folded = fold(name.as_str(), &mut buffer);
-        HOP_BY_HOP.contains(&folded) || RESPONSE_DROPPED.contains(&folded) || folded.starts_with(b"clinch-")
+        is_hop_by_hop(folded) || is_dropped_from_response(folded)
     });
 }
 
@@ -90,12 +90,11 @@ fn classify(name: &HeaderName) -> Fate {
     let name = name.as_str();
     let mut buffer = [0; LONGEST];
     let folded = fold(name, &mut buffer);
-    let dropped = HOP_BY_HOP.contains(&folded) || REQUEST_DROPPED.contains(&folded);
-    if dropped || DROPPED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+    if is_hop_by_hop(folded) || is_dropped(folded) || is_of_dropped_family(folded) {
         return Fate::Drop;
     }
     let disguised = folded != &name.as_bytes()[..folded.len()];
-    if disguised && MEANINGFUL.contains(&folded) {
+    if disguised && is_meaningful(folded) {
         return Fate::Drop;
     }
     if folded == b"authorization" || folded == b"dpop" { Fate::Credential } else { Fate::Keep }
@@ -115,76 +114,76 @@ pub(super) const LONGEST: usize = 32;
 
 /// Hop by hop (RFC 9110 section 7.6.1), in both directions (HTTP-08). The wish for an upgrade goes, too; that for a
 /// WebSocket is written anew (HTTP-15).
-const HOP_BY_HOP: &[&[u8]] = &[
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"te",
-    b"transfer-encoding",
-    b"upgrade",
-    b"http2-settings",
-];
+fn is_hop_by_hop(folded: &[u8]) -> bool {
+    matches!(
+        folded,
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"te"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"http2-settings"
+    )
+}
 
-const REQUEST_DROPPED: &[&[u8]] = &[
-    // What only concerns the client and us (DPOP-30)
-    b"trailer",
-    b"expect",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    // The environment variable HTTP_PROXY of CGI programs
-    b"proxy",
-    // Certificates are ours to tell (RFC 9440)
-    b"client-cert",
-    b"client-cert-chain",
-    b"x-ssl-client-cert",
-    b"x-client-cert",
-    // Addresses and origins are ours to tell (RFC 7239)
-    b"forwarded",
-    b"x-forwarded",
-    b"x-real-ip",
-    b"x-client-ip",
-    b"x-cluster-client-ip",
-    b"true-client-ip",
-    b"cf-connecting-ip",
-    b"fastly-client-ip",
-    // Who is calling is ours to tell: the names that other proxies and servers say it by
-    b"remote-user",
-    b"x-auth-subject",
-    b"x-auth-user",
-    b"x-auth-email",
-    b"x-auth-groups",
-    b"x-auth-roles",
-    // The service must see the method and path that were verified
-    b"x-http-method-override",
-    b"x-http-method",
-    b"x-method-override",
-    b"x-rewrite-url",
-    // A service's answer, not a client's word (RFC 9449 section 8)
-    b"dpop-nonce",
-    // The trace context is continued, not copied (W3C Trace Context)
-    b"traceparent",
-    b"tracestate",
-    b"baggage",
-];
+/// Fields of requests. Matched, not looked for in a list: the length alone settles most names.
+fn is_dropped(folded: &[u8]) -> bool {
+    match folded {
+        // What only concerns the client and us (DPOP-30)
+        b"trailer" | b"expect" | b"proxy-authenticate" | b"proxy-authorization" => true,
+        // The environment variable HTTP_PROXY of CGI programs
+        b"proxy" => true,
+        // Certificates are ours to tell (RFC 9440)
+        b"client-cert" | b"client-cert-chain" | b"x-ssl-client-cert" | b"x-client-cert" => true,
+        // Addresses and origins are ours to tell (RFC 7239)
+        b"forwarded" | b"x-forwarded" | b"x-real-ip" | b"x-client-ip" | b"x-cluster-client-ip" => true,
+        b"true-client-ip" | b"cf-connecting-ip" | b"fastly-client-ip" => true,
+        // Who is calling is ours to tell: the names that other proxies and servers say it by
+        b"remote-user" | b"x-auth-subject" | b"x-auth-user" | b"x-auth-email" => true,
+        b"x-auth-groups" | b"x-auth-roles" => true,
+        // The service must see the method and path that were verified
+        b"x-http-method-override" | b"x-http-method" | b"x-method-override" | b"x-rewrite-url" => true,
+        // A service's answer, not a client's word (RFC 9449 section 8)
+        b"dpop-nonce" => true,
+        // The trace context is continued, not copied (W3C Trace Context)
+        b"traceparent" | b"tracestate" | b"baggage" => true,
+        _ => false,
+    }
+}
 
-const DROPPED_PREFIXES: &[&[u8]] = &[
-    b"x-forwarded-",
-    b"x-original-",
+/// The same for whole families of names.
+fn is_of_dropped_family(folded: &[u8]) -> bool {
+    match folded {
+        [b'x', b'-', rest @ ..] => DROPPED_AFTER_X.iter().any(|family| rest.starts_with(family)),
+        _ => folded.starts_with(b"ssl-client-") || folded.starts_with(b"oauth2-claim-"),
+    }
+}
+
+const DROPPED_AFTER_X: &[&[u8]] = &[
+    b"forwarded-",
+    b"original-",
     b"ssl-client-",
-    b"x-ssl-client-",
-    b"x-remote-",
-    b"x-auth-request-",
-    b"x-authenticated-",
-    b"x-webauth-",
-    b"oauth2-claim-",
+    b"remote-",
+    b"auth-request-",
+    b"authenticated-",
+    b"webauth-",
 ];
 
 /// Disguised with `_` or `.`, these would change framing, target or identity in a CGI-like service.
-const MEANINGFUL: &[&[u8]] =
-    &[b"authorization", b"content-length", b"content-type", b"cookie", b"dpop", b"host", b"via"];
+fn is_meaningful(folded: &[u8]) -> bool {
+    matches!(
+        folded,
+        b"authorization" | b"content-length" | b"content-type" | b"cookie" | b"dpop" | b"host" | b"via"
+    )
+}
 
-const RESPONSE_DROPPED: &[&[u8]] =
-    &[b"proxy-authenticate", b"client-cert", b"client-cert-chain", b"dpop-nonce"];
+/// Fields of responses and their trailers.
+fn is_dropped_from_response(folded: &[u8]) -> bool {
+    let named =
+        matches!(folded, b"proxy-authenticate" | b"client-cert" | b"client-cert-chain" | b"dpop-nonce");
+    named || folded.starts_with(b"clinch-")
+}
 
 #[cfg(test)]
 mod tests;

@@ -58,7 +58,7 @@ pub(super) fn forward<'a>(
     let (received, method) = (parts.version, parts.method.clone());
     let unread = !body.is_end_stream();
     let renewal = match &admission {
-        Admission::Granted(grant) => proxy.gate.nonces.renewal_for(grant.verified(), now()),
+        Admission::Granted(grant) => proxy.gate.nonces.renewal_for(grant.verified(), now),
         Admission::Unprotected | Admission::Preflight => None,
     };
     let asked = Instant::now();
@@ -279,6 +279,7 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     let trailers = announced.then(|| proxy.trailers.announcement(headers)).flatten();
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
+    headers.reserve(OUR_FIELDS);
     if let Some(trailers) = trailers {
         headers.insert(header::TRAILER, trailers);
     }
@@ -293,3 +294,6 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     parts.extensions.clear();
     parts
 }
+
+/// About as many fields as we add, so that the map grows once.
+const OUR_FIELDS: usize = 16;

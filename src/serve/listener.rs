@@ -103,15 +103,18 @@ impl Listener {
         let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new();
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
-        let service = service_fn(move |request| proxy::serve(seat.peer(), request));
+        let answer = move |request| proxy::serve(seat.peer(), request);
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
         let phase = self.phase.clone();
         if http2 {
             activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
+            // Boxed: each request becomes a task, and its future would be moved ten times on the way.
+            let service = service_fn(move |request| Box::pin(answer(request)));
             let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
         } else {
+            let service = service_fn(answer);
             let connection = http1_within(&limits).serve_connection(io, service).with_upgrades();
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;

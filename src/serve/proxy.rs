@@ -180,7 +180,7 @@ fn answer<'a>(
         let (in_flight, count) = InFlight::begin(peer);
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
-        let certificate = peer.caller.certificate(&parts.headers, now());
+        let certificate = peer.caller.certificate(&parts.headers, now);
         let judged = if count > proxy.limits.in_flight {
             Err(Denial::Overloaded)
         } else {

@@ -62,9 +62,9 @@ impl Nonces {
 
     /// The value of `DPoP-Nonce` for the answer to an admitted request, when its nonce has seen its best days
     /// (RFC 9449 section 8.2; DPOP-37).
-    pub fn renewal_for(&self, verified: &Verified, now: Timestamp) -> Option<HeaderValue> {
+    pub fn renewal_for(&self, verified: &Verified, clock: impl Fn() -> Timestamp) -> Option<HeaderValue> {
         let nonce = verified.proof()?.nonce()?;
-        HeaderValue::try_from(self.current().renewal(nonce, now)?).ok()
+        HeaderValue::try_from(self.current().renewal(nonce, clock())?).ok()
     }
 }
 

@@ -158,7 +158,7 @@ impl Expiry<TokenHash, Genuine> for UntilExp {
 }
 
 const CAPACITY_BYTES: u64 = 128 * 1024 * 1024;
-const ENTRY_BYTES: usize = 1024;
+const ENTRY_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests;

@@ -226,7 +226,7 @@ impl Telemetry {
 }
 
 impl RequestSpan {
-    /// Writes `traceparent` and `tracestate` for the service, in place of what the caller sent.
+    /// Writes `traceparent` and `tracestate` for the service; what the caller sent must be gone.
     pub fn write_context(&self, headers: &mut HeaderMap) {
         self.context.write(headers);
     }

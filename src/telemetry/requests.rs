@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// The counters of every route, and of requests that found none.
@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct Requests {
     family: Family<Labels, Counter>,
     unrouted: Route,
-    routes: ArcSwap<HashMap<Box<str>, Arc<Route>>>,
+    routes: ArcSwap<BTreeMap<Box<str>, Arc<Route>>>,
 }
 
 impl Requests {
@@ -40,7 +40,7 @@ impl Requests {
     #[cold]
     fn added(&self, path: &str) -> Arc<Route> {
         self.routes.rcu(|known| {
-            let mut more = HashMap::clone(known);
+            let mut more = BTreeMap::clone(known);
             more.entry(path.into()).or_default();
             more
         });

@@ -27,7 +27,7 @@ async fn ten_restarts_on_a_socket_that_is_handed_over_cost_no_request() {
         Program::start_reading(&mut shell, OwnedFd::from(socket.try_clone().unwrap()).into())
     };
     let first = Clinch::of(start()).await;
-    succeed_each_other(&stage, address, first, async || Clinch::of(start()).await).await;
+    println!("{}", succeed_each_other(&stage, address, first, async || Clinch::of(start()).await).await);
 }
 
 /// `listen.reuse_port`: the next one binds the same address and is ready before the one before it is told to end.
@@ -37,7 +37,8 @@ async fn ten_restarts_at_a_shared_address_cost_no_request() {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let stage = stage(address, "reuse_port: true").await;
     let first = Clinch::start(&stage.config_file()).await;
-    succeed_each_other(&stage, address, first, async || Clinch::start(&stage.config_file()).await).await;
+    let next = async || Clinch::start(&stage.config_file()).await;
+    println!("{}", succeed_each_other(&stage, address, first, next).await);
 }
 
 /// A stage whose own sidecar is not needed: those of the test have its configuration, but for the address.
@@ -54,7 +55,7 @@ async fn succeed_each_other(
     address: SocketAddr,
     mut clinch: Clinch,
     mut next: impl AsyncFnMut() -> Clinch,
-) {
+) -> String {
     let key = ProofKey::new();
     let plan = Plan {
         address,
@@ -80,8 +81,8 @@ async fn succeed_each_other(
     assert!(tally.connections > 8, "{tally:?}");
     // What was sent again had not been acted on.
     assert_eq!(stage.service.count() as u64, tally.good);
-    println!(
+    format!(
         "{} requests over {RESTARTS} restarts: none failed, {} were asked for a nonce",
         tally.good, tally.challenged
-    );
+    )
 }

@@ -67,8 +67,14 @@ fn it_names_the_certificate_where_that_is_the_proof() {
     let with_subject = |subject: &str| {
         let subject = subject.to_owned();
         let spiffe_id = (!subject.is_empty()).then(|| "spiffe://td/a".parse().unwrap());
-        let certificate =
-            ClientCertificate { thumbprint, subject, spiffe_id, valid_from: NOW, expires_at: NOW };
+        let certificate = ClientCertificate {
+            thumbprint,
+            subject,
+            subject_header: None,
+            spiffe_id,
+            valid_from: NOW,
+            expires_at: NOW,
+        };
         let verified = forge::verdict(EITHER, &parts, Some(&Arc::new(certificate))).unwrap();
         said(&verified, None, &rules(&[]))
     };

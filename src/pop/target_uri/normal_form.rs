@@ -41,6 +41,25 @@ pub(super) fn push_request_path(path: &str, text: &mut String) -> Result<(), Den
         text.push('/'); // RFC 9110 section 4.2.3
         return Ok(());
     }
+    if is_plain(path) {
+        text.push_str(path);
+        return Ok(());
+    }
+    push_doubtful_path(path, text)
+}
+
+/// Whether a path is its own normal form and means one thing, to be told at a glance: most do.
+fn is_plain(path: &str) -> bool {
+    let mut after_slash = false;
+    let is_plain = |byte| {
+        let begins_doubtfully = after_slash && (byte == b'/' || byte == b'.');
+        after_slash = byte == b'/';
+        is_path_character(byte) && !begins_doubtfully
+    };
+    path.starts_with('/') && path.bytes().all(is_plain)
+}
+
+fn push_doubtful_path(path: &str, text: &mut String) -> Result<(), Denial> {
     let start = text.len();
     if path.starts_with('/') { push_normalised(path, text) } else { None }.ok_or(Denial::RequestMalformed)?;
     let normalised = &text[start..];
@@ -124,11 +143,42 @@ pub(super) fn strip_https(text: &str) -> Option<&str> {
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 fn is_path_character(byte: u8) -> bool {
-    is_unreserved(byte) || b"/!$&'()*+,;=:@".contains(&byte)
+    is_unreserved(byte) || matches!(byte, b'/' | b':' | b'@') || is_sub_delimiter(byte)
+}
+
+/// RFC 3986 section 2.2.
+fn is_sub_delimiter(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 pub(super) const HTTPS: &str = "https://";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// HTTP-03, HTTP-04
+        #[test]
+        fn a_plain_path_is_what_the_long_way_makes_of_it(path in "/([a.;%/2eE_~@\\x01 ]|%2e|%2F){0,6}") {
+            let mut text = String::new();
+            let accepted = push_doubtful_path(&path, &mut text).is_ok();
+            prop_assert!(!is_plain(&path) || accepted && text == path);
+        }
+    }
+
+    #[test]
+    fn ordinary_paths_are_plain() {
+        assert!(["/", "/a", "/a.b/c-d_~/e;x=1@,!$&'()*+:", "/a/"].into_iter().all(is_plain));
+        assert!(
+            !["", "a", "//", "/a//b", "/.", "/../a", "/a/.b", "/%61", "/a b", "/\u{e9}"]
+                .into_iter()
+                .any(is_plain)
+        );
+    }
+}

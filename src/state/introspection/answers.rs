@@ -98,7 +98,7 @@ impl Expiry<TokenHash, Kept> for Lifetime {
 }
 
 const GOOD_BYTES: u64 = 64 * 1024 * 1024;
-const ENTRY_BYTES: usize = 1024;
+const ENTRY_BYTES: usize = 2048;
 const REFUSED: u64 = 10_000;
 const REFUSED_LIFETIME: Duration = Duration::from_secs(5);
 
