@@ -33,6 +33,7 @@ const AT_START: &[&str] = &[
     "mode",
     "listen.address",
     "listen.reuse_port",
+    "listen.tls.spiffe.endpoint",
     "dpop.max_age",
     "dpop.max_future",
     "dpop.nonce",

@@ -30,6 +30,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
+    /// Until our own certificate expires.
+    pub certificate_seconds_left: Gauge,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -85,6 +87,7 @@ impl Metrics {
         let metrics = Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
+            certificate_seconds_left: register(all, "certificate_seconds_left", "Until it expires"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),

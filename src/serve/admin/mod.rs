@@ -11,6 +11,8 @@ mod status;
 
 use super::connection::Phase;
 use super::current::Current;
+use super::proxy::now;
+use super::workload::Workload;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::state::replay::shared::StoreStatus;
@@ -36,6 +38,7 @@ use tokio::time::sleep;
 pub(super) struct Admin {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) current: Arc<Current>,
+    pub(super) workload: Option<Arc<Workload>>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -47,6 +50,7 @@ struct Readiness {
     revocations: FeedStatus,
     replay: StoreStatus,
     remembers: bool,
+    certificate: &'static str,
 }
 
 impl Admin {
@@ -74,6 +78,11 @@ impl Admin {
         }
     }
 
+    /// How our certificate is; one from files is what they say.
+    fn certificate(&self) -> &'static str {
+        self.workload.as_ref().map_or("current", |workload| workload.status(now()))
+    }
+
     /// Whether requests can be decided.
     pub(super) fn is_ready(&self) -> bool {
         self.readiness().is_ready()
@@ -92,6 +101,7 @@ impl Admin {
             revocations: gate.revocations.status(),
             replay: gate.replay.status(),
             remembers: gate.replay.is_ready(),
+            certificate: self.certificate(),
         }
     }
 
@@ -109,6 +119,9 @@ impl Admin {
         metrics.revocations.set_events(applied, ignored, revocations.refused());
         if let Some(feed) = revocations.feed() {
             metrics.revocations.set_feed(&feed.transitions, feed.silence, feed.progress.lag);
+        }
+        if let Some(end) = self.current.tls.terms().expires_at {
+            metrics.certificate_seconds_left.set(end.as_secs() - now().as_secs());
         }
         self.telemetry.render()
     }
@@ -142,12 +155,21 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
-        self.revocations.is_ready() && self.remembers && !self.draining && self.unready_issuers.is_empty()
+        let fed = self.revocations.is_ready() && self.unready_issuers.is_empty();
+        fed && self.is_certified() && self.remembers && !self.draining
+    }
+
+    /// What the Workload API said last is good as long as it has not expired.
+    fn is_certified(&self) -> bool {
+        matches!(self.certificate, "current" | "unreachable")
     }
 
     fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> =
             self.unready_issuers.iter().map(|issuer| format!("the keys of {issuer}")).collect();
+        if !self.is_certified() {
+            missing.push(format!("the certificate from the Workload API ({})", self.certificate));
+        }
         if !self.revocations.is_ready() {
             missing.push(format!("the revocation feed ({})", self.revocations.name()));
         }
@@ -165,6 +187,7 @@ impl Readiness {
             "issuers_without_keys": self.unready_issuers,
             "revocations": self.revocations.name(),
             "replay": self.replay.name(),
+            "certificate": self.certificate,
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)
