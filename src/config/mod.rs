@@ -33,7 +33,7 @@ pub use written::Written;
 pub use revocation::{
     ClientIdentity, Feed, Login, Nats, OnStale, Poll, Push, Revocation, Snapshot, SubjectClaims, Transmitter,
 };
-pub use tls::{ClientCertificates, ClientChain, Tls};
+pub use tls::{ClientCertificates, ClientChain, Own, Spiffe, Tls};
 
 use crate::pop::Timestamp;
 use crate::pop::client_cert::Terminators;

@@ -5,10 +5,8 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 /// `listen.tls`: already loaded and checked against each other and the clock.
 #[derive(Debug, PartialEq)]
 pub struct Tls {
-    /// The certificate chain, leaf first.
-    pub certificate: Vec<CertificateDer<'static>>,
-    /// The private key of the leaf.
-    pub private_key: PrivateKeyDer<'static>,
+    /// Our own certificate.
+    pub own: Own,
     /// Whether clients present certificates.
     pub client_certificate: ClientCertificates,
     /// Whether somebody must vouch for them.
@@ -17,6 +15,40 @@ pub struct Tls {
     pub client_ca: Vec<CertificateDer<'static>>,
     /// The certificate revocation lists for client certificates.
     pub client_crl: Vec<CertificateRevocationListDer<'static>>,
+}
+
+/// Where our own certificate comes from.
+#[derive(Debug, PartialEq)]
+pub enum Own {
+    /// From files.
+    Files {
+        /// The certificate chain, leaf first.
+        certificate: Vec<CertificateDer<'static>>,
+        /// The private key of the leaf.
+        private_key: PrivateKeyDer<'static>,
+    },
+    /// From the SPIFFE Workload API, and with it those of clients' authorities.
+    Spiffe(Spiffe),
+}
+
+/// `listen.tls.spiffe`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spiffe {
+    /// The API: `unix://` and the path of its socket.
+    pub endpoint: String,
+    /// Whose workloads are accepted; empty means those of our own trust domain.
+    pub trust_domains: Vec<String>,
+}
+
+impl Clone for Own {
+    fn clone(&self) -> Own {
+        match self {
+            Own::Files { certificate, private_key } => {
+                Own::Files { certificate: certificate.clone(), private_key: private_key.clone_key() }
+            }
+            Own::Spiffe(spiffe) => Own::Spiffe(spiffe.clone()),
+        }
+    }
 }
 
 /// `listen.tls.client_certificate`

@@ -35,6 +35,7 @@ const AT_START: &[&str] = &[
     "listen.reuse_port",
     "listen.limits.connections_per_peer",
     "listen.limits.handshakes",
+    "listen.tls.spiffe.endpoint",
     "dpop.max_age",
     "dpop.max_future",
     "dpop.nonce",

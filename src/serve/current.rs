@@ -62,6 +62,12 @@ impl Current {
         self.review();
     }
 
+    /// From now on, other TLS terms.
+    pub(super) fn renew_tls(&self, terms: Arc<Terms>) {
+        self.tls.renew(terms);
+        self.review();
+    }
+
     /// Judges everybody who is connected by what is in force: an idle connection would keep the generation before alive,
     /// with its index and its feed.
     fn review(&self) {

@@ -34,6 +34,7 @@ mod refusal;
 mod response;
 mod room;
 mod sockets;
+mod svid_chain;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -46,8 +47,9 @@ mod upload;
 mod upstream;
 mod watched;
 mod websocket;
+mod workload;
 
-use crate::config::Config;
+use crate::config::{Config, Own};
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::state::nonces::Nonces;
@@ -74,6 +76,7 @@ use tls::Terminator;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use workload::Workload;
 
 /// A running sidecar.
 #[derive(Debug)]
@@ -88,6 +91,7 @@ pub struct Server {
     admin: Arc<Admin>,
     tasks: [JoinHandle<()>; 2],
     push: Option<(Arc<Push>, JoinHandle<()>)>,
+    workload: Option<Arc<Workload>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -128,9 +132,11 @@ impl Server {
         let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
         let room = Room::new(proxy.limits.connections);
         let current = Current::new(proxy, tls);
+        let workload = Workload::start(&current, &current.proxy().made_of.tls).map(Arc::new);
         let admin = Arc::new(Admin {
             telemetry: Arc::clone(&telemetry),
             current: Arc::clone(&current),
+            workload: workload.clone(),
             phase: watched.clone(),
         });
         let listener = Listener {
@@ -157,6 +163,7 @@ impl Server {
             admin,
             tasks,
             push,
+            workload,
             reloading,
         })
     }
@@ -177,11 +184,16 @@ impl Server {
     async fn put_in_force(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
         let before = self.current.proxy().clone();
         let waiting = before.needing_restart(&config);
-        let terms = match before.has_other_tls(&config) {
-            true => Some(self.current.tls.draft(&config.listen.tls)?),
-            false => None,
+        let other_tls = before.has_other_tls(&config);
+        let terms = match (&self.workload, &config.listen.tls.own) {
+            (None, Own::Files { .. }) if other_tls => Some(self.current.tls.draft(&config.listen.tls)?),
+            // Another source of certificates waits for the next start.
+            (None, Own::Files { .. } | Own::Spiffe(_)) | (Some(_), _) => None,
         };
         let next = Arc::new(before.next(config, &self.lasting).await?);
+        if let Some(workload) = self.workload.as_ref().filter(|_| other_tls) {
+            workload.renew(&next.made_of.tls)?;
+        }
         self.current.replace(Arc::clone(&next), terms);
         if let Some((push, _)) = &self.push {
             push.renew(&next.made_of, &next.gate.revocations)?;

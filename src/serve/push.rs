@@ -91,8 +91,7 @@ impl PushPort {
 fn terms(listen: &Tls, settings: &config::Push) -> Tls {
     let nobody = settings.client_ca.is_empty();
     Tls {
-        certificate: listen.certificate.clone(),
-        private_key: listen.private_key.clone_key(),
+        own: listen.own.clone(),
         client_certificate: if nobody { ClientCertificates::Off } else { ClientCertificates::Required },
         client_chain: ClientChain::Verified,
         client_ca: settings.client_ca.clone(),

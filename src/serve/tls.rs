@@ -8,15 +8,18 @@
 //! Client certificates are judged in [`client_chain`](super::client_chain).
 
 use super::client_chain;
-use crate::config::{ClientChain, Tls};
+use super::svid_chain::SvidVerifier;
+use super::workload::{Svid, Wishes};
+use crate::config::{ClientCertificates, ClientChain, Own, Tls};
+use crate::pop::Timestamp;
 use crate::pop::mtls::{ClientCertificate, Names};
 use anyhow::Context;
 use arc_swap::{ArcSwap, Guard};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::server::NoServerSessionStorage;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCertUsingSni, WebPkiClientVerifier};
+use rustls::{ConfigBuilder, HandshakeKind, ServerConfig, WantsVerifier};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -37,6 +40,8 @@ pub(super) struct Terms {
     server: Arc<ServerConfig>,
     clients: Arc<dyn ClientCertVerifier>,
     names: Names,
+    /// When our own certificate does; `None` where there is none.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// What the handshake agreed upon.
@@ -77,6 +82,25 @@ impl Terminator {
         Terms::new(tls, self.protocols).map(Arc::new)
     }
 
+    /// The terms of an identity from the Workload API.
+    ///
+    /// # Errors
+    /// The material does not fit.
+    pub(super) fn draft_of(&self, svid: &Svid, wishes: &Wishes) -> anyhow::Result<Arc<Terms>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mandatory = match wishes.client_certificate {
+            ClientCertificates::Off => None,
+            ClientCertificates::Optional => Some(false),
+            ClientCertificates::Required => Some(true),
+        };
+        let clients: Arc<dyn ClientCertVerifier> = match mandatory {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(mandatory) => Arc::new(SvidVerifier::new(&svid.accepted(wishes), mandatory, &provider)?),
+        };
+        let own = (&*svid.chain, &svid.key);
+        Terms::made(self.protocols, provider, clients, Names::Vouched, own).map(Arc::new)
+    }
+
     /// Whoever connects from now on does so under these terms, and so is judged who is connected.
     pub(super) fn renew(&self, terms: Arc<Terms>) {
         self.current.store(terms);
@@ -105,23 +129,43 @@ impl Terminator {
 impl Terms {
     fn new(tls: &Tls, protocols: &[&[u8]]) -> anyhow::Result<Terms> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let clients = client_chain::verifier(tls, &provider)?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12]) // FAPI-09
-            .context("TLS 1.3 and 1.2 are not available")?
-            .with_client_cert_verifier(Arc::clone(&clients))
-            .with_single_cert(tls.certificate.clone(), tls.private_key.clone_key())
-            .context("listen.tls: certificate and private key do not fit")?;
-        server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        server.max_early_data_size = 0; // HTTP-37
-        server.require_ems = true;
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.ticketer = aws_lc_rs::Ticketer::new().context("no ticket keys")?;
         let names = match tls.client_chain {
             ClientChain::Verified => Names::Vouched,
             ClientChain::Unchecked => Names::Unvouched,
         };
-        Ok(Terms { server: Arc::new(server), clients, names })
+        match &tls.own {
+            Own::Files { certificate, private_key } => {
+                let clients = client_chain::verifier(tls, &provider)?;
+                Terms::made(protocols, provider, clients, names, (certificate, private_key))
+            }
+            Own::Spiffe(_) => Terms::waiting(protocols, provider),
+        }
+    }
+
+    fn made(
+        protocols: &[&[u8]],
+        provider: Arc<CryptoProvider>,
+        clients: Arc<dyn ClientCertVerifier>,
+        names: Names,
+        (certificate, key): (&[CertificateDer<'static>], &PrivateKeyDer<'static>),
+    ) -> anyhow::Result<Terms> {
+        let server = versions(provider)?
+            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_single_cert(certificate.to_vec(), key.clone_key())
+            .context("listen.tls: certificate and private key do not fit")?;
+        let leaf = certificate.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
+        let expires_at = leaf.map(|(_, leaf)| Timestamp::from_secs(leaf.validity().not_after.timestamp()));
+        Ok(Terms { server: settled(server, protocols)?, clients, names, expires_at })
+    }
+
+    /// Nobody can connect: there is no certificate yet.
+    fn waiting(protocols: &[&[u8]], provider: Arc<CryptoProvider>) -> anyhow::Result<Terms> {
+        let clients = WebPkiClientVerifier::no_client_auth();
+        let server = versions(provider)?
+            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        let server = settled(server, protocols)?;
+        Ok(Terms { server, clients, names: Names::Unvouched, expires_at: None })
     }
 
     /// The client's certificate, as far as it says something.
@@ -134,6 +178,21 @@ impl Terms {
         let now = self.server.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
         client_chain::verify_again(&*self.clients, chain, now)
     }
+}
+
+fn versions(provider: Arc<CryptoProvider>) -> anyhow::Result<ConfigBuilder<ServerConfig, WantsVerifier>> {
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12]) // FAPI-09
+        .context("TLS 1.3 and 1.2 are not available")
+}
+
+fn settled(mut server: ServerConfig, protocols: &[&[u8]]) -> anyhow::Result<Arc<ServerConfig>> {
+    server.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    server.max_early_data_size = 0; // HTTP-37
+    server.require_ems = true;
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.ticketer = aws_lc_rs::Ticketer::new().context("no ticket keys")?;
+    Ok(Arc::new(server))
 }
 
 /// Why a handshake failed: the label of a metric, one of a closed set.

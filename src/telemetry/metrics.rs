@@ -33,6 +33,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// TLS handshakes under way.
     pub handshakes: Gauge,
+    /// Until our own certificate expires.
+    pub certificate_seconds_left: Gauge,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -92,6 +94,7 @@ impl Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
             handshakes: register(all, "tls_handshakes_in_flight", "TLS handshakes under way"),
+            certificate_seconds_left: register(all, "certificate_seconds_left", "Until it expires"),
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),

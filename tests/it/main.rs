@@ -42,4 +42,5 @@ mod tls;
 mod transmitter;
 mod upstream_faults;
 mod vectors;
+mod workload;
 mod wycheproof;

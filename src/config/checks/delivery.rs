@@ -51,6 +51,16 @@ fn strangers(c: &mut Checks<'_>, address: SocketAddr) -> Option<()> {
     None
 }
 
+/// The port shows the certificate of the public one, as the files have it.
+pub(super) fn needs_files(c: &mut Checks<'_>) {
+    c.fault(
+        "revocation.feed.push",
+        "events can't be pushed where the certificate comes from the Workload API",
+    )
+    .found("`listen.tls.spiffe`")
+    .expected("a transmitter that is polled, or `listen.tls.certificate`");
+}
+
 /// A port of its own (RV-037).
 pub(super) fn apart(c: &mut Checks<'_>, address: SocketAddr, others: &[(&str, Option<SocketAddr>)]) {
     for (key, other) in others.iter().filter_map(|(key, other)| Some((key, (*other)?))) {

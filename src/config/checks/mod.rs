@@ -77,6 +77,9 @@ pub(super) fn all(
     let admin = telemetry::admin(&mut c, &file.admin, file.listen.as_ref());
     if let Some(push) = revocation.as_ref().and_then(|r| r.as_ref()?.push.as_ref()) {
         let listen = listen.as_ref().and_then(|l| Some(l.as_ref()?.address));
+        if tls.is_some_and(|tls| tls.spiffe.is_some()) {
+            delivery::needs_files(&mut c);
+        }
         delivery::apart(&mut c, push.address, &[("listen.address", listen), ("admin.address", admin)]);
     }
     if !c.faults.is_empty() {

@@ -1,9 +1,11 @@
 //! `listen.tls`: the certificate, its key and the clock must agree, and so must what is asked of clients.
 
+mod spiffe;
+
 use super::{Checks, pem};
 use crate::config::file::{ClientCertificate, ClientChain, Tls as Written};
 use crate::config::tree::item;
-use crate::config::{self, ClientCertificates, Tls};
+use crate::config::{self, ClientCertificates, Own, Tls};
 use crate::pop::Timestamp;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
@@ -15,6 +17,22 @@ use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 /// Loads and checks everything that TLS needs: there is no listener without it (BEAR-10).
 pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
+    if let Some(workload) = &written.spiffe {
+        let own = spiffe::check(c, written, workload)?;
+        return Some(Tls {
+            own: Own::Spiffe(own),
+            client_certificate: asked(written),
+            client_chain: config::ClientChain::Verified,
+            client_ca: Vec::new(),
+            client_crl: Vec::new(),
+        });
+    }
+    for (path, there) in [(CERTIFICATE, &written.certificate), (PRIVATE_KEY, &written.private_key)] {
+        if there.is_none() && !c.is_unsound(path) {
+            let key = path.rsplit('.').next().unwrap_or(path);
+            c.fault(path, format!("`{key}` is missing")).expected("a PEM file, or `listen.tls.spiffe`");
+        }
+    }
     let certificate = written.certificate.as_ref().and_then(|w| pem::certificates(c, CERTIFICATE, w));
     let private_key = written.private_key.as_ref().and_then(|w| pem::private_key(c, PRIVATE_KEY, w));
     if let Some(chain) = &certificate {
@@ -32,13 +50,8 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
         verifiable(c, roots, lists);
     }
     Some(Tls {
-        certificate: certificate?,
-        private_key: private_key?,
-        client_certificate: match written.client_certificate {
-            ClientCertificate::Off => ClientCertificates::Off,
-            ClientCertificate::Optional => ClientCertificates::Optional,
-            ClientCertificate::Required => ClientCertificates::Required,
-        },
+        own: Own::Files { certificate: certificate?, private_key: private_key? },
+        client_certificate: asked(written),
         client_chain: match written.client_chain {
             ClientChain::Verified => config::ClientChain::Verified,
             ClientChain::Unchecked => config::ClientChain::Unchecked,
@@ -46,6 +59,14 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
         client_ca: client_ca?,
         client_crl: client_crl?,
     })
+}
+
+fn asked(written: &Written) -> ClientCertificates {
+    match written.client_certificate {
+        ClientCertificate::Off => ClientCertificates::Off,
+        ClientCertificate::Optional => ClientCertificates::Optional,
+        ClientCertificate::Required => ClientCertificates::Required,
+    }
 }
 
 /// Every certificate of the chain counts: clients check the intermediate ones too.

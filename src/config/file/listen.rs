@@ -69,12 +69,13 @@ pub(in crate::config) struct ClientCertFrom {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct Tls {
-    /// The PEM file of the certificate chain, leaf first.
-    #[schemars(required)]
+    /// The PEM file of the certificate chain, leaf first. Needed, but for `spiffe`.
     pub(in crate::config) certificate: Option<String>,
-    /// The PEM file of the leaf's private key.
-    #[schemars(required)]
+    /// The PEM file of the leaf's private key. Needed, but for `spiffe`.
     pub(in crate::config) private_key: Option<String>,
+    /// Certificate, key and the authorities of clients from the SPIFFE Workload API, in place of `certificate`,
+    /// `private_key`, `client_ca` and `client_crl`.
+    pub(in crate::config) spiffe: Option<Spiffe>,
     /// Whether clients are asked for certificates (RFC 8705).
     #[serde(default)]
     pub(in crate::config) client_certificate: ClientCertificate,
@@ -87,6 +88,19 @@ pub(in crate::config) struct Tls {
     /// PEM files of revocation lists for client certificates.
     #[serde(default)]
     pub(in crate::config) client_crl: Vec<String>,
+}
+
+/// `listen.tls.spiffe`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Spiffe {
+    /// The API: `unix://` and the absolute path of its socket, such as `unix:///run/spire/agent.sock`.
+    #[schemars(required)]
+    pub(in crate::config) endpoint: Option<String>,
+    /// The trust domains whose workloads may connect, such as `prod.example`. Empty accepts those of clinch's own
+    /// domain; otherwise that must be named, too, and federated ones each by name.
+    #[serde(default)]
+    pub(in crate::config) trust_domains: Vec<String>,
 }
 
 /// `listen.tls.client_certificate`

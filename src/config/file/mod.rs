@@ -16,7 +16,7 @@ mod units;
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{
-    ClientCertFrom, ClientCertificate, ClientChain, Limits, Listen, Rate, Readiness, Tls, Upstream,
+    ClientCertFrom, ClientCertificate, ClientChain, Limits, Listen, Rate, Readiness, Spiffe, Tls, Upstream,
     UpstreamProtocol,
 };
 pub(super) use revocation::{Feed, FeedKind, OnStale, Push, PushPort, Revocation, Snapshot};

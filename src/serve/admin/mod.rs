@@ -11,7 +11,9 @@ mod status;
 
 use super::connection::Phase;
 use super::current::Current;
+use super::proxy::now;
 use super::upstream::Health;
+use super::workload::Workload;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
 use crate::state::replay::shared::StoreStatus;
@@ -37,6 +39,7 @@ use tokio::time::sleep;
 pub(super) struct Admin {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) current: Arc<Current>,
+    pub(super) workload: Option<Arc<Workload>>,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -49,6 +52,7 @@ struct Readiness {
     replay: StoreStatus,
     remembers: bool,
     upstream: Health,
+    certificate: &'static str,
 }
 
 impl Admin {
@@ -76,6 +80,11 @@ impl Admin {
         }
     }
 
+    /// How our certificate is; one from files is what they say.
+    fn certificate(&self) -> &'static str {
+        self.workload.as_ref().map_or("current", |workload| workload.status(now()))
+    }
+
     /// Whether requests can be decided.
     pub(super) fn is_ready(&self) -> bool {
         self.readiness().is_ready()
@@ -96,6 +105,7 @@ impl Admin {
             replay: gate.replay.status(),
             remembers: gate.replay.is_ready(),
             upstream: proxy.upstream.health(),
+            certificate: self.certificate(),
         }
     }
 
@@ -116,6 +126,9 @@ impl Admin {
         metrics.revocations.set_events(applied, ignored, revocations.refused());
         if let Some(feed) = revocations.feed() {
             metrics.revocations.set_feed(&feed.transitions, feed.silence, feed.progress.lag);
+        }
+        if let Some(end) = self.current.tls.terms().expires_at {
+            metrics.certificate_seconds_left.set(end.as_secs() - now().as_secs());
         }
         self.telemetry.render()
     }
@@ -149,14 +162,22 @@ impl Admin {
 
 impl Readiness {
     fn is_ready(&self) -> bool {
+        let fed = self.revocations.is_ready() && self.unready_issuers.is_empty();
         let served = self.upstream != Health::Down;
-        let fed = self.revocations.is_ready();
-        fed && self.remembers && served && !self.draining && self.unready_issuers.is_empty()
+        fed && served && self.is_certified() && self.remembers && !self.draining
+    }
+
+    /// What the Workload API said last is good as long as it has not expired.
+    fn is_certified(&self) -> bool {
+        matches!(self.certificate, "current" | "unreachable")
     }
 
     fn missing(&self) -> Vec<String> {
         let mut missing: Vec<String> =
             self.unready_issuers.iter().map(|issuer| format!("the keys of {issuer}")).collect();
+        if !self.is_certified() {
+            missing.push(format!("the certificate from the Workload API ({})", self.certificate));
+        }
         if !self.revocations.is_ready() {
             missing.push(format!("the revocation feed ({})", self.revocations.name()));
         }
@@ -178,6 +199,7 @@ impl Readiness {
             "revocations": self.revocations.name(),
             "replay": self.replay.name(),
             "upstream": self.upstream.name(),
+            "certificate": self.certificate,
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)

@@ -19,6 +19,11 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.is_ready(),
             "configuration": proxy.made_of.number,
+            "certificate": {
+                "state": self.certificate(),
+                "spiffe_id": self.workload.as_ref().and_then(|w| Some(w.id()?.as_str().to_owned())),
+                "expires": self.current.tls.terms().expires_at.map(rfc3339),
+            },
             "feed": revocations.feed().map_or_else(|| json!({ "state": "off" }), |feed| of_feed(&feed)),
             "entries": revocations.entries(),
             "events": {

@@ -1,6 +1,6 @@
 //! Certificates for one test: a CA, a server, clients, revocation lists.
 
-use crate::config::{ClientCertificates, ClientChain, Tls};
+use crate::config::{ClientCertificates, ClientChain, Own, Tls};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -87,8 +87,10 @@ impl Pki {
     }
     pub(super) fn server(&self) -> Tls {
         Tls {
-            certificate: self.server.chain.clone(),
-            private_key: self.server.key.clone_key(),
+            own: Own::Files {
+                certificate: self.server.chain.clone(),
+                private_key: self.server.key.clone_key(),
+            },
             client_certificate: ClientCertificates::Off,
             client_chain: ClientChain::Verified,
             client_ca: Vec::new(),

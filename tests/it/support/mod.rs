@@ -29,6 +29,7 @@ pub mod streaming;
 pub mod temporary;
 pub mod transmitter;
 pub mod wire;
+pub mod workload_api;
 pub mod world;
 
 mod tests;
