@@ -1,6 +1,6 @@
 //! How much one client may ask for: requests of a key, and failures of an address.
 //!
-//! Two [meters](meter), in 4 MiB whatever happens. They outlive a configuration: what a key has taken stands in them as
+//! Two meters (`meter`), in 4 MiB whatever happens. They outlive a configuration: what a key has taken stands in them as
 //! time, not as a count, so another rate goes on from there.
 
 mod meter;
