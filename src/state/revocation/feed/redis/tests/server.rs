@@ -126,7 +126,9 @@ impl Server {
 
     /// Patient: the machine may be busy.
     pub(super) async fn raw(&self) -> MultiplexedConnection {
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
+        let patience = Some(Duration::from_secs(20));
+        let patient =
+            AsyncConnectionConfig::new().set_response_timeout(patience).set_connection_timeout(patience);
         let client = ::redis::Client::open(self.url()).unwrap();
         client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
