@@ -186,11 +186,13 @@ impl Gate {
         found.proof = Some(verified.kind());
         let unrevoked = self.revocations.check(verified, &belief)?;
         found.revocation = unrevoked.standing().mark();
-        self.rates.admit(unrevoked.verified(), Instant::now()).map_err(|excess| {
+        self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial
         })?;
         let grant = self.replay.claim(unrevoked, now).await?;
+        // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
+        self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
             Some(assertions) => grant.asserted(assertions, now)?,
             None => grant,

@@ -10,7 +10,7 @@ use crate::pop::denial::OAuthError;
 use crate::pop::{Denial, Verified};
 use anyhow::Context;
 use aws_lc_rs::rand;
-use meter::Meter;
+use meter::{Key, Meter};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ pub struct Rates {
 
 /// What was taken, for as long as the process lives.
 #[derive(Clone, Debug)]
-pub struct Meters {
+struct Meters {
     requests: Arc<Meter>,
     failures: Arc<Meter>,
 }
@@ -44,7 +44,7 @@ impl Meters {
     ///
     /// # Errors
     /// No randomness.
-    pub fn new() -> anyhow::Result<Meters> {
+    fn new() -> anyhow::Result<Meters> {
         let meter = || {
             let mut secret = [0; 16];
             rand::fill(&mut secret).ok().context("no randomness")?;
@@ -52,31 +52,67 @@ impl Meters {
         };
         Ok(Meters { requests: meter()?, failures: meter()? })
     }
-}
 
-impl Rates {
-    /// These rates; `None` sets no limit.
-    pub fn new(requests_per_key: Option<Rate>, failures_per_peer: Option<Rate>, meters: Meters) -> Rates {
-        Rates { requests_per_key, failures_per_peer, meters }
-    }
-
-    /// Counts a request against the client's key: that of the proof, else that of the certificate, else who the token
-    /// says is calling. Whoever got this far has shown that it is theirs, so nobody else's is used up (DS-012).
-    ///
-    /// # Errors
-    /// [`Denial::RateLimited`].
-    pub fn admit(&self, verified: &Verified, now: Instant) -> Result<(), Excess> {
-        let Some(rate) = self.requests_per_key else { return Ok(()) };
-        let (meter, token) = (&self.meters.requests, verified.token());
-        let key = match (verified.proof(), token.confirmation().x5t) {
+    fn requests_of(&self, verified: &Verified) -> Key {
+        let (meter, token) = (&self.requests, verified.token());
+        match (verified.proof(), token.confirmation().x5t) {
             (Some(proof), _) => meter.key(&[proof.key().as_str().as_bytes()]),
             (None, Some(x5t)) => meter.key(&[b"x5t", x5t.as_str().as_bytes()]),
             (None, None) => {
                 let parts = [token.issuer(), token.client(), token.subject()];
                 meter.key(&parts.map(str::as_bytes))
             }
-        };
-        meter.take(key, rate, now).map_err(|wait| Excess { denial: Denial::RateLimited, wait })
+        }
+    }
+}
+
+impl Rates {
+    /// These rates; `None` sets no limit.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn new(requests_per_key: Option<Rate>, failures_per_peer: Option<Rate>) -> anyhow::Result<Rates> {
+        Ok(Rates { requests_per_key, failures_per_peer, meters: Meters::new()? })
+    }
+
+    /// Whether the client's key may have one more request admitted: that of the proof, else that of the certificate, else
+    /// who the token says is calling (DS-012). Requests that ask at the same moment may all be told so.
+    ///
+    /// # Errors
+    /// [`Denial::RateLimited`].
+    pub fn admits(&self, verified: &Verified, now: Instant) -> Result<(), Excess> {
+        let Some(rate) = self.requests_per_key else { return Ok(()) };
+        let asked = self.meters.requests.ask(self.meters.requests_of(verified), rate, now);
+        asked.map_err(|wait| Excess { denial: Denial::RateLimited, wait })
+    }
+
+    /// Counts a request that was admitted. Whoever got this far has shown that the key is theirs, by a proof that nobody
+    /// has shown before, so nobody else's rate is used up.
+    pub fn admitted(&self, verified: &Verified, now: Instant) {
+        if let Some(rate) = self.requests_per_key {
+            let _ = self.meters.requests.take(self.meters.requests_of(verified), rate, now);
+        }
+    }
+
+    /// The rates of the next configuration. What was taken of one that has changed is forgotten, because it was counted
+    /// in the time that the old one asks for.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn changed_to(
+        &self,
+        requests_per_key: Option<Rate>,
+        failures_per_peer: Option<Rate>,
+    ) -> anyhow::Result<Rates> {
+        let mut meters = self.meters.clone();
+        let new = Meters::new()?;
+        if requests_per_key != self.requests_per_key {
+            meters.requests = new.requests;
+        }
+        if failures_per_peer != self.failures_per_peer {
+            meters.failures = new.failures;
+        }
+        Ok(Rates { requests_per_key, failures_per_peer, meters })
     }
 
     /// Whether an address has failed too often for us to look at a token from it that we do not know.

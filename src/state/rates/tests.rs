@@ -3,7 +3,7 @@ use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 fn rates(burst: u32) -> Rates {
-    Rates::new(None, Some(Rate { per_second: 1, burst }), Meters::new().unwrap())
+    Rates::new(None, Some(Rate { per_second: 1, burst })).unwrap()
 }
 
 /// DS-011
@@ -35,8 +35,21 @@ fn one_host_is_one_whatever_addresses_it_takes() {
 
 #[test]
 fn no_rate_is_no_limit() {
-    let rates = Rates::new(None, None, Meters::new().unwrap());
+    let rates = Rates::new(None, None).unwrap();
     let (peer, now) = (IpAddr::from(Ipv4Addr::LOCALHOST), Instant::now());
     (0..10_000).for_each(|_| rates.failed(peer, now));
     assert_eq!(rates.trusts(peer, now), Ok(()));
+}
+
+/// Debt is counted in the time that a rate asks for: under a higher one it would lock out those who had used the lower.
+#[test]
+fn a_rate_that_changes_begins_anew_and_the_other_goes_on() {
+    let (before, now) = (rates(600), Instant::now());
+    let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, 7));
+    (0..600).for_each(|_| before.failed(peer, now));
+    assert!(before.trusts(peer, now).is_err());
+    let same = Some(Rate { per_second: 1, burst: 600 });
+    let other = Some(Rate { per_second: 50, burst: 100 });
+    assert!(before.changed_to(other, same).unwrap().trusts(peer, now).is_err());
+    assert_eq!(before.changed_to(None, other).unwrap().trusts(peer, now), Ok(()));
 }
