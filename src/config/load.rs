@@ -2,7 +2,7 @@
 
 use super::file::{self, File};
 use super::problems::{Fault, Problems};
-use super::{Config, Written, checks, shape, tree};
+use super::{Config, Look, Source, Written, checks, shape, tree};
 use crate::pop::Timestamp;
 use std::io::Read;
 use std::path::Path;
@@ -10,7 +10,9 @@ use std::path::Path;
 /// Reads and checks a file.
 pub(super) fn file(file: &Path, now: Timestamp) -> Result<Config, Problems> {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(file).and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
+    let opened = std::fs::File::open(file);
+    let look = opened.as_ref().ok().and_then(|file| Some(Look::of(&file.metadata().ok()?)));
+    let read = opened.and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
         let why = why_unreadable(&error);
         return Err(Problems::unreadable(file, format!("the configuration can't be read: {why}")));
@@ -19,7 +21,10 @@ pub(super) fn file(file: &Path, now: Timestamp) -> Result<Config, Problems> {
         return Err(Problems::unreadable(file, "the configuration is larger than 1 MiB"));
     }
     match String::from_utf8(bytes) {
-        Ok(content) => text(&content, file, now),
+        Ok(content) => text(&content, file, now).map(|mut config| {
+            config.files.push(Source { path: file.to_owned(), look });
+            config
+        }),
         Err(_) => Err(Problems::unreadable(file, "the configuration is not UTF-8")),
     }
 }
@@ -37,10 +42,7 @@ pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Pr
     let mut faults = Vec::new();
     let config = check(text, file.parent().unwrap_or(Path::new("")), now, &mut faults);
     match config {
-        Some(mut config) if faults.is_empty() => {
-            config.files.push(file.to_owned());
-            Ok(config)
-        }
+        Some(config) if faults.is_empty() => Ok(config),
         _ => {
             if faults.is_empty() {
                 faults.push(Fault::new(

@@ -17,6 +17,7 @@ mod revocation;
 mod scalar;
 mod secrecy;
 mod shape;
+mod source;
 mod tls;
 mod tree;
 mod words;
@@ -28,6 +29,7 @@ pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
+pub use source::{Look, Source};
 pub use written::Written;
 
 pub use revocation::{
@@ -77,7 +79,7 @@ pub struct Config {
     /// The file as it was written, to be compared with the next one.
     pub written: Written,
     /// The files that were read, this one included: what to look at for changes.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<Source>,
 }
 
 /// `listen`

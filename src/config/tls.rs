@@ -31,6 +31,13 @@ pub enum Own {
     Spiffe(Spiffe),
 }
 
+impl Own {
+    /// Whether it comes from files.
+    pub fn is_of_files(&self) -> bool {
+        matches!(self, Own::Files { .. })
+    }
+}
+
 /// `listen.tls.spiffe`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spiffe {

@@ -5,10 +5,9 @@
 //! they have been still for a moment, so that a certificate and its key are read together. What can't be put
 //! in force is said once and tried again now and then; the configuration before it stays in force as a whole.
 
-use crate::config::Config;
+use crate::config::{Config, Look, Source};
 use crate::serve::Server;
 use std::convert::Infallible;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::Signal;
@@ -18,10 +17,10 @@ use tokio::time::{sleep, timeout};
 pub(super) async fn follow(
     server: &Server,
     config: &Path,
-    files: Vec<PathBuf>,
+    files: Vec<Source>,
     mut hangup: Signal,
 ) -> Infallible {
-    let mut watch = Watch::over(files).await;
+    let mut watch = Watch::over(files);
     let mut told = String::new();
     let mut retry = NEVER;
     loop {
@@ -35,7 +34,7 @@ pub(super) async fn follow(
         let _ = timeout(retry, settled).await;
         match read(server, config).await {
             Ok(files) => {
-                watch.extend(files).await;
+                watch = Watch::over(files);
                 (told, retry) = (String::new(), NEVER);
             }
             Err(why) => {
@@ -49,7 +48,7 @@ pub(super) async fn follow(
 }
 
 /// The files of the configuration that is in force now, or why it is not the one that is written.
-async fn read(server: &Server, file: &Path) -> Result<Vec<PathBuf>, String> {
+async fn read(server: &Server, file: &Path) -> Result<Vec<Source>, String> {
     let owned = file.to_owned();
     // Files may lie on a file system that takes its time.
     let loaded = tokio::task::spawn_blocking(move || Config::load(&owned)).await;
@@ -82,17 +81,12 @@ async fn read(server: &Server, file: &Path) -> Result<Vec<PathBuf>, String> {
 /// The files, and how they looked when they were last read.
 struct Watch {
     files: Vec<PathBuf>,
-    seen: Vec<Look>,
+    seen: Vec<Option<Look>>,
 }
 
-/// What tells one content of a file from the next: where it is, how long, and since when; `None` where it is not.
-type Look = Option<(u64, u64, u64, (i64, i64), (i64, i64))>;
-
 impl Watch {
-    async fn over(mut files: Vec<PathBuf>) -> Watch {
-        files.sort();
-        files.dedup();
-        let seen = looks(&files).await;
+    fn over(files: Vec<Source>) -> Watch {
+        let (files, seen) = files.into_iter().map(|file| (file.path, file.look)).unzip();
         Watch { files, seen }
     }
 
@@ -116,27 +110,12 @@ impl Watch {
             return;
         }
     }
-
-    /// Looks after these files. One that was looked after already keeps the look it had before it was read.
-    async fn extend(&mut self, files: Vec<PathBuf>) {
-        let before = std::mem::replace(self, Watch::over(files).await);
-        for (file, seen) in before.files.iter().zip(before.seen) {
-            if let Ok(at) = self.files.binary_search(file) {
-                self.seen[at] = seen;
-            }
-        }
-    }
 }
 
-async fn looks(files: &[PathBuf]) -> Vec<Look> {
+async fn looks(files: &[PathBuf]) -> Vec<Option<Look>> {
     let files = files.to_vec();
-    let looks = move || files.iter().map(|file| look(file)).collect();
+    let looks = move || files.iter().map(|file| Look::at(file)).collect();
     tokio::task::spawn_blocking(looks).await.unwrap_or_default()
-}
-
-fn look(file: &Path) -> Look {
-    let is = std::fs::metadata(file).ok()?;
-    Some((is.dev(), is.ino(), is.size(), (is.mtime(), is.mtime_nsec()), (is.ctime(), is.ctime_nsec())))
 }
 
 /// How often files are looked at, and how long they must be still.
@@ -168,7 +147,8 @@ mod tests {
         fs::write(&written, "a").unwrap();
         symlink("..1", folder.join("..data")).unwrap();
         symlink("..data/tls.crt", &mounted).unwrap();
-        let mut watch = Watch::over(vec![written.clone(), mounted.clone(), folder.join("absent")]).await;
+        let files = [written.clone(), mounted.clone(), folder.join("absent")];
+        let mut watch = Watch::over(files.map(source).into());
 
         fs::write(&written, "b").unwrap();
         assert!(notices(&mut watch).await, "written over");
@@ -184,14 +164,18 @@ mod tests {
         fs::remove_dir_all(folder).unwrap();
     }
 
+    fn source(path: PathBuf) -> Source {
+        let look = Look::at(&path);
+        Source { path, look }
+    }
+
     #[tokio::test]
-    async fn what_changes_while_it_is_read_is_read_again() {
-        let file = std::env::temp_dir().join(format!("clinch-extend-{}", std::process::id()));
+    async fn what_changes_after_it_was_read_is_noticed_whenever_somebody_begins_to_look() {
+        let file = std::env::temp_dir().join(format!("clinch-look-{}", std::process::id()));
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::over(vec![file.clone()]).await;
+        let read = source(file.clone());
         fs::write(&file, "longer").unwrap();
-        watch.extend(vec![file.clone()]).await;
-        assert!(notices(&mut watch).await);
+        assert!(notices(&mut Watch::over(vec![read])).await);
         fs::remove_file(file).unwrap();
     }
 }

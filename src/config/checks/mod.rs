@@ -25,7 +25,7 @@ use super::file::{File, Span};
 use super::problems::Fault;
 use super::tree::{Node, Value, item, member};
 use super::words::quoted;
-use super::{Config, Written};
+use super::{Config, Source, Written};
 use crate::pop::Timestamp;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -40,7 +40,7 @@ pub(super) struct Checks<'a> {
     faults: &'a mut Vec<Fault>,
     warnings: Vec<String>,
     /// The files that were read.
-    files: Vec<PathBuf>,
+    files: Vec<Source>,
 }
 
 /// Checks everything; `None` if there was any fault.

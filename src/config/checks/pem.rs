@@ -5,6 +5,7 @@
 use super::Checks;
 use crate::config::load::why_unreadable;
 use crate::config::words::quoted;
+use crate::config::{Look, Source};
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::io::Read;
@@ -13,9 +14,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// The bytes of a file that a key names.
 pub(super) fn read(c: &mut Checks<'_>, path: &str, written: &str) -> Option<Vec<u8>> {
     let file = c.resolve(written);
-    c.files.push(file.clone());
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&file);
+    let look = opened.as_ref().ok().and_then(|file| Some(Look::of(&file.metadata().ok()?)));
+    c.files.push(Source { path: file.clone(), look });
     match opened.and_then(|f| f.take(LARGEST + 1).read_to_end(&mut bytes)) {
         Ok(_) if bytes.len() as u64 > LARGEST => {
             c.fault(path, "the file is too large").found("more than 64 MiB").expected("a smaller one");
