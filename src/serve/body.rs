@@ -11,6 +11,7 @@ use super::upstream::{Answer, BrokenOff, Lease};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct RequestBody {
     client: Incoming,
+    /// It came over HTTP/2.
+    is_stream: bool,
     /// None if it is empty.
     trailers: Option<Arc<RequestTrailers>>,
     progress: Option<Progress>,
@@ -79,10 +82,12 @@ impl RequestBody {
         client: Incoming,
         trailers: &Arc<RequestTrailers>,
         patience: Patience,
+        version: Version,
     ) -> (RequestBody, Option<Progress>) {
         let progress = (!client.is_end_stream()).then(Progress::default);
         let trailers = progress.is_some().then(|| Arc::clone(trailers));
-        (RequestBody { client, trailers, progress: progress.clone(), patience }, progress)
+        let is_stream = version == Version::HTTP_2;
+        (RequestBody { client, is_stream, trailers, progress: progress.clone(), patience }, progress)
     }
 }
 
@@ -188,7 +193,7 @@ impl Passing {
 
     fn broken(&self) -> Broken {
         match self.why.get() {
-            Some(why) => Broken::Cut(*why, h2::Reason::CANCEL.into()),
+            Some(why) => Broken::Cut(*why, h2::Reason::INTERNAL_ERROR.into()),
             None => Broken::Stalled,
         }
     }
@@ -251,6 +256,10 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
         let mut frame = ready!(this.patience.with(Pin::new(&mut this.client).poll_frame(cx), cx));
+        // hyper takes a stream that was reset without an error for one that has ended.
+        if frame.is_none() && this.is_stream && !this.client.is_end_stream() {
+            return Poll::Ready(Some(Err(Interrupted::Incomplete)));
+        }
         if let Some(progress) = &this.progress {
             progress.0.store(true, Ordering::Relaxed);
         }

@@ -12,7 +12,7 @@ use super::refusal;
 use super::response::{self, Fault};
 use super::tunnel::Tunnel;
 use super::upgrade::{self, Wish};
-use super::upload::{Conversation, Patience};
+use super::upload::Patience;
 use super::upstream::{Answer, Answered, Lease, Upstream};
 use crate::gate::Admission;
 use crate::pop::credentials::Scheme;
@@ -64,7 +64,6 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
-    let mut conversation = None;
     let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
     let grpc = grpc::is_spoken(received, &parts.headers);
     let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
@@ -82,9 +81,11 @@ pub(super) fn forward<'a>(
         if let Some(wish) = &wish {
             wish.write(&mut parts);
         }
-        let patience = Patience::new(proxy.limits.body_timeout, &parts.headers);
-        conversation = patience.conversation();
-        let (body, progress) = RequestBody::new(body, &proxy.trailers, patience);
+        let patience = Patience::new(proxy.limits.body_timeout, grpc);
+        if unread {
+            in_flight.uploads(patience.answer());
+        }
+        let (body, progress) = RequestBody::new(body, &proxy.trailers, patience, received);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };
@@ -101,7 +102,7 @@ pub(super) fn forward<'a>(
         let response = match answered {
             Ok(Some(Answered { response, lease, place })) => {
                 in_flight.holds(place);
-                conversation.iter().for_each(Conversation::began);
+                in_flight.answered();
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
                     Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),

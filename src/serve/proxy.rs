@@ -15,6 +15,7 @@ use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
 use super::trailers::RequestTrailers;
+use super::upload::Answer;
 use super::upstream::{Place, Upstream};
 use super::{grpc, refusal, response, upgrade};
 use crate::config::{Identity, Limits};
@@ -74,6 +75,8 @@ pub(super) struct InFlight {
     peer: Arc<Peer>,
     /// Its place with the service.
     place: Option<Place>,
+    /// What its upload is told of the response.
+    upload: Option<Answer>,
 }
 
 impl InFlight {
@@ -81,7 +84,15 @@ impl InFlight {
     fn begin(peer: &Arc<Peer>) -> (InFlight, usize) {
         peer.activity.request_began();
         let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
-        (InFlight { peer: Arc::clone(peer), place: None }, before + 1)
+        (InFlight { peer: Arc::clone(peer), place: None, upload: None }, before + 1)
+    }
+    /// It has a body, which is told how far the response is.
+    pub(super) fn uploads(&mut self, upload: Answer) {
+        self.upload = Some(upload);
+    }
+    /// The response has begun.
+    pub(super) fn answered(&self) {
+        self.upload.iter().for_each(Answer::began);
     }
     /// The service has answered: the request keeps its place there to its end.
     pub(super) fn holds(&mut self, place: Option<Place>) {
@@ -98,6 +109,7 @@ impl InFlight {
 }
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.upload.iter().for_each(Answer::ended);
         self.peer.proxy.in_flight.fetch_sub(1, Relaxed);
         self.peer.activity.request_ended();
     }
@@ -121,7 +133,8 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let (version, method) = (request.version(), request.method().clone());
     let browser = peer.proxy.browsers.of(request.headers());
-    let grpc = grpc::is_spoken(version, request.headers());
+    // A success in answer to CONNECT would be a tunnel.
+    let grpc = method != Method::CONNECT && grpc::is_spoken(version, request.headers());
     let decided = AtomicBool::new(false);
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();

@@ -5,12 +5,11 @@
 //! more than every open response holds. There is no least rate: whoever sends a byte in time keeps its place,
 //! and how many places there are is what `in_flight` says.
 
-use http::header::{self, HeaderMap};
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
@@ -21,33 +20,41 @@ pub(super) struct Patience {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
-    conversation: Option<Conversation>,
+    /// The client may be silent once the response has begun: a gRPC call.
+    conversation: bool,
+    answer: Answer,
 }
 
-/// A gRPC call, whose client may be silent once the response has begun.
+/// How far the response is that an upload belongs to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Conversation(Arc<AtomicBool>);
+pub(super) struct Answer(Arc<Stages>);
+
+#[derive(Debug, Default)]
+struct Stages {
+    begun: AtomicBool,
+    ended: OnceLock<Instant>,
+}
 
 /// Why an upload ended before its end.
 #[derive(Debug)]
 pub(super) enum Interrupted {
     /// The client broke off.
     Client(hyper::Error),
+    /// The client broke off and called it no error (RFC 9113 section 8.1): what came is not all.
+    Incomplete,
     /// The client sent nothing.
     Stalled,
 }
 
 impl Patience {
-    /// For a request with these fields.
-    pub(super) fn new(limit: Duration, headers: &HeaderMap) -> Patience {
-        let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
-        let grpc = kind.is_some_and(|kind| kind.starts_with(b"application/grpc"));
-        Patience { limit, timer: None, waiting: false, conversation: grpc.then(Conversation::default) }
+    /// For the upload of a gRPC call, or of any other request.
+    pub(super) fn new(limit: Duration, is_grpc: bool) -> Patience {
+        Patience { limit, timer: None, waiting: false, conversation: is_grpc, answer: Answer::default() }
     }
 
-    /// What is to be told that the response has begun, if that matters.
-    pub(super) fn conversation(&self) -> Option<Conversation> {
-        self.conversation.clone()
+    /// What is to be told how far the response is.
+    pub(super) fn answer(&self) -> Answer {
+        self.answer.clone()
     }
 
     /// What the client has sent; [`Interrupted::Stalled`] once that has been nothing for too long.
@@ -56,7 +63,9 @@ impl Patience {
         polled: Poll<Option<Result<T, hyper::Error>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<T, Interrupted>>> {
+        let over = self.answer.0.ended.get().is_some_and(|ended| ended.elapsed() >= GRACE);
         match polled {
+            Poll::Ready(Some(_)) if over => Poll::Ready(Some(Err(Interrupted::Stalled))),
             Poll::Ready(came) => {
                 self.waiting = false;
                 Poll::Ready(came.map(|came| came.map_err(Interrupted::Client)))
@@ -73,7 +82,8 @@ impl Patience {
             self.waiting = true;
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if self.conversation.as_ref().is_none_or(|it| !it.has_begun()) {
+            let silent = self.conversation && self.answer.0.begun.load(Relaxed);
+            if !silent || self.answer.0.ended.get().is_some() {
                 return Poll::Ready(());
             }
             timer.as_mut().reset(Instant::now() + limit);
@@ -82,13 +92,14 @@ impl Patience {
     }
 }
 
-impl Conversation {
+impl Answer {
     /// The response has begun.
     pub(super) fn began(&self) {
-        self.0.store(true, Relaxed);
+        self.0.begun.store(true, Relaxed);
     }
-    fn has_begun(&self) -> bool {
-        self.0.load(Relaxed)
+    /// The response has ended, however it did.
+    pub(super) fn ended(&self) {
+        let _ = self.0.ended.set(Instant::now());
     }
 }
 
@@ -103,6 +114,7 @@ impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Interrupted::Client(error) => error.fmt(f),
+            Interrupted::Incomplete => f.write_str("the client sent a part of the request only"),
             Interrupted::Stalled => f.write_str("the client sent nothing of the request"),
         }
     }
@@ -112,7 +124,10 @@ impl Error for Interrupted {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Interrupted::Client(error) => error.source(),
-            Interrupted::Stalled => None,
+            Interrupted::Incomplete | Interrupted::Stalled => None,
         }
     }
 }
+
+/// How long an upload may outlive its response.
+const GRACE: Duration = Duration::from_secs(5);

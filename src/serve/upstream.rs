@@ -226,7 +226,7 @@ fn is_framing_clear(headers: &HeaderMap) -> bool {
 fn fault(error: &hyper::Error) -> Fault {
     match error.is_user().then(|| Interrupted::of(error)) {
         Some(Some(Interrupted::Stalled)) => Fault::RequestTimeout,
-        Some(Some(Interrupted::Client(_)) | None) => Fault::RequestAborted,
+        Some(Some(Interrupted::Client(_) | Interrupted::Incomplete) | None) => Fault::RequestAborted,
         None => Fault::UpstreamBroken,
     }
 }
