@@ -14,7 +14,11 @@ use std::fmt::Write;
 /// and those in `extra`, the operator's own identity headers (SBCP-04).
 pub fn strip(headers: &mut HeaderMap, extra: &[(HeaderName, String)]) {
     let ours = |name: &HeaderName| {
-        folded_starts_with(name.as_str(), PREFIX)
+        let told = name.as_str();
+        // grpc-gateway takes this prefix away on the way to its service.
+        let told = told.get(GATEWAY.len()..).filter(|_| folded_starts_with(told, GATEWAY)).unwrap_or(told);
+        folded_starts_with(told, PREFIX)
+            || extra.iter().any(|(e, _)| folded_eq(told, e.as_str()))
             || extra.iter().any(|(e, _)| folded_eq(name.as_str(), e.as_str()))
     };
     if headers.keys().any(ours) {
@@ -160,6 +164,7 @@ fn folded_eq(a: &str, b: &str) -> bool {
 }
 
 const PREFIX: &str = "clinch-";
+const GATEWAY: &str = "grpc-metadata-";
 const SUBJECT: HeaderName = HeaderName::from_static("clinch-subject");
 const CLIENT: HeaderName = HeaderName::from_static("clinch-client");
 const ISSUER: HeaderName = HeaderName::from_static("clinch-issuer");
@@ -185,6 +190,8 @@ mod tests {
             "Clinch_Subject",
             "clinch.key",
             "clinch-anything",
+            "grpc-metadata-clinch-subject",
+            "Grpc_Metadata-X-Team",
             "X_Team",
             "x-teams",
             "clinch",
