@@ -15,6 +15,7 @@ use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 use std::sync::{Arc, Weak};
+use tokio::task::spawn_blocking;
 
 /// The configuration in force.
 #[derive(Debug)]
@@ -41,7 +42,11 @@ pub(super) struct Seat {
 struct Seated {
     peer: Arc<Peer>,
     terms: Arc<Terms>,
+    own: Own,
 }
+
+/// The client's certificate, if it showed one, or that it is welcome no longer.
+type Own = Result<Option<Arc<ClientCertificate>>, ()>;
 
 impl Current {
     pub(super) fn new(proxy: Proxy, tls: Terminator) -> Arc<Current> {
@@ -54,7 +59,7 @@ impl Current {
     }
 
     /// From now on, this, under other TLS terms if there are any.
-    pub(super) fn replace(&self, proxy: Arc<Proxy>, terms: Option<Arc<Terms>>) {
+    pub(super) fn replace(self: &Arc<Self>, proxy: Arc<Proxy>, terms: Option<Arc<Terms>>) {
         self.proxy.store(proxy);
         if let Some(terms) = terms {
             self.tls.renew(terms);
@@ -63,16 +68,20 @@ impl Current {
     }
 
     /// From now on, other TLS terms.
-    pub(super) fn renew_tls(&self, terms: Arc<Terms>) {
+    pub(super) fn renew_tls(self: &Arc<Self>, terms: Arc<Terms>) {
         self.tls.renew(terms);
         self.review();
     }
 
     /// Judges everybody who is connected by what is in force: an idle connection would keep the generation before alive,
-    /// with its index and its feed.
-    fn review(&self) {
-        let seats: Vec<_> = self.seats.lock().iter().filter_map(|(_, seat)| seat.upgrade()).collect();
-        seats.iter().for_each(|seat| drop(seat.peer()));
+    /// with its index and its feed. Off the threads that serve, for chains of thousands of clients take a while; who
+    /// asks meanwhile is judged first.
+    fn review(self: &Arc<Self>) {
+        let current = Arc::clone(self);
+        spawn_blocking(move || {
+            let seats: Vec<_> = current.seats.lock().iter().filter_map(|(_, seat)| seat.upgrade()).collect();
+            seats.iter().for_each(|seat| drop(seat.peer()));
+        });
     }
 }
 
@@ -86,8 +95,8 @@ impl Seat {
         terms: Arc<Terms>,
     ) -> Arc<Seat> {
         let own = terms.certificate(&chain);
-        let peer = seated(&current.proxy(), &activity, source, own.map(Ok));
-        let peer = RwLock::new(Seated { peer, terms });
+        let peer = seated(&current.proxy(), &activity, source, Ok(own.clone()));
+        let peer = RwLock::new(Seated { peer, terms, own: Ok(own) });
         let among = Arc::clone(&current);
         let mut seats = among.seats.lock();
         let entry = seats.vacant_entry();
@@ -103,17 +112,22 @@ impl Seat {
         if Arc::ptr_eq(&known.peer.proxy, &proxy) && Arc::ptr_eq(&known.terms, &terms) {
             return Arc::clone(&known.peer);
         }
+        let judged = Arc::ptr_eq(&known.terms, &terms).then(|| known.own.clone());
         drop(known);
-        let own = match terms.still_welcome(&self.chain) {
-            Ok(()) => terms.certificate(&self.chain).map(Ok),
+        let own = judged.unwrap_or_else(|| self.judge(&terms));
+        let peer = seated(&proxy, &self.activity, self.source, own.clone());
+        *self.peer.write() = Seated { peer: Arc::clone(&peer), terms: Arc::clone(&terms), own };
+        peer
+    }
+
+    fn judge(&self, terms: &Terms) -> Own {
+        match terms.still_welcome(&self.chain) {
+            Ok(()) => Ok(terms.certificate(&self.chain)),
             Err(error) => {
                 tracing::info!(peer = %self.source.client, %error, "a client certificate is accepted no longer");
-                Some(Err(()))
+                Err(())
             }
-        };
-        let peer = seated(&proxy, &self.activity, self.source, own);
-        *self.peer.write() = Seated { peer: Arc::clone(&peer), terms: Arc::clone(&terms) };
-        peer
+        }
     }
 }
 
@@ -123,14 +137,8 @@ impl Drop for Seat {
     }
 }
 
-/// `own`: the client's certificate, or that it is welcome no longer.
-fn seated(
-    proxy: &Arc<Proxy>,
-    activity: &Arc<Activity>,
-    source: Source,
-    own: Option<Result<Arc<ClientCertificate>, ()>>,
-) -> Arc<Peer> {
-    let caller = match own.transpose() {
+fn seated(proxy: &Arc<Proxy>, activity: &Arc<Activity>, source: Source, own: Own) -> Arc<Peer> {
+    let caller = match own {
         Ok(own) => Caller::new(source, own, &proxy.terminators, now()),
         Err(()) => Caller::unwelcome(),
     };

@@ -18,15 +18,17 @@ use crate::state::assertions::Assertions;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
-use crate::state::rates::{Meters, Rates};
+use crate::state::rates::Rates;
 use crate::state::replay::ReplayStore;
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
+use anyhow::bail;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 /// What lives as long as the process.
@@ -35,8 +37,8 @@ pub(super) struct Lasting {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) nonces: Arc<Nonces>,
     pub(super) replay: Arc<ReplayStore>,
-    /// What clients have used of their rates.
-    pub(super) meters: Meters,
+    /// The configuration that the process was started with.
+    pub(super) written: Written,
     /// The ages of proofs that the replay memory was made for.
     pub(super) dpop: DpopPolicy,
     pub(super) pseudonym: Arc<Pseudonym>,
@@ -52,7 +54,6 @@ pub(super) struct Made {
     pub(super) revocation: Option<config::Revocation>,
     pub(super) tls: config::Tls,
     drain: Duration,
-    written: Written,
 }
 
 /// What verification stands on.
@@ -60,6 +61,7 @@ struct Grounds {
     tokens: Arc<Tokens>,
     revocations: Arc<Revocations>,
     upstream: Arc<Upstream>,
+    rates: Rates,
 }
 
 impl Proxy {
@@ -71,6 +73,7 @@ impl Proxy {
             tokens: tokens(&config, issuers, lasting)?,
             revocations: Revocations::start(config.revocation.as_ref(), &config.issuers, metrics)?,
             upstream: Arc::new(Upstream::new(&config.upstream)),
+            rates: Rates::new(config.listen.limits.requests_per_key, config.listen.limits.failures_per_peer)?,
         };
         Proxy::standing_on(grounds, config, lasting, 1)
     }
@@ -88,32 +91,50 @@ impl Proxy {
             let issuers = self.gate.tokens.issuers().reconfigured(&config.issuers, metrics)?;
             tokens(&config, issuers, lasting)?
         };
-        // Forgotten events count again where tokens may live longer, or come from somebody new.
-        let same_events = made_of.revocation == config.revocation
-            && lifetimes(&made_of.issuers) == lifetimes(&config.issuers);
-        let revocations = if same_events {
-            Arc::clone(&self.gate.revocations)
-        } else {
-            Revocations::start(config.revocation.as_ref(), &config.issuers, metrics)?
-        };
+        let revocations = self.events_for(&config, lasting).await?;
         let upstream = if made_of.upstream == config.upstream {
             Arc::clone(&self.upstream)
         } else {
             Arc::new(Upstream::new(&config.upstream))
         };
-        let grounds = Grounds { tokens, revocations, upstream };
-        grounds.ready_within(PATIENCE, self).await?;
+        let limits = &config.listen.limits;
+        let rates = self.gate.rates.changed_to(limits.requests_per_key, limits.failures_per_peer)?;
+        let grounds = Grounds { tokens, revocations, upstream, rates };
+        if let Err(error) = grounds.ready_within(PATIENCE, self).await {
+            // What was not in force leaves no age of its keys behind.
+            grounds.tokens.issuers().forgotten_for(self.gate.tokens.issuers(), metrics);
+            return Err(error);
+        }
         Proxy::standing_on(grounds, config, lasting, made_of.number + 1)
+    }
+
+    /// The revocations there are, or new ones: what was forgotten counts again where tokens may live longer or come from
+    /// somebody new, and only the feed still has it. A transmitter that is polled says everything once, so two
+    /// who poll would take it from each other.
+    async fn events_for(&self, config: &Config, lasting: &Lasting) -> anyhow::Result<Arc<Revocations>> {
+        let made_of = &self.made_of;
+        let same = made_of.revocation == config.revocation
+            && lifetimes(&made_of.issuers) == lifetimes(&config.issuers);
+        if same {
+            return Ok(Arc::clone(&self.gate.revocations));
+        }
+        let polls = |revocation: &Option<config::Revocation>| {
+            revocation.iter().flat_map(|one| &one.transmitters).any(|transmitter| transmitter.poll.is_some())
+        };
+        if polls(&made_of.revocation) || polls(&config.revocation) {
+            bail!(
+                "where transmitters are polled, `revocation`, another issuer and a longer `max_token_lifetime` need a restart"
+            );
+        }
+        let (revocation, issuers) = (config.revocation.clone(), config.issuers.clone());
+        let metrics = lasting.telemetry.metrics.clone();
+        // It may have to read a large snapshot.
+        spawn_blocking(move || Revocations::start(revocation.as_ref(), &issuers, &metrics)).await?
     }
 
     /// Whether connections begin under other terms.
     pub(super) fn has_other_tls(&self, config: &Config) -> bool {
         self.made_of.tls != config.listen.tls
-    }
-
-    /// What a new configuration changes that has to wait for the next start.
-    pub(super) fn needing_restart(&self, config: &Config) -> Vec<&'static str> {
-        self.made_of.written.needing_restart(&config.written)
     }
 
     /// How long requests in flight may take when the sidecar stops.
@@ -127,7 +148,7 @@ impl Proxy {
         lasting: &Lasting,
         number: u64,
     ) -> anyhow::Result<Proxy> {
-        let Grounds { tokens, revocations, upstream } = grounds;
+        let Grounds { tokens, revocations, upstream, rates } = grounds;
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
         let metadata = metadata(&config);
         let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };
@@ -142,7 +163,7 @@ impl Proxy {
             tokens,
             revocations,
             nonces: Arc::clone(&lasting.nonces),
-            rates: Rates::new(limits.requests_per_key, limits.failures_per_peer, lasting.meters.clone()),
+            rates,
             replay: Arc::clone(&lasting.replay),
             telemetry: Arc::clone(&lasting.telemetry),
         };
@@ -166,7 +187,6 @@ impl Proxy {
                 revocation: config.revocation,
                 tls: config.listen.tls,
                 drain: config.listen.drain,
-                written: config.written,
             },
         })
     }
@@ -182,7 +202,7 @@ impl Grounds {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                anyhow::bail!("not ready within {} s: {missing}", patience.as_secs());
+                bail!("not ready within {} s: {missing}", patience.as_secs());
             }
             sleep(POLL).await;
         }

@@ -49,11 +49,10 @@ mod watched;
 mod websocket;
 mod workload;
 
-use crate::config::{Config, Own};
+use crate::config::Config;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
 use crate::state::nonces::Nonces;
-use crate::state::rates::Meters;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
 use crate::telemetry::{Reloaded, Telemetry};
@@ -121,7 +120,7 @@ impl Server {
             telemetry: Arc::clone(&telemetry),
             nonces: Arc::new(Nonces::start(&mut config.nonces)?),
             replay: Arc::new(replay),
-            meters: Meters::new()?,
+            written: config.written.clone(),
             dpop: config.dpop.clone(),
             pseudonym,
             in_flight: Arc::default(),
@@ -183,12 +182,14 @@ impl Server {
 
     async fn put_in_force(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
         let before = self.current.proxy().clone();
-        let waiting = before.needing_restart(&config);
+        let waiting = self.lasting.written.needing_restart(&config.written);
+        if before.made_of.tls.own.is_of_files() != config.listen.tls.own.is_of_files() {
+            anyhow::bail!("listen.tls: another source of certificates needs a restart");
+        }
         let other_tls = before.has_other_tls(&config);
-        let terms = match (&self.workload, &config.listen.tls.own) {
-            (None, Own::Files { .. }) if other_tls => Some(self.current.tls.draft(&config.listen.tls)?),
-            // Another source of certificates waits for the next start.
-            (None, Own::Files { .. } | Own::Spiffe(_)) | (Some(_), _) => None,
+        let terms = match self.workload {
+            None if other_tls => Some(self.current.tls.draft(&config.listen.tls)?),
+            None | Some(_) => None,
         };
         let next = Arc::new(before.next(config, &self.lasting).await?);
         if let Some(workload) = self.workload.as_ref().filter(|_| other_tls) {
@@ -198,6 +199,11 @@ impl Server {
         if let Some((push, _)) = &self.push {
             push.renew(&next.made_of, &next.gate.revocations)?;
         }
+        before
+            .gate
+            .tokens
+            .issuers()
+            .forgotten_for(next.gate.tokens.issuers(), &self.lasting.telemetry.metrics);
         self.room.resize(next.limits.connections);
         Ok(waiting)
     }

@@ -14,7 +14,7 @@ use crate::config::{self, ClientCertificates, ClientChain, Config, Tls};
 use crate::pop::sha256;
 use crate::state::revocation::event::MAX_BYTES;
 use crate::state::revocation::{Revocations, SetError};
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -46,7 +46,8 @@ pub(super) struct PushPort {
 #[derive(Debug)]
 pub(super) struct Push {
     tls: Terminator,
-    agreed: ArcSwap<Agreed>,
+    /// Nothing where the configuration in force has no push.
+    agreed: ArcSwapOption<Agreed>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -81,7 +82,7 @@ impl PushPort {
         phase: &watch::Receiver<Phase>,
     ) -> (Arc<Push>, JoinHandle<()>) {
         let PushPort { socket, tls, settings, .. } = self;
-        let agreed = ArcSwap::from_pointee(Agreed { settings, revocations: Arc::clone(revocations) });
+        let agreed = ArcSwapOption::from_pointee(Agreed { settings, revocations: Arc::clone(revocations) });
         let push = Arc::new(Push { tls, agreed, phase: phase.clone() });
         let task = tokio::spawn(Arc::clone(&push).run(socket));
         (push, task)
@@ -105,9 +106,12 @@ impl Push {
     /// # Errors
     /// The TLS material does not fit.
     pub(super) fn renew(&self, made_of: &Made, revocations: &Arc<Revocations>) -> anyhow::Result<()> {
-        let Some(settings) = made_of.revocation.as_ref().and_then(|r| r.push.clone()) else { return Ok(()) };
+        let Some(settings) = made_of.revocation.as_ref().and_then(|r| r.push.clone()) else {
+            self.agreed.store(None);
+            return Ok(());
+        };
         self.tls.renew(self.tls.draft(&terms(&made_of.tls, &settings))?);
-        self.agreed.store(Arc::new(Agreed { settings, revocations: Arc::clone(revocations) }));
+        self.agreed.store(Some(Arc::new(Agreed { settings, revocations: Arc::clone(revocations) })));
         Ok(())
     }
 
@@ -157,7 +161,9 @@ impl Push {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let taken = timeout(EXCHANGE, self.take(request)).await.unwrap_or(Err(Refused::Slow));
-        self.agreed.load().revocations.pushed(taken.as_ref().err().map(|refused| refused.name()));
+        if let Some(agreed) = &*self.agreed.load() {
+            agreed.revocations.pushed(taken.as_ref().err().map(|refused| refused.name()));
+        }
         match taken {
             Ok(()) => empty(StatusCode::ACCEPTED),
             Err(refused) => refused.response(),
@@ -166,7 +172,7 @@ impl Push {
 
     /// In the order in which as little as possible is done for strangers.
     async fn take(&self, request: Request<Incoming>) -> Result<(), Refused> {
-        let agreed = self.agreed.load_full();
+        let agreed = self.agreed.load_full().ok_or(Refused::Path)?;
         if request.uri().path() != agreed.settings.path {
             return Err(Refused::Path);
         }

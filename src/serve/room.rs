@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 #[derive(Debug)]
 pub(super) struct Room {
     permits: Arc<Semaphore>,
-    size: Mutex<Size>,
+    size: Arc<Mutex<Size>>,
 }
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Size {
 impl Room {
     pub(super) fn new(connections: usize) -> Room {
         let connections = connections.min(MOST);
-        let size = Mutex::new(Size { wanted: connections, there: connections });
+        let size = Arc::new(Mutex::new(Size { wanted: connections, there: connections }));
         Room { permits: Arc::new(Semaphore::new(connections)), size }
     }
 
@@ -29,8 +29,8 @@ impl Room {
         Arc::clone(&self.permits)
     }
 
-    /// Room for so many from now on. Nobody is sent away: where more are open, their places go as they end, at the
-    /// latest when this is called again.
+    /// Room for so many from now on. Nobody is sent away: where more are open, their places go as they end. Needs a tokio
+    /// runtime.
     pub(super) fn resize(&self, connections: usize) {
         let mut size = self.size.lock();
         size.wanted = connections.min(MOST);
@@ -39,6 +39,9 @@ impl Room {
             size.there = size.wanted;
         } else {
             size.there -= self.permits.forget_permits(size.there - size.wanted);
+            if size.there > size.wanted {
+                tokio::spawn(shrink(Arc::clone(&self.permits), Arc::clone(&self.size)));
+            }
         }
     }
 
@@ -48,6 +51,23 @@ impl Room {
         if let Ok(all) = self.permits.acquire_many(there).await {
             all.forget();
             self.size.lock().there = 0;
+        }
+    }
+}
+
+fn is_too_large(size: &Mutex<Size>) -> bool {
+    let size = size.lock();
+    size.there > size.wanted
+}
+
+/// Takes places out of use as they become free, before anybody new gets them, until there are as many as are wanted.
+async fn shrink(permits: Arc<Semaphore>, size: Arc<Mutex<Size>>) {
+    while is_too_large(&size) {
+        let Ok(place) = Arc::clone(&permits).acquire_owned().await else { return };
+        let mut size = size.lock();
+        if size.there > size.wanted {
+            size.there -= 1;
+            place.forget();
         }
     }
 }
@@ -70,7 +90,9 @@ mod tests {
         room.resize(1);
         assert_eq!(permits.available_permits(), 0);
         drop(first);
-        room.resize(1);
+        while room.size.lock().there > 1 {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(permits.available_permits(), 0, "the second is still there");
         drop(second);
         assert_eq!(permits.available_permits(), 1);

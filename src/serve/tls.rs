@@ -101,6 +101,14 @@ impl Terminator {
         Terms::made(self.protocols, provider, clients, Names::Vouched, own).map(Arc::new)
     }
 
+    /// The terms after an identity from the Workload API has expired: nobody can connect.
+    ///
+    /// # Errors
+    /// TLS can't be set up.
+    pub(super) fn closed_since(&self, end: Timestamp) -> anyhow::Result<Arc<Terms>> {
+        Terms::waiting(self.protocols, Arc::new(aws_lc_rs::default_provider()), Some(end)).map(Arc::new)
+    }
+
     /// Whoever connects from now on does so under these terms, and so is judged who is connected.
     pub(super) fn renew(&self, terms: Arc<Terms>) {
         self.current.store(terms);
@@ -138,7 +146,7 @@ impl Terms {
                 let clients = client_chain::verifier(tls, &provider)?;
                 Terms::made(protocols, provider, clients, names, (certificate, private_key))
             }
-            Own::Spiffe(_) => Terms::waiting(protocols, provider),
+            Own::Spiffe(_) => Terms::waiting(protocols, provider, None),
         }
     }
 
@@ -158,14 +166,18 @@ impl Terms {
         Ok(Terms { server: settled(server, protocols)?, clients, names, expires_at })
     }
 
-    /// Nobody can connect: there is no certificate yet.
-    fn waiting(protocols: &[&[u8]], provider: Arc<CryptoProvider>) -> anyhow::Result<Terms> {
+    /// Nobody can connect: there is no certificate yet, or none any more.
+    fn waiting(
+        protocols: &[&[u8]],
+        provider: Arc<CryptoProvider>,
+        expires_at: Option<Timestamp>,
+    ) -> anyhow::Result<Terms> {
         let clients = WebPkiClientVerifier::no_client_auth();
         let server = versions(provider)?
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
         let server = settled(server, protocols)?;
-        Ok(Terms { server, clients, names: Names::Unvouched, expires_at: None })
+        Ok(Terms { server, clients, names: Names::Unvouched, expires_at })
     }
 
     /// The client's certificate, as far as it says something.

@@ -6,6 +6,7 @@
 //! it said last serves until it expires, and it is asked again and again.
 
 use super::current::Current;
+use super::proxy::now;
 use crate::config::{ClientCertificates, Own, Spiffe, Tls};
 use crate::pop::Timestamp;
 use crate::pop::spiffe::SpiffeId;
@@ -71,6 +72,7 @@ impl Workload {
             Arc::new(Shared { current: Arc::clone(current), known, connected: AtomicBool::new(false) });
         let mut asking = JoinSet::new();
         asking.spawn(follow(Arc::clone(&shared), spiffe.endpoint.clone()));
+        asking.spawn(expire(Arc::clone(&shared)));
         Some(Workload { shared, _asking: asking })
     }
 
@@ -170,6 +172,29 @@ async fn follow(shared: Arc<Shared>, endpoint: String) {
     }
 }
 
+/// Ends what has expired: from then on nobody is welcome, for what the API said of others is as old as the certificate.
+async fn expire(shared: Arc<Shared>) {
+    loop {
+        sleep(EXPIRY_PERIOD).await;
+        let mut known = shared.known.lock();
+        let end = shared.current.tls.terms().expires_at.filter(|end| *end <= now());
+        let Some((end, svid)) = end.filter(|_| known.svid.is_some()).zip(known.svid.take()) else { continue };
+        match shared.current.tls.closed_since(end) {
+            Ok(terms) => {
+                tracing::error!(
+                    spiffe_id = svid.id.as_str(),
+                    "the certificate from the Workload API has expired: nobody can connect"
+                );
+                shared.current.renew_tls(terms);
+            }
+            Err(error) => {
+                tracing::error!(%error, "an expired certificate can't be withdrawn");
+                known.svid = Some(svid);
+            }
+        }
+    }
+}
+
 /// Takes what comes, until the stream ends.
 async fn listen(shared: &Shared, endpoint: &str) -> anyhow::Result<()> {
     let begun = async {
@@ -198,5 +223,7 @@ impl Shared {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon it is noticed that a certificate has expired.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -147,6 +147,12 @@ impl Issuers {
         self.succeeded_by(issuers, Metadata::AuthorizationServer, metrics, FETCH_LIMIT)
     }
 
+    /// Nothing is told any more of those who are not among the others.
+    pub fn forgotten_for(&self, others: &Issuers, metrics: &Metrics) {
+        let gone = self.by_name.keys().filter(|name| !others.by_name.contains_key(*name));
+        gone.for_each(|name| metrics.jwks_forgotten(name));
+    }
+
     fn succeeded_by(
         &self,
         issuers: &[Issuer],
@@ -168,10 +174,6 @@ impl Issuers {
             };
             by_name.insert(Arc::clone(name), tended);
         }
-        self.by_name
-            .keys()
-            .filter(|gone| !by_name.contains_key(*gone))
-            .for_each(|gone| metrics.jwks_forgotten(gone));
         Ok(Arc::new(Issuers { by_name }))
     }
 }

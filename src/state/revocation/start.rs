@@ -62,8 +62,11 @@ impl Revocations {
             let bus = Bus::of(&config.feed);
             Arc::new(Reception::new(Arc::clone(&intake), bus, metrics.revocations.clone()))
         });
-        let pollers = pollers(config, reception.as_ref())?;
-        let feed = Arc::new(Feed::start(&config.feed, &intake, position.as_deref())?);
+        let begun = pollers(config, reception.as_ref())
+            .and_then(|pollers| Ok((pollers, Feed::start(&config.feed, &intake, position.as_deref())?)));
+        // Nobody else would end the watch over open requests.
+        let (pollers, feed) = begun.inspect_err(|_| open.stop())?;
+        let feed = Arc::new(feed);
         let mut tasks = tasks(&intake, keeper.as_ref().map(|keeper| (keeper, &feed)));
         tasks.extend(pollers.into_iter().map(|poller| tokio::spawn(poller.run()).abort_handle()));
         let fed = Fed { intake, on_stale: config.on_stale, claims, tasks, feed, keeper, reception };
