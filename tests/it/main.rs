@@ -13,6 +13,7 @@ mod cors;
 mod cut;
 mod demo;
 mod end_to_end;
+mod faults;
 mod framing;
 mod h2;
 mod identity;

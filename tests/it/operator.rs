@@ -5,11 +5,14 @@ use crate::support::clinch::{Clinch, command, finish};
 use crate::support::echo::Echo;
 use crate::support::eventually;
 use crate::support::pki::Pki;
+use crate::support::program::Program;
 use crate::support::proof::Proof;
+use crate::support::stage::{Setting, Stage, VERIFIED, status};
 use crate::support::temporary::Folder;
 use crate::support::wire::{Caller, get, plain_get};
 use crate::support::world::{World, config, url, write};
 use serde_json::Value;
+use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -205,4 +208,41 @@ async fn the_faults_of_a_first_day_are_named() {
         "{log}"
     );
     assert!(line("not_tls").contains("\"peer\""), "{log}");
+}
+
+/// `runtime.worker_threads`, and without it the processors there are: where that is one, the main thread does it all.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_threads_serve_as_are_asked_for_or_as_there_are_processors() {
+    let mut stage = Stage::set(Setting { tls: VERIFIED, ..Setting::default() }).await;
+    let (plain, all) = (stage.config(), std::fs::read_to_string("/proc/self/status").unwrap());
+    let all = all.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let one = all.split(['-', ',']).next().unwrap();
+    let asked = |threads: u8| format!("{plain}runtime: {{ worker_threads: {threads} }}\n");
+    for (processors, config, alone) in
+        [(all, asked(1), true), (one, plain.clone(), true), (one, asked(3), false)]
+    {
+        stage.configure(&config);
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", processors, env!("CARGO_BIN_EXE_clinch"), "run", "--config"]);
+        pinned.arg(stage.config_file()).env("STATE_DIRECTORY", stage.folder());
+        stage.clinch = Clinch::of(Program::start(&mut pinned)).await;
+        let pid = stage.clinch.program.id();
+        let spent = || (ticks(&format!("{pid}/task/{pid}")), ticks(&pid.to_string()));
+        let before = spent();
+        while spent().1 < before.1 + 20 {
+            let answer = stage.ask(&stage.anonymous(), &get("/open/1", &[])).await;
+            assert_eq!(status(answer.as_deref()), Some(200));
+        }
+        let (main, all) = (spent().0 - before.0, spent().1 - before.1);
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+        let expected = if alone { main * 5 > all * 4 } else { main * 5 < all && threads > 3 };
+        assert!(expected, "{processors}: {main} of {all} by the main one of {threads} threads: {config}");
+    }
+}
+
+/// What a process or one of its threads has used, in clock ticks (proc(5): utime and stime).
+fn ticks(task: &str) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{task}/stat")).unwrap();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    fields.skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum()
 }

@@ -1,7 +1,9 @@
-//! Connections without end: silent, slow, half-open, idle, or more than there are descriptors.
+//! Connections without end: silent, slow, half-open, idle, or more than there are descriptors, or is memory, for.
 
 use super::bystander::{ATTACKER, Bystander, handshake, limited, tcp};
-use crate::support::wire::converse;
+use crate::support::clinch::finish;
+use crate::support::stage::{Setting, Stage, VERIFIED, status};
+use crate::support::wire::{converse, get};
 use crate::support::{PATIENCE, eventually};
 use futures_util::future::join_all;
 use std::net::Ipv4Addr;
@@ -126,6 +128,40 @@ async fn without_descriptors_nothing_spins_and_nothing_is_lost() {
     limit(1024);
     drop(flood);
     bystander.is_served(&stage).await;
+}
+
+/// Where there is no memory to start with, it does not start. Where memory runs out, an allocation fails, and then
+/// Rust ends the process: which one it is can't be known, and so this asks only that the end is a failure, that no
+/// request passes unchecked before it, and that the next one serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_runs_out_ends_the_process_and_lets_nothing_through() {
+    let mut stage = Stage::set(Setting { tls: VERIFIED, ..Setting::default() }).await;
+    let mut starved = Command::new("prlimit");
+    starved.args(["--data=1000000", env!("CARGO_BIN_EXE_clinch"), "run", "--config"]);
+    starved.arg(stage.config_file()).env("STATE_DIRECTORY", stage.folder());
+    let starved = finish(&mut starved).await;
+    assert!(!starved.status.success(), "{starved:?}");
+    let pid = stage.clinch.program.id().to_string();
+    let said = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let held = said.lines().find_map(|line| line.strip_prefix("VmData:")?.strip_suffix(" kB")).unwrap();
+    let held: u64 = held.trim().parse().unwrap();
+    let limit = format!("--data={}", held * 1024);
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    let (client, mut open) = (stage.anonymous(), Vec::new());
+    let unfinished = format!("GET /open/1 HTTP/1.1\r\nX: {}", "x".repeat(20_000));
+    while !stage.clinch.program.has_ended() {
+        assert!(open.len() < 2000, "it needs no memory: {limit}");
+        open.push(stage.connect(&client).await);
+        if let Some(Ok(stream)) = open.last_mut() {
+            let _ = stream.write_all(unfinished.as_bytes()).await;
+        }
+        let unproven = stage.ask(&client, &get("/either/1", &[])).await;
+        assert!(matches!(status(unproven.as_deref()), None | Some(401 | 503)), "{unproven:?}");
+    }
+    assert!(!stage.clinch.program.ended().await.success(), "{}", stage.clinch.program.output());
+    assert_eq!(stage.service.count(), 0);
+    stage.restart().await;
+    assert_eq!(status(stage.ask(&client, &get("/open/1", &[])).await.as_deref()), Some(200));
 }
 
 /// What a process has used, in clock ticks (proc(5): utime and stime).
