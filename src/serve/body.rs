@@ -2,12 +2,13 @@
 //!
 //! Their trailers pass as trailers, without what only a header may say ([`trailers`]).
 
+use super::broken::Broken;
 use super::cut::Cuttable;
 use super::grpc;
 use super::proxy::InFlight;
 use super::trailers::{self, RequestTrailers};
 use super::upload::{Interrupted, Patience};
-use super::upstream::{Answer, BrokenOff, Lease};
+use super::upstream::{Answer, Lease};
 use crate::state::revocation::Cut;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -15,7 +16,6 @@ use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -211,37 +211,6 @@ impl Drop for ResponseBody {
         match &self.0 {
             Content::Own(_) => {}
             Content::Service(passing) => passing.let_go(),
-        }
-    }
-}
-
-/// Why a response ends before its end.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The service broke off.
-    Service(BrokenOff),
-    /// The client took nothing.
-    Stalled,
-    /// The token was revoked, or has expired; and the code that HTTP/2 resets the stream with.
-    Cut(Cut, h2::Error),
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Broken::Service(error) => error.fmt(f),
-            Broken::Stalled => f.write_str("the client took nothing of the response"),
-            Broken::Cut(why, _) => write!(f, "the token is {} since the request was granted", why.reason()),
-        }
-    }
-}
-
-/// hyper looks for the code in here.
-impl std::error::Error for Broken {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Broken::Service(_) | Broken::Stalled => None,
-            Broken::Cut(_, code) => Some(code),
         }
     }
 }

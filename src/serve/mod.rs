@@ -12,6 +12,7 @@
 
 mod admin;
 mod body;
+mod broken;
 mod caller;
 mod client_chain;
 mod connection;

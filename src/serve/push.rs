@@ -6,6 +6,8 @@
 //! that comes again is welcome again (PUSH-04). 503 asks the transmitter to try again. Nothing of this is reachable
 //! through the public port, and no route of that one here (RV-037). HTTP/1.1 only: it is enough for this.
 
+mod refused;
+
 use super::connection::Phase;
 use super::generation::Made;
 use super::sockets::Sockets;
@@ -16,13 +18,14 @@ use crate::state::revocation::event::MAX_BYTES;
 use crate::state::revocation::{Revocations, SetError};
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use refused::{Refused, empty};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -217,81 +220,6 @@ fn is_set(headers: &HeaderMap) -> bool {
     let (Some(only), None) = (types.next(), types.next()) else { return false };
     let only = only.to_str().unwrap_or_default();
     only.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(SET_TYPE))
-}
-
-/// Why nothing is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
-    Path,
-    Method,
-    Stranger,
-    Type,
-    TooLarge,
-    Slow,
-    Set(SetError),
-}
-
-impl Refused {
-    /// For metric and log.
-    fn name(self) -> &'static str {
-        match self {
-            Refused::Path => "not_found",
-            Refused::Method => "method",
-            Refused::Stranger => "authentication_failed",
-            Refused::Type => "content_type",
-            Refused::TooLarge => "too_large",
-            Refused::Slow => "too_slow",
-            Refused::Set(error) => error.name(),
-        }
-    }
-
-    /// As RFC 8935 section 2.3 words it (PUSH-03).
-    fn response(self) -> Response<Full<Bytes>> {
-        let (status, code, description) = match self {
-            Refused::Path => return empty(StatusCode::NOT_FOUND),
-            Refused::Method => {
-                let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
-                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-                return response;
-            }
-            Refused::Stranger => {
-                (StatusCode::UNAUTHORIZED, "authentication_failed", "Authorization is not what was agreed")
-            }
-            Refused::Type => {
-                (StatusCode::BAD_REQUEST, "invalid_request", "Content-Type must be application/secevent+jwt")
-            }
-            Refused::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the token is too long"),
-            Refused::Slow => return later(StatusCode::REQUEST_TIMEOUT),
-            Refused::Set(error) => match error.code() {
-                Some(code) => (StatusCode::BAD_REQUEST, code, error.description()),
-                None => return later(StatusCode::SERVICE_UNAVAILABLE),
-            },
-        };
-        let document = serde_json::json!({ "err": code, "description": description });
-        let mut response = Response::new(Full::new(Bytes::from(document.to_string())));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en-US"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
-    }
-}
-
-fn later(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = empty(status);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    response
-}
-
-fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 const SET_TYPE: &str = "application/secevent+jwt";

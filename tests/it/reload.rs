@@ -68,6 +68,10 @@ async fn what_is_written_takes_effect_on_connections_that_are_open() {
     assert_eq!(stage.metric("clinch_config_pending").await, 1);
     let told = |line: &str| line.contains("listen.reuse_port").then_some(());
     stage.clinch.program.hear("which key needs a restart", told).await;
+    reloaded(&stage, "in_part", || stage.configure(&elsewhere.replace("/later", "/last"))).await;
+    assert_eq!(stage.metric("clinch_config_pending").await, 1, "until the next start, whatever else changes");
+    reloaded(&stage, "applied", || stage.configure(&first)).await;
+    assert_eq!(stage.metric("clinch_config_pending").await, 0);
 }
 
 /// CF-007, TL-020: an issuer that is taken away is gone for connections that are open, and so are its cached tokens.

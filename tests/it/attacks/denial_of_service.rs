@@ -136,6 +136,21 @@ async fn a_client_key_has_its_rate() {
     assert_eq!(eventually("an answer that is about the proof", replayed).await, "proof_replayed");
 }
 
+/// DS-012: a proof that a thief shows again and again is refused as used, and costs its holder nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_proof_uses_up_nobodys_rate() {
+    let stage = limited("requests_per_key: { per_second: 1, burst: 5 }").await;
+    let client = Bystander::at(&stage, HERE);
+    let stolen = client.request();
+    assert_eq!(status(Some(&client.asks(&stage, &stolen).await)), Some(200));
+    for _ in 0..20 {
+        assert_eq!(reason(&client.asks(&stage, &stolen).await), "proof_replayed");
+    }
+    for _ in 0..4 {
+        assert_eq!(status(Some(&client.asks(&stage, &client.request()).await)), Some(200));
+    }
+}
+
 /// DS-014: a large upload after the refusal: the answer comes at once, little more is read, and the connection ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_refused_is_not_read_to_its_end() {
