@@ -1,5 +1,5 @@
-//! What a client that has nothing to do with an attack notices of it: its latency at a fixed rate, calm and under each
-//! attack, and what clinch holds in memory.
+//! What a client that has nothing to do with an attack notices of it: its latency at a fixed rate, in calm and right after
+//! under each attack, and what clinch holds in memory.
 
 use crate::account::cpu_nanos;
 use crate::attacker::{ATTACKS, FORGED, ONE_CLIENT};
@@ -21,39 +21,88 @@ use tokio_rustls::TlsConnector;
 pub(crate) async fn report() {
     let scene = Scene::with(LIMITS, "").await;
     println!(
-        "{RATE} DPoP requests/s of others for {} s under each attack; limits: {LIMITS}",
+        "{RATE} DPoP requests/s of others, {ROUNDS} rounds of {} s in calm and {} s under each attack right after; limits: {LIMITS}",
+        MEASURED.as_secs(),
         MEASURED.as_secs()
     );
     println!(
-        "| attack | rate | p50 ms | p99 ms | of calm | not served | clinch CPU | attacker CPU | RSS before, peak, after MB |"
+        "medians of the rounds; the ratio is that of the p99 under attack to the one in calm right before"
+    );
+    println!(
+        "| attack | rate | p50 ms: calm, attack | p99 ms: calm, attack | p99 ratio (least to most) | not served | clinch CPU: calm, attack | attacker CPU | RSS before, peak, after MB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    LocalSet::new().run_until(rows(&scene)).await;
+    LocalSet::new().run_until(rounds(&scene)).await;
 }
 
-async fn rows(scene: &Scene) {
+async fn rounds(scene: &Scene) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let ca = folder.join("attacks-ca.der");
     std::fs::write(&ca, scene.ca()).unwrap();
     drop(measure(scene, None).await);
-    let calm = measure(scene, None).await;
-    calm.print("calm", "", &calm);
-    for attack in &ATTACKS {
-        let requests = folder.join("attacks-requests");
-        std::fs::write(&requests, requests_of(scene, attack.name)).unwrap();
-        let address = scene.clinch.address.to_string();
-        let role = ["attacker", attack.name, &address, text(&ca), text(&requests)];
-        let mut attacker = nice_role("15", &role).spawn().unwrap();
-        sleep(WARM_UP).await;
-        let (done, began) = (done(&requests), Instant::now());
-        let row = measure(scene, Some(&attacker)).await;
-        let rate = (self::done(&requests) - done) as f64 / began.elapsed().as_secs_f64();
-        attacker.kill().unwrap();
-        attacker.wait().unwrap();
-        row.print(attack.name, &format!("{rate:.0}/s"), &calm);
-        sleep(PAUSE).await;
+    let mut outcomes: Vec<Vec<Outcome>> = ATTACKS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (attack, outcomes) in ATTACKS.iter().zip(&mut outcomes) {
+            outcomes.push(under(scene, attack.name, &folder, &ca).await);
+        }
     }
-    measure(scene, None).await.print("calm again", "", &calm);
+    for (attack, outcomes) in ATTACKS.iter().zip(&outcomes) {
+        print(attack.name, outcomes);
+    }
+}
+
+/// One round of one attack.
+async fn under(scene: &Scene, name: &str, folder: &Path, ca: &Path) -> Outcome {
+    let requests = folder.join("attacks-requests");
+    std::fs::write(&requests, requests_of(scene, name)).unwrap();
+    let calm = measure(scene, None).await;
+    let address = scene.clinch.address.to_string();
+    let role = ["attacker", name, &address, text(ca), text(&requests)];
+    let mut attacker = nice_role("15", &role).spawn().unwrap();
+    sleep(WARM_UP).await;
+    let (before, began) = (done(&requests), Instant::now());
+    let attacked = measure(scene, Some(&attacker)).await;
+    let rate = (done(&requests) - before) as f64 / began.elapsed().as_secs_f64();
+    attacker.kill().unwrap();
+    attacker.wait().unwrap();
+    sleep(PAUSE).await;
+    Outcome { calm, attacked, rate }
+}
+
+/// What one round showed.
+struct Outcome {
+    calm: Row,
+    attacked: Row,
+    rate: f64,
+}
+
+fn print(name: &str, outcomes: &[Outcome]) {
+    let of = |figure: &dyn Fn(&Outcome) -> f64| {
+        let mut figures: Vec<f64> = outcomes.iter().map(figure).collect();
+        figures.sort_unstable_by(f64::total_cmp);
+        figures
+    };
+    let median = |figure: &dyn Fn(&Outcome) -> f64| of(figure)[outcomes.len() / 2];
+    let ratios = of(&|o| o.attacked.at(990) / o.calm.at(990));
+    let failed: usize = outcomes.iter().map(|o| o.calm.failed + o.attacked.failed).sum();
+    let memory = |which: usize| median(&|o| o.attacked.memory[which] as f64 / 1024.0);
+    println!(
+        "| {name} | {:.0}/s | {:.2}, {:.2} | {:.2}, {:.2} | {:.2} ({:.2} to {:.2}) | {failed} | {:.0} %, {:.0} % | {:.0} % | {:.0}, {:.0}, {:.0} |",
+        median(&|o| o.rate),
+        median(&|o| o.calm.at(500)),
+        median(&|o| o.attacked.at(500)),
+        median(&|o| o.calm.at(990)),
+        median(&|o| o.attacked.at(990)),
+        ratios[ratios.len() / 2],
+        ratios[0],
+        ratios[ratios.len() - 1],
+        median(&|o| o.calm.clinch),
+        median(&|o| o.attacked.clinch),
+        median(&|o| o.attacked.attacker),
+        memory(0),
+        memory(1),
+        memory(2)
+    );
 }
 
 /// How often the attacker has done it.
@@ -101,18 +150,6 @@ struct Row {
 impl Row {
     fn at(&self, thousandths: usize) -> f64 {
         self.micros[(self.micros.len() - 1) * thousandths / 1000] as f64 / 1000.0
-    }
-    fn print(&self, name: &str, rate: &str, calm: &Row) {
-        let [before, peak, after] = self.memory.map(|kib| kib as f64 / 1024.0);
-        println!(
-            "| {name} | {rate} | {:.2} | {:.2} | {:.1} | {} | {:.0} % | {:.0} % | {before:.0}, {peak:.0}, {after:.0} |",
-            self.at(500),
-            self.at(990),
-            self.at(990) / calm.at(990),
-            self.failed,
-            self.clinch,
-            self.attacker
-        );
     }
 }
 
@@ -185,7 +222,8 @@ pub(crate) fn memory(process: u32, name: &str) -> u64 {
 
 const RATE: usize = 200;
 const CONNECTIONS: usize = 8;
-const MEASURED: Duration = Duration::from_secs(10);
-const WARM_UP: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 5;
+const MEASURED: Duration = Duration::from_secs(4);
+const WARM_UP: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(1);
 const LIMITS: &str = "header_timeout: 5s, idle_timeout: 10s, requests_per_key: { per_second: 50 }";
