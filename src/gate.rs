@@ -6,10 +6,12 @@
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
 use crate::pop::access_token::AccessToken;
+use crate::pop::because::Because;
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
 use crate::state::assertions::Assertions;
+use crate::state::audit::{Audit, Unwritten};
 use crate::state::nonces::Nonces;
 use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
@@ -25,6 +27,8 @@ use std::time::{Duration, Instant};
 /// Everything a decision needs.
 #[derive(Debug)]
 pub struct Gate {
+    /// Which configuration this is, counted from 1.
+    pub generation: u64,
     /// The operator's policy.
     pub policy: Policy,
     /// Access tokens.
@@ -39,6 +43,8 @@ pub struct Gate {
     pub replay: Arc<ReplayStore>,
     /// Identity assertions, where the service gets them.
     pub assertions: Option<Assertions>,
+    /// Where decisions are kept.
+    pub audit: Audit,
     /// Where decisions are recorded.
     pub telemetry: Arc<Telemetry>,
 }
@@ -109,26 +115,30 @@ impl Gate {
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
         }
-        let token = found.token.as_deref();
-        self.telemetry.decided(
-            span,
-            &Record {
-                method: parts.method.as_str(),
-                target: request.as_ref().ok().map(|r| r.target.as_str()),
-                host: if request.is_err() { named_host(parts) } else { None },
-                route: found.route.map(|r| &*r.path),
-                peer,
-                scheme: found.scheme.map(Scheme::name),
-                proof: found.proof,
-                issuer: token.map(AccessToken::issuer),
-                subject: token.map(AccessToken::subject),
-                client: token.map(AccessToken::client),
-                token_id: token.map(AccessToken::token_id),
-                revocation: found.revocation,
-                verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
-                elapsed: started.elapsed(),
-            },
-        );
+        let because = verdict.as_ref().err().map(|denial| Because::of(*denial));
+        let mut record = Record {
+            request: span.request_id(),
+            generation: self.generation,
+            method: parts.method.as_str(),
+            target: request.as_ref().ok().map(|r| r.target.as_str()),
+            host: if request.is_err() { named_host(parts) } else { None },
+            route: found.route.map(|r| &*r.path),
+            peer,
+            scheme: found.scheme.map(Scheme::name),
+            proof: found.proof,
+            token: found.token.as_ref(),
+            revocation: found.revocation,
+            because: because.as_ref(),
+            verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
+            elapsed: started.elapsed(),
+        };
+        let verdict = match self.audit.decided(&record, span.trace_id()) {
+            Ok(()) => verdict,
+            // What is refused stays refused, whether it can be written or not.
+            Err(Unwritten) => verdict.and(Err(Denial::AuditUnavailable)),
+        };
+        record.verdict = verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
+        self.telemetry.decided(span, &record);
         Decision { route: found.route, scheme: found.scheme, verdict, wait: found.wait }
     }
 

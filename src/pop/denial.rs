@@ -220,6 +220,8 @@ denials! {
     ReplayFull, SERVICE_UNAVAILABLE, None, "replay_full", "the replay memory is full";
     /// The shared replay store did not answer.
     ReplayUnavailable, SERVICE_UNAVAILABLE, None, "replay_unavailable", "the replay store is not available";
+    /// The decision can't be written to the audit log, and the operator wants none that is not.
+    AuditUnavailable, SERVICE_UNAVAILABLE, None, "audit_unavailable", "the audit log can't be written";
     /// Too many requests in flight.
     Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
     /// The client key has had more requests admitted than `limits.requests_per_key` (RFC 6585 section 4).

@@ -20,6 +20,7 @@
 pub mod access_token;
 pub mod algorithm;
 pub mod assertion;
+pub mod because;
 pub mod challenge;
 pub mod client_cert;
 pub mod confirmation;

@@ -14,7 +14,7 @@ pub fn of(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// A hash as text.
-pub(super) fn text(hash: &[u8; 32]) -> [u8; 43] {
+pub fn text(hash: &[u8; 32]) -> [u8; 43] {
     let mut text = [0; 43];
     let written = URL_SAFE_NO_PAD.encode_slice(hash, &mut text);
     debug_assert_eq!(written, Ok(43));

@@ -54,7 +54,7 @@ fn expose(headers: &mut HeaderMap, names: HeaderValue) {
     headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, names);
 }
 
-const EXPOSED: HeaderValue = HeaderValue::from_static("WWW-Authenticate, DPoP-Nonce");
+const EXPOSED: HeaderValue = HeaderValue::from_static("WWW-Authenticate, DPoP-Nonce, Clinch-Request-Id");
 
 #[cfg(test)]
 mod tests {
@@ -104,7 +104,10 @@ mod tests {
         let headers = response.headers();
         assert_eq!(headers["access-control-allow-origin"], "https://app.example.com");
         assert_eq!(headers["vary"], "Origin");
-        assert_eq!(headers["access-control-expose-headers"], "WWW-Authenticate, DPoP-Nonce");
+        assert_eq!(
+            headers["access-control-expose-headers"],
+            "WWW-Authenticate, DPoP-Nonce, Clinch-Request-Id"
+        );
         assert!(!headers.contains_key("access-control-allow-credentials"));
     }
 

@@ -125,6 +125,7 @@ pub(super) fn forward<'a>(
                         refusal::revoked(peer, (route, scheme), path, origin)
                     }
                 };
+                response::tell_request_id(span.request_id(), &mut response);
                 if unread {
                     peer.close_after(received, &mut response);
                 }

@@ -15,6 +15,7 @@ use crate::config::{self, Config, Written};
 use crate::gate::Gate;
 use crate::pop::policy::{DpopPolicy, Policy};
 use crate::state::assertions::Assertions;
+use crate::state::audit::Audit;
 use crate::state::introspection::Introspection;
 use crate::state::issuers::Issuers;
 use crate::state::nonces::Nonces;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, sleep};
 #[derive(Debug)]
 pub(super) struct Lasting {
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) audit: Audit,
     pub(super) nonces: Arc<Nonces>,
     pub(super) replay: Arc<ReplayStore>,
     /// The configuration that the process was started with.
@@ -158,6 +160,8 @@ impl Proxy {
             .map(|(assertion, origin)| Assertions::new(assertion, origin.as_str(), &identity.headers));
         let limits = config.listen.limits;
         let gate = Gate {
+            generation: number,
+            audit: lasting.audit.clone(),
             assertions,
             policy: Policy { metadata, routes: config.routes, dpop },
             tokens,

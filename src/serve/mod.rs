@@ -53,6 +53,7 @@ mod workload;
 use crate::config::Config;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
+use crate::state::audit::Audit;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
@@ -119,6 +120,7 @@ impl Server {
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
         let lasting = Lasting {
             telemetry: Arc::clone(&telemetry),
+            audit: Audit::off(),
             nonces: Arc::new(Nonces::start(&mut config.nonces)?),
             replay: Arc::new(replay),
             written: config.written.clone(),

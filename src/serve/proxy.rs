@@ -175,7 +175,10 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
+        let mut response = response::refusal(denial, Vec::new(), None);
+        response::tell_request_id(span.request_id(), &mut response);
         telemetry.answered(span, denial.status(), None);
+        return response;
     }
     response::refusal(denial, Vec::new(), None)
 }
@@ -215,7 +218,8 @@ fn answer<'a>(
                 response
             }
             Err(denial) => {
-                let response = refusal::refuse(peer, denial, &decision, &parts, &body, origin);
+                let mut response = refusal::refuse(peer, denial, &decision, &parts, &body, origin);
+                response::tell_request_id(span.request_id(), &mut response);
                 proxy.gate.telemetry.answered(span, response.status(), None);
                 response
             }

@@ -5,8 +5,9 @@
 
 use super::body::ResponseBody;
 use crate::pop::Denial;
+use crate::telemetry::RequestId;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 use std::sync::LazyLock;
@@ -136,6 +137,16 @@ pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
     }
     response
 }
+
+/// What the request is called, in an answer of ours: with it whoever runs clinch finds out why.
+pub(super) fn tell_request_id(id: RequestId, response: &mut Response<ResponseBody>) {
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+/// The header of a request's id, in answers of our own.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("clinch-request-id");
 
 fn problem(status: StatusCode, document: Bytes) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::own(document));

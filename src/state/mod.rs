@@ -2,9 +2,10 @@
 //!
 //! In the order of a request: [`tokens`] are genuine by the keys of [`issuers`] or by their word
 //! ([`introspection`]); [`nonces`] say when a proof was made; [`revocation`] says what was taken back; [`replay`]
-//! is the one write. What is granted is told on in [`assertions`].
+//! is the one write. What is granted is told on in [`assertions`], and what was decided is kept in [`audit`].
 
 pub mod assertions;
+pub mod audit;
 mod https;
 pub mod introspection;
 pub mod issuers;

@@ -1,7 +1,7 @@
 //! Requests that were granted and ended before their end: one log line and one count for each.
 
-use super::Telemetry;
 use super::metrics::{Label, family};
+use super::{Telemetry, TraceId};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -31,17 +31,6 @@ pub(super) fn register(all: &mut Registry) -> Family<Label, Counter> {
         drop(cut.get_or_create(&[("reason", reason)]));
     }
     cut
-}
-
-/// The trace id of a request: 32 hex digits.
-#[derive(Clone, Copy, Debug)]
-pub struct TraceId(pub(super) [u8; 32]);
-
-impl TraceId {
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
 }
 
 impl Telemetry {

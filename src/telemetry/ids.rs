@@ -1,6 +1,39 @@
-//! Random trace and span ids. They are no secrets: fast, seeded once per thread by the system's generator.
+//! What requests and traces are called: random ids, which are no secrets. Fast, seeded once per thread by the system's generator.
 
+use super::trace_context::write_hex;
 use std::cell::Cell;
+
+/// What one request is called, in the answer to its caller, the log, the trace and the audit log: 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId([u8; 16]);
+
+impl RequestId {
+    pub(super) fn random() -> RequestId {
+        let mut text = [0; 16];
+        write_hex(&random::<8>(), &mut text);
+        RequestId(text)
+    }
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The trace id of a request: 32 hex digits.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceId([u8; 32]);
+
+impl TraceId {
+    pub(super) fn of(id: [u8; 16]) -> TraceId {
+        let mut text = [0; 32];
+        write_hex(&id, &mut text);
+        TraceId(text)
+    }
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
 
 /// A random id; never all zero, which the standard forbids.
 pub(super) fn random<const N: usize>() -> [u8; N] {

@@ -20,7 +20,8 @@ mod span;
 mod trace_context;
 mod upstream;
 
-pub use cuts::{Cut as CutRecord, TraceId};
+pub use cuts::Cut as CutRecord;
+pub use ids::{RequestId, TraceId};
 pub use logs::install_logging;
 pub use metrics::Metrics;
 pub use reloads::{Reloaded, Reloads};
@@ -29,6 +30,8 @@ pub use revocations::RevocationMetrics;
 pub use upstream::UpstreamMetrics;
 
 use crate::pop::Denial;
+use crate::pop::access_token::AccessToken;
+use crate::pop::because::Because;
 use crate::pop::policy::ProofKind;
 use http::{HeaderMap, StatusCode};
 use otlp::Exporter;
@@ -37,7 +40,7 @@ use prometheus_client::registry::Registry;
 use span::OpenSpan;
 use std::sync::Arc;
 use std::time::Duration;
-use trace_context::{SAMPLED, TraceContext, write_hex};
+use trace_context::{SAMPLED, TraceContext};
 
 /// Logs, traces and metrics of the process.
 #[derive(Debug)]
@@ -52,6 +55,10 @@ pub struct Telemetry {
 /// What is said of one decision. Nothing in here is a secret: no token, no proof.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
+    /// What the request is called everywhere.
+    pub request: RequestId,
+    /// The configuration that decided, counted from 1.
+    pub generation: u64,
     /// The request method.
     pub method: &'a str,
     /// The target URI without its query, once it was beyond doubt.
@@ -66,20 +73,35 @@ pub struct Record<'a> {
     pub scheme: Option<&'static str>,
     /// How possession was proved, when it was.
     pub proof: Option<ProofKind>,
-    /// `iss`, `sub`, `client_id`, `jti` of a verified token.
-    pub issuer: Option<&'a str>,
-    /// `sub`
-    pub subject: Option<&'a str>,
-    /// `client_id`
-    pub client: Option<&'a str>,
-    /// `jti`
-    pub token_id: Option<&'a str>,
+    /// The token, once it was known to be genuine.
+    pub token: Option<&'a Arc<AccessToken>>,
     /// How it is marked that the revocation feed did not vouch for the token.
     pub revocation: Option<&'static str>,
+    /// Why it was refused, in more words than the caller gets.
+    pub because: Option<&'a Because>,
     /// Granted, and what for, or why not.
     pub verdict: Result<Passed, Denial>,
     /// How long the decision took.
     pub elapsed: Duration,
+}
+
+impl<'a> Record<'a> {
+    /// `iss` of the token.
+    pub fn issuer(&self) -> Option<&'a str> {
+        self.token.map(|token| token.issuer())
+    }
+    /// `sub` of the token.
+    pub fn subject(&self) -> Option<&'a str> {
+        self.token.map(|token| token.subject())
+    }
+    /// `client_id` of the token.
+    pub fn client(&self) -> Option<&'a str> {
+        self.token.map(|token| token.client())
+    }
+    /// `jti` of the token.
+    pub fn token_id(&self) -> Option<&'a str> {
+        self.token.map(|token| token.token_id())
+    }
 }
 
 /// What a request that was not refused was let in for. Of a closed set: the label `reason` of `granted`.
@@ -109,6 +131,7 @@ impl Passed {
 #[derive(Debug)]
 pub struct RequestSpan {
     context: TraceContext,
+    id: RequestId,
     trace_id: TraceId,
     open: Option<Box<OpenSpan>>,
     in_flight: Gauge,
@@ -134,10 +157,15 @@ impl Telemetry {
     pub fn begin(&self, headers: &HeaderMap) -> RequestSpan {
         let caller = TraceContext::of(headers);
         let (context, open) = self.continued(caller);
-        let mut trace_id = [0; 32];
-        write_hex(&context.trace_id, &mut trace_id);
+        let trace_id = TraceId::of(context.trace_id);
         self.metrics.in_flight.inc();
-        RequestSpan { context, trace_id: TraceId(trace_id), open, in_flight: self.metrics.in_flight.clone() }
+        RequestSpan {
+            context,
+            id: RequestId::random(),
+            trace_id,
+            open,
+            in_flight: self.metrics.in_flight.clone(),
+        }
     }
 
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
@@ -230,6 +258,10 @@ impl RequestSpan {
     pub fn write_context(&self, headers: &mut HeaderMap) {
         self.context.write(headers);
     }
+    /// What the request is called everywhere.
+    pub fn request_id(&self) -> RequestId {
+        self.id
+    }
     /// The trace id.
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
@@ -260,14 +292,15 @@ fn log(trace_id: &str, record: &Record<'_>) {
                 peer = %record.peer,
                 scheme = record.scheme,
                 proof = record.proof.map(ProofKind::as_str),
-                issuer = record.issuer,
-                subject = record.subject,
-                client = record.client,
-                token_id = record.token_id,
+                issuer = record.issuer(),
+                subject = record.subject(),
+                client = record.client(),
+                token_id = record.token_id(),
                 revocation = record.revocation,
                 verdict = $verdict,
                 reason = $reason,
                 elapsed_us = u64::try_from(record.elapsed.as_micros()).unwrap_or(u64::MAX),
+                request = record.request.as_str(),
                 trace_id,
                 "request {}", $verdict
             )

@@ -69,12 +69,13 @@ impl OpenSpan {
         text("url.path", target.map(Uri::path));
         text("url.scheme", target.and_then(Uri::scheme_str));
         text("server.address", target.and_then(Uri::host));
+        text("clinch.request_id", Some(record.request.as_str()));
         text("clinch.scheme", record.scheme);
         text("clinch.proof", record.proof.map(ProofKind::as_str));
-        text("clinch.issuer", record.issuer);
-        text("clinch.subject", record.subject);
-        text("clinch.client", record.client);
-        text("clinch.token_id", record.token_id);
+        text("clinch.issuer", record.issuer());
+        text("clinch.subject", record.subject());
+        text("clinch.client", record.client());
+        text("clinch.token_id", record.token_id());
         text("clinch.revocation", record.revocation);
         text("clinch.verdict", Some(if record.verdict.is_ok() { "granted" } else { "refused" }));
         text("clinch.reason", record.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason));

@@ -1,10 +1,12 @@
 use super::*;
 use crate::config;
+use crate::pop::forge;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::sync::LazyLock;
 use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -17,8 +19,17 @@ fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
     config::Telemetry { otlp, sample, format: config::LogFormat::Json, level }
 }
 
+fn genuine() -> &'static Arc<AccessToken> {
+    static TOKEN: LazyLock<Arc<AccessToken>> =
+        LazyLock::new(|| Arc::new(forge::establish(&forge::token(|_, _| ())).unwrap()));
+    &TOKEN
+}
+
 fn record(verdict: Result<Passed, Denial>) -> Record<'static> {
     Record {
+        request: RequestId::random(),
+        generation: 1,
+        because: None,
         host: None,
         method: "GET",
         target: Some("https://api.example.com/accounts/7"),
@@ -26,11 +37,8 @@ fn record(verdict: Result<Passed, Denial>) -> Record<'static> {
         peer: ([192, 0, 2, 1], 4711).into(),
         scheme: Some("DPoP"),
         proof: Some(ProofKind::Dpop),
-        issuer: Some("https://as.example.com"),
-        subject: Some("alice"),
-        client: Some("app"),
+        token: Some(genuine()),
         revocation: None,
-        token_id: Some("token-1"),
         verdict,
         elapsed: Duration::from_micros(60),
     }

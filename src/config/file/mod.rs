@@ -5,14 +5,17 @@
 //! the schema, so that what is sound can be checked although something else is missing.
 //! `x-not-yet` marks what is part of the contract and refused until it works.
 
+mod audit;
 mod dpop;
 mod issuers;
 mod listen;
 mod revocation;
 mod routes;
+mod telemetry;
 mod transmitters;
 mod units;
 
+pub(super) use audit::Audit;
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{
@@ -21,6 +24,7 @@ pub(super) use listen::{
 };
 pub(super) use revocation::{Feed, FeedKind, OnStale, Push, PushPort, Revocation, Snapshot};
 pub(super) use routes::{Proof, ProofName, Route};
+pub(super) use telemetry::{LogFormat, LogLevel, Telemetry};
 pub(super) use transmitters::{Audience, Poll, Transmitter, Wildcard};
 pub(super) use units::{Size, Span};
 
@@ -57,7 +61,7 @@ pub(super) struct File {
     /// What the service is told about the caller.
     #[serde(default)]
     pub(super) identity: Identity,
-    /// Logs and traces.
+    /// Logs, traces and metrics.
     #[serde(default)]
     pub(super) telemetry: Telemetry,
     /// The process.
@@ -123,83 +127,6 @@ pub(super) struct Runtime {
     /// Threads that serve. Null: as many as there are processors, or as the control group's limit allows.
     #[schemars(range(min = 1, max = 1024))]
     pub(super) worker_threads: Option<u32>,
-}
-
-/// `telemetry`
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Telemetry {
-    /// The OTLP/HTTP endpoint for traces, such as `http://127.0.0.1:4318`; null exports none.
-    pub(super) otlp: Option<String>,
-    /// The share of traces that are sampled.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub(super) sample: f64,
-    /// The log on standard output.
-    pub(super) log: Log,
-}
-impl Default for Telemetry {
-    fn default() -> Self {
-        Telemetry { otlp: None, sample: 1.0, log: Log::default() }
-    }
-}
-
-/// `telemetry.log`
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Log {
-    /// How a line looks.
-    pub(super) format: LogFormat,
-    /// The least severe level that is logged.
-    pub(super) level: LogLevel,
-}
-
-/// `telemetry.log.format`
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Human,
-}
-
-/// `telemetry.log.level`
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum LogLevel {
-    /// Only what stops something from working.
-    Error,
-    /// Also what an operator should look at.
-    Warn,
-    /// Also every decision.
-    #[default]
-    Info,
-    /// Also how a decision came about.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// `audit`
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[allow(dead_code, reason = "nothing in it works yet")]
-pub(super) struct Audit {
-    /// The file of the hash-chained audit log. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    pub(super) file: Option<String>,
-    /// The PEM file of the key that signs its checkpoints. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    pub(super) sign_key_file: Option<String>,
-    /// How often a checkpoint is signed. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    pub(super) checkpoint: Span,
-}
-impl Default for Audit {
-    fn default() -> Self {
-        Audit { file: None, sign_key_file: None, checkpoint: Span::secs(60) }
-    }
 }
 
 /// `admin`

@@ -1,0 +1,119 @@
+//! `telemetry`: logs, traces and metrics.
+
+use super::Span;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `telemetry`
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Telemetry {
+    /// The OTLP collector, such as `http://127.0.0.1:4318`; null exports nothing.
+    pub(in crate::config) otlp: Option<String>,
+    /// How the collector is spoken to. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(in crate::config) otlp_protocol: Transport,
+    /// The share of traces that are sampled.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(in crate::config) sample: f64,
+    /// Whether the span of every refused request is exported, sampled or not. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(in crate::config) sample_refusals: bool,
+    /// What becomes of the trace context that callers send. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(in crate::config) context: Context,
+    /// How spans name subjects and clients. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(in crate::config) identifiers: Identifiers,
+    /// How often metrics go to the collector, too; null sends none, they are at `/metrics` of `admin.address` all the
+    /// same. Not supported yet.
+    #[schemars(extend("x-not-yet" = true))]
+    pub(in crate::config) otlp_metrics: Option<Span>,
+    /// The log on standard error.
+    pub(in crate::config) log: Log,
+}
+impl Default for Telemetry {
+    fn default() -> Self {
+        Telemetry {
+            otlp: None,
+            otlp_protocol: Transport::default(),
+            sample: 1.0,
+            sample_refusals: false,
+            context: Context::default(),
+            identifiers: Identifiers::default(),
+            otlp_metrics: None,
+            log: Log::default(),
+        }
+    }
+}
+
+/// `telemetry.otlp_protocol`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Transport {
+    /// OTLP/HTTP with protobuf, usually port 4318.
+    #[default]
+    Http,
+    /// OTLP/gRPC, usually port 4317.
+    Grpc,
+}
+
+/// `telemetry.context`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Context {
+    /// The caller's trace goes on (W3C Trace Context).
+    #[default]
+    Continue,
+    /// Each request begins a trace of its own, with a link to the caller's.
+    Restart,
+}
+
+/// `telemetry.identifiers`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Identifiers {
+    /// As the first half of their SHA-256.
+    #[default]
+    Hashed,
+    /// As they are.
+    Plain,
+}
+
+/// `telemetry.log`
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct Log {
+    /// How a line looks.
+    pub(in crate::config) format: LogFormat,
+    /// The least severe level that is logged.
+    pub(in crate::config) level: LogLevel,
+}
+
+/// `telemetry.log.format`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Human,
+}
+
+/// `telemetry.log.level`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum LogLevel {
+    /// Only what stops something from working.
+    Error,
+    /// Also what an operator should look at.
+    Warn,
+    /// Also every decision.
+    #[default]
+    Info,
+    /// Also how a decision came about.
+    Debug,
+    /// Everything.
+    Trace,
+}
