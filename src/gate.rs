@@ -5,8 +5,8 @@
 //! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
-use crate::pop::access_token::AccessToken;
-use crate::pop::because::Because;
+use crate::pop::access_token::{AccessToken, Unverified};
+use crate::pop::because::{Because, Scene};
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
@@ -108,20 +108,21 @@ impl Gate {
         let verdict = match &request {
             Ok(request) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
-                None => self.judge(request, peer.ip(), clock, &mut found).await.map(Verdict::Admit),
+                None => self.judge(request, peer.ip(), &clock, &mut found).await.map(Verdict::Admit),
             },
             Err(denial) => Err(*denial),
         };
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
         }
-        let because = verdict.as_ref().err().map(|denial| Because::of(*denial));
+        let request = request.as_ref().ok();
+        let because = verdict.as_ref().err().map(|denial| self.because(*denial, request, &found, clock()));
         let mut record = Record {
             request: span.request_id(),
             generation: self.generation,
             method: parts.method.as_str(),
-            target: request.as_ref().ok().map(|r| r.target.as_str()),
-            host: if request.is_err() { named_host(parts) } else { None },
+            target: request.map(|r| r.target.as_str()),
+            host: if request.is_none() { named_host(parts) } else { None },
             route: found.route.map(|r| &*r.path),
             peer,
             scheme: found.scheme.map(Scheme::name),
@@ -208,6 +209,35 @@ impl Gate {
             None => grant,
         };
         Ok(Admission::Granted(told))
+    }
+}
+
+impl Gate {
+    /// What there is to say of a refusal, put together only now that it is one.
+    #[cold]
+    fn because(
+        &self,
+        denial: Denial,
+        request: Option<&Request<'_>>,
+        found: &Findings<'_>,
+        now: Timestamp,
+    ) -> Because {
+        let issuers = self.tokens.issuers();
+        let credentials = request.and_then(|request| Credentials::of(request).ok());
+        let unverified = credentials.and_then(|credentials| Unverified::parse(credentials.token()).ok());
+        let named = unverified.as_ref().and_then(|token| token.issuer().ok());
+        let token = found.token.as_deref();
+        let expected = named.or(token.map(AccessToken::issuer)).and_then(|name| issuers.expected(name));
+        let scene = Scene {
+            request,
+            route: found.route,
+            token,
+            expected: expected.as_deref(),
+            issuers: &issuers.names(),
+            dpop: &self.policy.dpop,
+            now,
+        };
+        Because::of(denial, &scene)
     }
 }
 

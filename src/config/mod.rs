@@ -245,6 +245,8 @@ pub struct Telemetry {
     pub format: LogFormat,
     /// How much is logged.
     pub level: tracing::level_filters::LevelFilter,
+    /// How many lines in ten seconds may say the same of refusals; 0 means any number.
+    pub repeats: u32,
 }
 
 /// `telemetry.log.format`

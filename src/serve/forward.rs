@@ -7,6 +7,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
 use super::grpc;
+use super::hops::{nothing_to_say, take_a_hop};
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -178,28 +179,6 @@ enum Way<A> {
     Service(A),
     EndsHere,
     Circle,
-}
-
-/// Whether the sender of an OPTIONS wants it to go no further than here; if not, one hop less remains (RFC 9110
-/// section 7.6.2; HTTP-32). What is no number of hops is not passed on.
-fn take_a_hop(parts: &mut Parts) -> bool {
-    if parts.method != Method::OPTIONS || !parts.headers.contains_key(header::MAX_FORWARDS) {
-        return false;
-    }
-    let hops = parts.headers.remove(header::MAX_FORWARDS);
-    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
-    if let Some(left) = hops.and_then(|hops| hops.checked_sub(1)) {
-        parts.headers.insert(header::MAX_FORWARDS, left.into());
-    }
-    hops == Some(0)
-}
-
-/// The answer to an OPTIONS that ends here.
-fn nothing_to_say() -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::own(Bytes::new()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// A nonce is for one client: an answer that brings one is not kept by anybody (RFC 9449 section 8.2; DPOP-35,

@@ -65,6 +65,7 @@ pub struct Metrics {
     transmitter_jwks_fetches: Family<FetchLabels, Counter>,
     transmitter_jwks_age: Family<IssuerLabel, Age>,
     span_exports: Family<Label, Counter>,
+    log_lines_left_out: Counter,
     decision_seconds: Histogram,
     upstream_seconds: Histogram,
     responses: [Counter; CLASSES.len()],
@@ -134,6 +135,11 @@ impl Metrics {
             ),
             transmitter_jwks_age: family(all, "transmitter_jwks_age_seconds", JWKS_AGE),
             span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
+            log_lines_left_out: register(
+                all,
+                "log_lines_left_out",
+                "Lines about refusals like others before them",
+            ),
             decision_seconds,
             upstream_seconds,
             responses,
@@ -181,6 +187,11 @@ impl Metrics {
     /// What came was no request, for a reason of a closed set.
     pub fn request_unreadable(&self, reason: &'static str) {
         self.unreadable_requests.get_or_create(&[("reason", reason)]).inc();
+    }
+
+    /// A refusal like others before it was not logged.
+    pub(super) fn line_left_out(&self) {
+        self.log_lines_left_out.inc();
     }
 
     /// A batch of spans was taken by the collector, or not.

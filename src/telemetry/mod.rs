@@ -5,12 +5,14 @@
 
 mod age;
 mod cuts;
+mod decisions;
 mod ids;
 mod introspections;
 mod logs;
 mod metrics;
 mod otlp;
 mod reloads;
+mod repeats;
 mod replay;
 mod requests;
 mod revocations;
@@ -37,6 +39,7 @@ use http::{HeaderMap, StatusCode};
 use otlp::Exporter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use repeats::Repeats;
 use span::OpenSpan;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +53,7 @@ pub struct Telemetry {
     registry: Registry,
     exporter: Option<Exporter>,
     sample: f64,
+    repeats: Repeats,
 }
 
 /// What is said of one decision. Nothing in here is a secret: no token, no proof.
@@ -144,13 +148,15 @@ impl Telemetry {
         let (metrics, registry) = Metrics::new();
         let exporter =
             config.otlp.as_ref().map(|endpoint| Exporter::start(endpoint, metrics.clone())).transpose()?;
-        Ok(Arc::new(Telemetry { metrics, registry, exporter, sample: config.sample }))
+        let repeats = Repeats::up_to(config.repeats);
+        Ok(Arc::new(Telemetry { metrics, registry, exporter, sample: config.sample, repeats }))
     }
 
     /// Metrics only: nothing is exported.
     pub fn off() -> Arc<Telemetry> {
         let (metrics, registry) = Metrics::new();
-        Arc::new(Telemetry { metrics, registry, exporter: None, sample: 1.0 })
+        let repeats = Repeats::up_to(0);
+        Arc::new(Telemetry { metrics, registry, exporter: None, sample: 1.0, repeats })
     }
 
     /// A new request: continues `traceparent` (W3C Trace Context) or begins a trace.
@@ -178,7 +184,7 @@ impl Telemetry {
         if let Some(open) = &mut span.open {
             open.decided(record);
         }
-        log(span.trace_id.as_str(), record);
+        self.log(span.trace_id.as_str(), record);
     }
 
     /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
@@ -276,41 +282,6 @@ impl Drop for RequestSpan {
 
 fn begin_trace() -> TraceContext {
     TraceContext { trace_id: ids::random(), parent_id: ids::random(), flags: SAMPLED, state: None }
-}
-
-/// One line per decision: refusals are worth a line, our own failures a warning, grants only for debugging.
-fn log(trace_id: &str, record: &Record<'_>) {
-    macro_rules! line {
-        ($level:ident, $verdict:literal, $reason:expr) => {
-            tracing::event!(
-                target: "clinch::decision",
-                tracing::Level::$level,
-                method = record.method,
-                url = record.target,
-                host = record.host,
-                route = record.route,
-                peer = %record.peer,
-                scheme = record.scheme,
-                proof = record.proof.map(ProofKind::as_str),
-                issuer = record.issuer(),
-                subject = record.subject(),
-                client = record.client(),
-                token_id = record.token_id(),
-                revocation = record.revocation,
-                verdict = $verdict,
-                reason = $reason,
-                elapsed_us = u64::try_from(record.elapsed.as_micros()).unwrap_or(u64::MAX),
-                request = record.request.as_str(),
-                trace_id,
-                "request {}", $verdict
-            )
-        };
-    }
-    match record.verdict {
-        Ok(passed) => line!(DEBUG, "granted", passed.reason()),
-        Err(denial) if denial.status().is_server_error() => line!(WARN, "refused", denial.reason()),
-        Err(denial) => line!(INFO, "refused", denial.reason()),
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
     let level = tracing::level_filters::LevelFilter::OFF;
-    config::Telemetry { otlp, sample, format: config::LogFormat::Json, level }
+    config::Telemetry { otlp, sample, format: config::LogFormat::Json, level, repeats: 0 }
 }
 
 fn genuine() -> &'static Arc<AccessToken> {

@@ -31,6 +31,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
             LogLevel::Debug => LevelFilter::DEBUG,
             LogLevel::Trace => LevelFilter::TRACE,
         },
+        repeats: written.log.repeats,
     })
 }
 

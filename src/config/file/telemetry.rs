@@ -81,13 +81,22 @@ pub(in crate::config) enum Identifiers {
 }
 
 /// `telemetry.log`
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Log {
     /// How a line looks.
     pub(in crate::config) format: LogFormat,
     /// The least severe level that is logged.
     pub(in crate::config) level: LogLevel,
+    /// How many lines in ten seconds say that the same peer was refused on the same route for the same reason; the rest is
+    /// counted. 0 leaves out none.
+    #[schemars(range(max = 1_000_000))]
+    pub(in crate::config) repeats: u32,
+}
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::default(), level: LogLevel::default(), repeats: 20 }
+    }
 }
 
 /// `telemetry.log.format`

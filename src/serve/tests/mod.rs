@@ -169,6 +169,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             otlp: None,
             sample: 0.0,
             format: config::LogFormat::Json,
+            repeats: 0,
             level: tracing::level_filters::LevelFilter::OFF,
         },
         worker_threads: None,

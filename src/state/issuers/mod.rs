@@ -106,6 +106,11 @@ impl Issuers {
         })
     }
 
+    /// What is expected of an issuer's tokens, whether its keys are known or not; `None` if it is not listed.
+    pub fn expected(&self, issuer: &str) -> Option<Arc<Expected>> {
+        Some(Arc::clone(self.by_name.get(issuer)?.keys.expected()))
+    }
+
     /// After `TokenKeyUnknown`: causes at most one fetch per cooldown and waits for it, no longer than a
     /// fetch may take (JWKS-05).
     pub async fn refetch(&self, issuer: &str) -> Refetched {
