@@ -5,7 +5,7 @@
 //! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
-use crate::pop::access_token::{AccessToken, Unverified};
+use crate::pop::access_token::AccessToken;
 use crate::pop::because::{Because, Scene};
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
@@ -223,17 +223,12 @@ impl Gate {
         now: Timestamp,
     ) -> Because {
         let issuers = self.tokens.issuers();
-        let credentials = request.and_then(|request| Credentials::of(request).ok());
-        let unverified = credentials.and_then(|credentials| Unverified::parse(credentials.token()).ok());
-        let named = unverified.as_ref().and_then(|token| token.issuer().ok());
-        let token = found.token.as_deref();
-        let expected = named.or(token.map(AccessToken::issuer)).and_then(|name| issuers.expected(name));
         let scene = Scene {
             request,
             route: found.route,
-            token,
-            expected: expected.as_deref(),
-            issuers: &issuers.names(),
+            token: found.token.as_deref(),
+            expected: &|issuer| issuers.expected(issuer),
+            issuers: &|| issuers.names().into_iter().map(str::to_owned).collect(),
             dpop: &self.policy.dpop,
             now,
         };

@@ -12,6 +12,7 @@ use super::access_token::{AccessToken, Expected};
 use super::jose::Object;
 use super::policy::{Access, DpopPolicy, ProofKind, ProofRule, Requirements, Route};
 use super::{Denial, Request, Timestamp};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The reason of one refusal.
@@ -26,7 +27,7 @@ pub struct Because {
 }
 
 /// What a refusal is explained by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// The request, where it got so far that there was one.
     pub request: Option<&'a Request<'a>>,
@@ -34,10 +35,10 @@ pub struct Scene<'a> {
     pub route: Option<&'a Route>,
     /// Its token, where that is genuine.
     pub token: Option<&'a AccessToken>,
-    /// What is expected of tokens of the issuer that it names.
-    pub expected: Option<&'a Expected>,
+    /// What is expected of an issuer's tokens; `None` if it is not listed.
+    pub expected: &'a dyn Fn(&str) -> Option<Arc<Expected>>,
     /// The issuers whose tokens are accepted.
-    pub issuers: &'a [&'a str],
+    pub issuers: &'a dyn Fn() -> Vec<String>,
     /// The rules for proofs.
     pub dpop: &'a DpopPolicy,
     /// The time that the request was judged by.

@@ -18,7 +18,6 @@ fn said(denial: Denial, jwt: &str, proof: &str, demands: Requirements) -> (Strin
     let request = Request { certificate: Some(&certificate), ..request };
     let route = Route { path: "/".into(), methods: Vec::new(), access: Access::Protected(demands) };
     let token: Option<AccessToken> = forge::establish(jwt).ok();
-    let expected = forge::expected();
     let dpop = DpopPolicy {
         algorithms: vec![crate::pop::algorithm::Algorithm::Es256],
         max_age: Duration::from_secs(60),
@@ -30,8 +29,8 @@ fn said(denial: Denial, jwt: &str, proof: &str, demands: Requirements) -> (Strin
             request: Some(&request),
             route: Some(&route),
             token: token.as_ref(),
-            expected: Some(&expected),
-            issuers: &["https://as.example.com"],
+            expected: &|issuer| Some(forge::expected()).filter(|one| *one.issuer == *issuer),
+            issuers: &|| vec!["https://as.example.com".to_owned()],
             dpop: &dpop,
             now: NOW,
         },

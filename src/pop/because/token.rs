@@ -3,12 +3,14 @@
 use super::{Expected, Pair, Scene, list, moment, present};
 use crate::pop::credentials::Credentials;
 use crate::pop::jose::{Compact, Json, Object};
+use std::sync::Arc;
 
 /// Header and claims of a token, whoever signed it. What is not a JWT was introspected: its claims are the issuer's
 /// answer.
 pub(super) struct Read {
     header: Object<'static>,
     claims: Object<'static>,
+    expected: Option<Arc<Expected>>,
 }
 
 impl Read {
@@ -19,7 +21,14 @@ impl Read {
         let header = object(compact.and_then(|compact| compact.header())).unwrap_or_default();
         let answered = || scene.token.map(|token| token.claims().clone());
         let claims = object(compact.and_then(|compact| compact.payload())).or_else(answered)?;
-        Some(Read { header, claims })
+        let named = claims.get("iss").and_then(|iss| iss.as_str());
+        let expected = named.or(scene.token.map(|token| token.issuer())).and_then(scene.expected);
+        Some(Read { header, claims, expected })
+    }
+
+    /// What the issuer that it names is expected to write.
+    fn demanded(&self, of: impl Fn(&Expected) -> String) -> Option<String> {
+        self.expected.as_deref().map(of)
     }
 
     fn dates(&self, names: &[&str]) -> String {
@@ -32,23 +41,23 @@ impl Read {
     }
 }
 
-pub(super) fn typ(scene: &Scene<'_>, read: &Read) -> Pair {
+pub(super) fn typ(_: &Scene<'_>, read: &Read) -> Pair {
     let types = |one: &Expected| list(one.token_types.iter().map(String::as_str));
-    (scene.expected.map(types), read.header.get("typ").map(ToString::to_string))
+    (read.demanded(types), read.header.get("typ").map(ToString::to_string))
 }
 
-pub(super) fn algorithm(scene: &Scene<'_>, read: &Read) -> Pair {
+pub(super) fn algorithm(_: &Scene<'_>, read: &Read) -> Pair {
     let names = |one: &Expected| list(one.algorithms.iter().map(|one| one.name()));
-    (scene.expected.map(names), read.header.get("alg").map(ToString::to_string))
+    (read.demanded(names), read.header.get("alg").map(ToString::to_string))
 }
 
 pub(super) fn issuer(scene: &Scene<'_>, read: &Read) -> Pair {
-    (Some(list(scene.issuers.iter().copied())), read.claims.get("iss").map(ToString::to_string))
+    (Some((scene.issuers)().join(" or ")), read.claims.get("iss").map(ToString::to_string))
 }
 
-pub(super) fn key(scene: &Scene<'_>, read: &Read) -> Pair {
+pub(super) fn key(_: &Scene<'_>, read: &Read) -> Pair {
     let told = |name: &str| read.header.get(name).map_or("none".to_owned(), ToString::to_string);
-    let of = scene.expected.map(|one| format!("a key of {}", one.issuer));
+    let of = read.demanded(|one| format!("a key of {}", one.issuer));
     (of, Some(format!("kid {}, alg {}", told("kid"), told("alg"))))
 }
 
@@ -56,9 +65,9 @@ pub(super) fn claims(_: &Scene<'_>, read: &Read) -> Pair {
     (Some(REQUIRED.join(", ")), Some(present(&read.claims, &REQUIRED)))
 }
 
-pub(super) fn audience(scene: &Scene<'_>, read: &Read) -> Pair {
+pub(super) fn audience(_: &Scene<'_>, read: &Read) -> Pair {
     let audiences = |one: &Expected| list(one.audiences.iter().map(String::as_str));
-    (scene.expected.map(audiences), read.claims.get("aud").map(ToString::to_string))
+    (read.demanded(audiences), read.claims.get("aud").map(ToString::to_string))
 }
 
 /// Introspection may have made it shorter than it says.
@@ -74,8 +83,8 @@ pub(super) fn beginning(scene: &Scene<'_>, read: &Read) -> Pair {
     (Some(format!("iat and nbf up to {}", moment(scene.now))), Some(read.dates(&["iat", "nbf"])))
 }
 
-pub(super) fn lifetime(scene: &Scene<'_>, read: &Read) -> Pair {
-    let most = scene.expected.map(|one| format!("at most {} s", one.max_lifetime.as_secs()));
+pub(super) fn lifetime(_: &Scene<'_>, read: &Read) -> Pair {
+    let most = read.demanded(|one| format!("at most {} s", one.max_lifetime.as_secs()));
     (most, Some(read.dates(&["iat", "exp"])))
 }
 
