@@ -211,6 +211,7 @@ impl Telemetry {
             method,
             route,
             reason,
+            request = span.id.as_str(),
             trace_id = span.trace_id.as_str(),
             "no answer from the service"
         );
