@@ -38,11 +38,12 @@ pub(super) fn why_unreadable(error: &std::io::Error) -> String {
 /// Checks a text as if it stood in `file`.
 pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Problems> {
     // A byte order mark is no part of the first line (YAML 1.2.2 section 5.2): columns count without it.
+    let original = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut faults = Vec::new();
     // A file that is named without a folder lies in this one, which has a name like any other.
     let base = file.parent().filter(|base| !base.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let config = check(text, base, now, &mut faults);
+    let config = check((text, original), base, now, &mut faults);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => {
@@ -58,7 +59,12 @@ pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Pr
     }
 }
 
-fn check(text: &str, base: &Path, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Config> {
+fn check(
+    (text, original): (&str, &str),
+    base: &Path,
+    now: Timestamp,
+    faults: &mut Vec<Fault>,
+) -> Option<Config> {
     let root = tree::read(text, faults);
     let Some(root) = root else {
         if faults.is_empty() {
@@ -67,7 +73,7 @@ fn check(text: &str, base: &Path, now: Timestamp, faults: &mut Vec<Fault>) -> Op
         return None;
     };
     let sound = shape::sound_part(&root, &file::schema(), faults)?;
-    let written = Written::new(sound.clone());
+    let written = Written::new(sound.clone(), original);
     match serde_json::from_value::<File>(sound) {
         Ok(file) => checks::all(&root, &file, base, now, faults).map(|config| Config { written, ..config }),
         Err(error) => {

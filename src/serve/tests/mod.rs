@@ -172,6 +172,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             repeats: 0,
             level: tracing::level_filters::LevelFilter::OFF,
         },
+        audit: None,
         worker_threads: None,
         admin: anywhere,
         written: config::Written::default(),
