@@ -1,8 +1,9 @@
 //! The audit log: every decision in a file, each record bound to the one before it.
 //!
-//! `chain` seals records, and reads the seals again.
+//! `chain` seals records, and reads the seals again; `verify` reads whole logs.
 
 pub mod chain;
+pub mod verify;
 
 use crate::telemetry::{Record, TraceId};
 
