@@ -7,6 +7,7 @@
 
 mod attacks;
 mod audit;
+mod audit_cli;
 mod balancers;
 mod config;
 mod conformance;
