@@ -25,6 +25,7 @@ mod forwarded;
 mod generation;
 mod grpc;
 mod handshakes;
+mod hops;
 mod listener;
 mod peers;
 mod pool;

@@ -12,6 +12,7 @@ use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::spans::{SpanCounts, Tracer};
 use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
@@ -53,6 +54,8 @@ pub struct Metrics {
     pub revocations: RevocationMetrics,
     /// Granted requests that were ended before their end.
     pub(super) cut: Family<Label, Counter>,
+    /// Where work that belongs to no request leaves its spans.
+    pub tracer: Tracer,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     connections_refused: Family<Label, Counter>,
@@ -64,7 +67,7 @@ pub struct Metrics {
     jwks_age: Family<IssuerLabel, Age>,
     transmitter_jwks_fetches: Family<FetchLabels, Counter>,
     transmitter_jwks_age: Family<IssuerLabel, Age>,
-    span_exports: Family<Label, Counter>,
+    pub(super) spans: SpanCounts,
     decision_seconds: Histogram,
     upstream_seconds: Histogram,
     responses: [Counter; CLASSES.len()],
@@ -133,7 +136,8 @@ impl Metrics {
                 "Fetches of the keys that sign security events",
             ),
             transmitter_jwks_age: family(all, "transmitter_jwks_age_seconds", JWKS_AGE),
-            span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
+            tracer: Tracer::default(),
+            spans: SpanCounts::register(all),
             decision_seconds,
             upstream_seconds,
             responses,
@@ -183,9 +187,10 @@ impl Metrics {
         self.unreadable_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// A batch of spans was taken by the collector, or not.
-    pub(super) fn spans_exported(&self, result: &'static str) {
-        self.span_exports.get_or_create(&[("result", result)]).inc();
+    /// From now on, work that belongs to no request is traced.
+    pub(super) fn trace_with(&mut self, tracer: Tracer) {
+        self.revocations.tracer = tracer.clone();
+        self.tracer = tracer;
     }
 
     /// The same, where issuers' keys are those of transmitters: one that also issues tokens has two key sets.

@@ -17,7 +17,7 @@ use crate::pop::Denial;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
 use crate::state::https::system_roots;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SpanRef};
 use discovery::Metadata;
 use fetch::Fetcher;
 use refresh::Keys;
@@ -113,6 +113,11 @@ impl Issuers {
             Some(tended) => tended.keys.refetch().await,
             None => Refetched::Recent,
         }
+    }
+
+    /// The span of the last fetch of its keys, if it was recorded.
+    pub fn last_fetch(&self, issuer: &str) -> Option<SpanRef> {
+        self.by_name.get(issuer).and_then(|tended| tended.keys.last_fetch())
     }
 
     /// Every issuer.
