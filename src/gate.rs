@@ -17,7 +17,7 @@ use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Passed, Record, RequestSpan, Telemetry};
+use crate::telemetry::{Passed, Record, RequestSpan, RevokedBy, Steps, Telemetry};
 use http::header;
 use http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
@@ -92,6 +92,7 @@ struct Findings<'g> {
     revocation: Option<&'static str>,
     /// How far the revocation feed had come, at least.
     position: Option<u64>,
+    revoked_by: Option<Arc<RevokedBy>>,
     wait: Option<Duration>,
 }
 
@@ -110,7 +111,10 @@ impl Gate {
         let verdict = match &request {
             Ok(request) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
-                None => self.judge(request, peer.ip(), &clock, &mut found).await.map(Verdict::Admit),
+                None => {
+                    let admission = self.judge(request, peer.ip(), &clock, &mut found, span.steps()).await;
+                    admission.map(Verdict::Admit)
+                }
             },
             Err(denial) => Err(*denial),
         };
@@ -131,6 +135,7 @@ impl Gate {
             proof: found.proof,
             token: found.token.as_ref(),
             revocation: found.revocation,
+            revoked_by: found.revoked_by.as_deref(),
             because: because.as_ref(),
             verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
             elapsed: started.elapsed(),
@@ -176,6 +181,7 @@ impl Gate {
         peer: IpAddr,
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
+        steps: Steps<'_>,
     ) -> Result<Admission, Denial> {
         if let Some(route) = self.route_of_preflight(request) {
             found.route = Some(route);
@@ -198,6 +204,7 @@ impl Gate {
             belief.asks_issuer(),
             || trusts().map_err(|excess| excess.denial),
             clock(),
+            steps,
         );
         let token = token.await.inspect_err(|denial| {
             if *denial == Denial::TooManyFailures {
@@ -211,13 +218,17 @@ impl Gate {
         let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now)?;
         drop(nonces);
         found.proof = Some(verified.kind());
-        let unrevoked = self.revocations.check(verified, &belief)?;
+        let unrevoked = self.revocations.check(verified, &belief).inspect_err(|denial| {
+            if *denial == Denial::TokenRevoked {
+                found.revoked_by = found.token.as_ref().and_then(|token| self.revocations.cause(token));
+            }
+        })?;
         found.revocation = unrevoked.standing().mark();
         self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial
         })?;
-        let grant = self.replay.claim(unrevoked, now).await?;
+        let grant = self.replay.claim(unrevoked, now, steps).await?;
         // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
         self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
@@ -248,7 +259,11 @@ impl Gate {
             dpop: &self.policy.dpop,
             now,
         };
-        Because::of(denial, &scene)
+        let because = Because::of(denial, &scene);
+        match found.revoked_by.as_ref().filter(|_| denial == Denial::TokenRevoked) {
+            Some(event) => Because { found: Some(format!("revoked by the event {}", event.id)), ..because },
+            None => because,
+        }
     }
 }
 

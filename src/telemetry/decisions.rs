@@ -28,6 +28,7 @@ impl Telemetry {
                     client = record.client(),
                     token_id = record.token_id(),
                     revocation = record.revocation,
+                    event = record.revoked_by.map(|event| &*event.id),
                     verdict = $verdict,
                     reason = $reason,
                     rule = record.because.map(|because| because.rule),

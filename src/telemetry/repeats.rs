@@ -94,6 +94,7 @@ mod tests {
             proof: None,
             token: None,
             revocation: None,
+            revoked_by: None,
             verdict: Err(denial),
             elapsed: Duration::ZERO,
         }

@@ -42,6 +42,7 @@ mod step_up;
 mod support;
 mod thief;
 mod tls;
+mod traces;
 mod transmitter;
 mod upstream_faults;
 mod vectors;

@@ -8,22 +8,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Telemetry {
-    /// The OTLP collector, such as `http://127.0.0.1:4318`; null exports nothing.
+    /// The OTLP collector, such as `http://127.0.0.1:4318`, or `https://` with a certificate that the system trusts; null
+    /// exports nothing.
     pub(in crate::config) otlp: Option<String>,
-    /// How the collector is spoken to. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How the collector is spoken to.
     pub(in crate::config) otlp_protocol: Transport,
-    /// The share of traces that are sampled.
+    /// The share of traces that are sampled, by their ids.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(in crate::config) sample: f64,
-    /// Whether the span of every refused request is exported, sampled or not. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Whether the span of every refused request is exported, sampled or not.
     pub(in crate::config) sample_refusals: bool,
-    /// What becomes of the trace context that callers send. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// What becomes of the trace context that callers send.
     pub(in crate::config) context: Context,
-    /// How spans name subjects and clients. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How spans name clients, subjects and tokens.
     pub(in crate::config) identifiers: Identifiers,
     /// How often metrics go to the collector, too; null sends none, they are at `/metrics` of `admin.address` all the
     /// same. Not supported yet.
@@ -62,10 +59,10 @@ pub(in crate::config) enum Transport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum Context {
-    /// The caller's trace goes on (W3C Trace Context).
+    /// The caller's trace goes on (W3C Trace Context), and its baggage once it has proved who it is.
     #[default]
     Continue,
-    /// Each request begins a trace of its own, with a link to the caller's.
+    /// Each request begins a trace of its own, with a link to the caller's; nothing else of it goes on.
     Restart,
 }
 
@@ -73,7 +70,7 @@ pub(in crate::config) enum Context {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum Identifiers {
-    /// As the first half of their SHA-256.
+    /// As the first 16 hex digits of the SHA-256 of issuer, NUL and name.
     #[default]
     Hashed,
     /// As they are.

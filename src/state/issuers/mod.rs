@@ -18,7 +18,7 @@ use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
 use crate::state::audit::Audit;
 use crate::state::https::system_roots;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SpanRef};
 use discovery::Metadata;
 use fetch::Fetcher;
 use refresh::Keys;
@@ -124,6 +124,11 @@ impl Issuers {
     /// From now on the audit log is told which keys there are, and of every change.
     pub fn recorded_in(&self, audit: &Audit) {
         self.by_name.values().for_each(|tended| tended.keys.recorded_in(audit));
+    }
+
+    /// The span of the last fetch of its keys, if it was recorded.
+    pub fn last_fetch(&self, issuer: &str) -> Option<SpanRef> {
+        self.by_name.get(issuer).and_then(|tended| tended.keys.last_fetch())
     }
 
     /// Every issuer.

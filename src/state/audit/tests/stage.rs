@@ -48,6 +48,7 @@ impl Said {
             proof: Some(ProofKind::Dpop),
             token: Some(&self.token),
             revocation: None,
+            revoked_by: None,
             because: verdict.is_err().then_some(&self.because),
             verdict,
             elapsed: Duration::ZERO,
