@@ -239,6 +239,8 @@ pub struct NonceSecret {
 pub struct Telemetry {
     /// The OTLP/HTTP endpoint.
     pub otlp: Option<http::Uri>,
+    /// How often metrics are sent there, if they are.
+    pub otlp_metrics: Option<Duration>,
     /// The share of traces that are sampled, 0 to 1.
     pub sample: f64,
     /// How logs look.

@@ -142,7 +142,14 @@ impl Listener {
     /// Who says nothing takes no place from those who do (DS-003).
     async fn handshake(&self, stream: TcpStream) -> io::Result<Handshake> {
         stream.peek(&mut [0]).await?;
-        self.handshakes.take(self.current.tls.accept(stream)).await
+        let accepted = async {
+            let begun = Instant::now();
+            let handshake = self.current.tls.accept(stream).await?;
+            let (is_tls13, is_resumed) = (handshake.is_tls13(), handshake.is_resumed());
+            self.telemetry.metrics.handshaken.done(is_tls13, is_resumed, begun.elapsed());
+            Ok(handshake)
+        };
+        self.handshakes.take(accepted).await
     }
 
     /// A peer that broke off is no news; one that was refused may be wondering why.

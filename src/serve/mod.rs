@@ -264,6 +264,8 @@ impl Server {
             let _ = timeout(LAST_WORDS, self.room.empty()).await;
         }
         proxy.gate.revocations.stop().await;
+        self.admin.read_gauges();
+        let _ = timeout(LAST_WORDS, self.lasting.telemetry.send_metrics()).await;
         self.lasting.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
         self.lasting.replay.settled_at()

@@ -11,7 +11,7 @@ use super::introspection::{Authority, Introspection};
 use super::issuers::{Edition, Issuers, Refetched};
 use crate::pop::access_token::{AccessToken, TokenHash, Unverified};
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Part};
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -48,6 +48,7 @@ impl Tokens {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExp)
             .build();
+        issuers.names().iter().for_each(|issuer| metrics.verifications.expected(issuer));
         Tokens { issuers, introspection, genuine, metrics }
     }
 
@@ -86,6 +87,11 @@ impl Tokens {
         };
         self.metrics.token_cache_misses.inc();
         self.confirmed(verified?, token, ask, now).await
+    }
+
+    /// Which configured issuer a token names that is not genuine: for statistics, because anybody can name one.
+    pub fn issuer_named_by(&self, token: &str) -> Option<Arc<str>> {
+        self.issuers.name(Unverified::parse(token).ok()?.issuer().ok()?)
     }
 
     /// The token; where its issuer must be asked too, only if it agrees.
@@ -129,7 +135,10 @@ impl Tokens {
     ) -> Result<Genuine, Denial> {
         let fetched = {
             let unverified = Unverified::parse(text)?;
-            self.issuers.refetch(unverified.issuer()?).await
+            let begun = Instant::now();
+            let fetched = self.issuers.refetch(unverified.issuer()?).await;
+            self.metrics.timing.took(Part::Keys, begun.elapsed());
+            fetched
         };
         match fetched {
             Refetched::Fresh => self.verify(text, hash, now),

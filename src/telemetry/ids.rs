@@ -50,6 +50,11 @@ pub(super) fn chance(share: f64) -> bool {
     share >= 1.0 || ((next() >> 11) as f64) / ((1_u64 << 53) as f64) < share
 }
 
+/// True in one of so many calls, which is a power of two.
+pub(super) fn one_in(calls: u64) -> bool {
+    next() & (calls - 1) == 0
+}
+
 /// xoshiro256++ (Blackman and Vigna).
 fn next() -> u64 {
     STATE.with(|state| {

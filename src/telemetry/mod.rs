@@ -4,12 +4,24 @@
 //! decision in between. Nothing in here can fail, slow down or change a request.
 
 mod age;
+#[cfg(test)]
+mod catalogue;
 mod cuts;
+mod exposition;
+mod handshakes;
 mod ids;
 mod introspections;
+mod keys;
+mod known;
+mod latency;
 mod logs;
 mod metrics;
+mod nonces;
 mod otlp;
+mod otlp_metrics;
+mod page;
+mod process;
+mod registering;
 mod reloads;
 mod replay;
 mod requests;
@@ -17,16 +29,23 @@ mod revocations;
 #[cfg(test)]
 pub(crate) mod sink;
 mod span;
+mod suspicious;
+mod timing;
 mod trace_context;
 mod upstream;
+mod verifications;
 
 pub use cuts::Cut as CutRecord;
+pub use exposition::Format;
+pub use handshakes::Handshaken;
 pub use ids::{RequestId, TraceId};
+pub use known::Known;
 pub use logs::install_logging;
 pub use metrics::Metrics;
 pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;
 pub use revocations::RevocationMetrics;
+pub use timing::{Part, Stopwatch, Timing};
 pub use upstream::UpstreamMetrics;
 
 use crate::pop::Denial;
@@ -35,6 +54,7 @@ use crate::pop::because::Because;
 use crate::pop::policy::ProofKind;
 use http::{HeaderMap, StatusCode};
 use otlp::Exporter;
+use otlp_metrics::MetricsOut;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use span::OpenSpan;
@@ -49,6 +69,7 @@ pub struct Telemetry {
     pub metrics: Metrics,
     registry: Registry,
     exporter: Option<Exporter>,
+    out: Option<MetricsOut>,
     sample: f64,
 }
 
@@ -144,13 +165,14 @@ impl Telemetry {
         let (metrics, registry) = Metrics::new();
         let exporter =
             config.otlp.as_ref().map(|endpoint| Exporter::start(endpoint, metrics.clone())).transpose()?;
-        Ok(Arc::new(Telemetry { metrics, registry, exporter, sample: config.sample }))
+        let out = MetricsOut::of(config, &metrics)?;
+        Ok(Arc::new(Telemetry { metrics, registry, exporter, out, sample: config.sample }))
     }
 
     /// Metrics only: nothing is exported.
     pub fn off() -> Arc<Telemetry> {
         let (metrics, registry) = Metrics::new();
-        Arc::new(Telemetry { metrics, registry, exporter: None, sample: 1.0 })
+        Arc::new(Telemetry { metrics, registry, exporter: None, out: None, sample: 1.0 })
     }
 
     /// A new request: continues `traceparent` (W3C Trace Context) or begins a trace.
@@ -171,7 +193,7 @@ impl Telemetry {
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
     /// gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
-        self.metrics.decided(record.route, record.verdict, record.elapsed);
+        self.metrics.decided(record.route, record.verdict, record.elapsed, span.recorded());
         if let Some(mark) = record.revocation.filter(|_| record.verdict.is_ok()) {
             self.metrics.revocations.passed(mark);
         }
@@ -183,7 +205,7 @@ impl Telemetry {
 
     /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
     pub fn answered(&self, mut span: RequestSpan, status: StatusCode, upstream: Option<Duration>) {
-        self.metrics.answered(status, upstream);
+        self.metrics.answered(status, upstream, span.recorded());
         if let Some(open) = &mut span.open {
             open.answered(status, upstream);
         }
@@ -208,14 +230,6 @@ impl Telemetry {
             trace_id = span.trace_id.as_str(),
             "no answer from the service"
         );
-    }
-
-    /// The metrics as Prometheus text (OpenMetrics).
-    pub fn render(&self) -> String {
-        let mut text = String::with_capacity(16 * 1024);
-        // Writing to a String can't fail; a half-written page ends without `# EOF` and is not taken.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
     }
 
     /// Sends what is pending, at most this long.
@@ -265,6 +279,10 @@ impl RequestSpan {
     /// The trace id.
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
+    }
+    /// The trace id, where the trace is recorded here.
+    fn recorded(&self) -> Option<TraceId> {
+        self.open.is_some().then_some(self.trace_id)
     }
 }
 

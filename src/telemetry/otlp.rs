@@ -3,6 +3,7 @@
 //! A collector that is slow or gone costs spans, never requests: a full queue drops. The library's exporter
 //! runs outside the runtime, so the HTTP client hops back to it.
 
+use super::ids::RequestId;
 use super::metrics::Metrics;
 use anyhow::Context;
 use async_trait::async_trait;
@@ -45,12 +46,7 @@ impl Exporter {
             .with_scheduled_delay(DELAY)
             .build();
         let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-        // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read by the builder and win.
-        let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
-        let resource = Resource::builder().with_attribute(version);
-        let resource = if named { resource } else { resource.with_service_name("clinch") };
-        processor.set_resource(&resource.build());
+        processor.set_resource(&resource());
         Ok(Exporter { processor: Arc::new(processor) })
     }
 
@@ -70,7 +66,7 @@ impl Exporter {
 
 /// The collector, reached from any thread through the runtime.
 #[derive(Debug)]
-struct Collector {
+pub(super) struct Collector {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     runtime: tokio::runtime::Handle,
     metrics: Metrics,
@@ -78,7 +74,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(endpoint: &Uri, metrics: Metrics) -> anyhow::Result<Collector> {
+    pub(super) fn new(endpoint: &Uri, metrics: Metrics) -> anyhow::Result<Collector> {
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
             rustls::crypto::aws_lc_rs::default_provider(),
         ))
@@ -114,6 +110,15 @@ impl Collector {
 #[async_trait]
 impl HttpClient for Collector {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let outcome = self.exchange(request).await;
+        self.note(&outcome);
+        outcome
+    }
+}
+
+impl Collector {
+    /// One request and its answer, within [`EXPORT_LIMIT`].
+    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         // Timers and sockets are made inside the task: the calling thread has no reactor.
         let task = self.runtime.spawn(async move {
@@ -124,13 +129,25 @@ impl HttpClient for Collector {
             };
             tokio::time::timeout(EXPORT_LIMIT, exchange).await?
         });
-        let outcome = match task.await {
+        match task.await {
             Ok(outcome) => outcome,
             Err(ended) => Err(ended.into()),
-        };
-        self.note(&outcome);
-        outcome
+        }
     }
+}
+
+/// Who sends, for all signals.
+pub(super) fn resource() -> Resource {
+    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+    // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are read by the builder and win.
+    let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+    let resource = Resource::builder().with_attribute(version);
+    let resource = if named { resource } else { resource.with_service_name("clinch") };
+    // Without it the sums of two replicas would be one series that jumps.
+    let told = std::env::var("OTEL_RESOURCE_ATTRIBUTES").is_ok_and(|all| all.contains(INSTANCE));
+    let instance = || KeyValue::new(INSTANCE, RequestId::random().as_str().to_owned());
+    let resource = if told { resource } else { resource.with_attribute(instance()) };
+    resource.build()
 }
 
 /// What the system trusts, read only when it is needed.
@@ -152,6 +169,7 @@ fn traces_endpoint(endpoint: &Uri) -> String {
     }
 }
 
+const INSTANCE: &str = "service.instance.id";
 /// Spans that may wait; more are dropped.
 const WAITING_SPANS: usize = 8192;
 const BATCH: usize = 512;

@@ -167,6 +167,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         identity: config::Identity::default(),
         telemetry: config::Telemetry {
             otlp: None,
+            otlp_metrics: None,
             sample: 0.0,
             format: config::LogFormat::Json,
             level: tracing::level_filters::LevelFilter::OFF,
