@@ -21,6 +21,7 @@ mod introspection;
 mod journal;
 mod layering;
 mod metadata;
+mod metrics;
 mod nonce;
 mod operator;
 mod poll;
