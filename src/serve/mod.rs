@@ -265,8 +265,9 @@ impl Server {
         }
         proxy.gate.revocations.stop().await;
         self.admin.read_gauges();
-        let _ = timeout(LAST_WORDS, self.lasting.telemetry.send_metrics()).await;
-        self.lasting.telemetry.shutdown(LAST_WORDS).await;
+        let telemetry = &self.lasting.telemetry;
+        let (_, ()) =
+            tokio::join!(timeout(LAST_WORDS, telemetry.send_metrics()), telemetry.shutdown(LAST_WORDS));
         admin.abort();
         self.lasting.replay.settled_at()
     }

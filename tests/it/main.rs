@@ -23,6 +23,7 @@ mod layering;
 mod metadata;
 mod metrics;
 mod nonce;
+mod observability;
 mod operator;
 mod poll;
 mod proof;

@@ -18,6 +18,7 @@ pub mod nats;
 pub mod oauth_client;
 pub mod pki;
 pub mod program;
+pub mod prometheus;
 pub mod proof;
 pub mod redis;
 pub mod services;
