@@ -17,7 +17,7 @@ use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Passed, Record, RequestSpan, RevokedBy, Steps, Telemetry};
+use crate::telemetry::{Part, Passed, Record, RequestSpan, RevokedBy, Steps, Telemetry};
 use http::header;
 use http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
@@ -88,6 +88,8 @@ struct Findings<'g> {
     route: Option<&'g Route>,
     scheme: Option<Scheme>,
     token: Option<Arc<AccessToken>>,
+    /// The configured issuer that a token names which was not found to be genuine.
+    named: Option<Arc<str>>,
     proof: Option<ProofKind>,
     revocation: Option<&'static str>,
     /// How far the revocation feed had come, at least.
@@ -160,6 +162,7 @@ impl Gate {
             let _ = self.audit.decided(&record, span.trace_id(), found.position);
         }
         self.telemetry.decided(span, &record);
+        self.telemetry.noticed(span, &record, found.named.as_deref(), started);
         Decision { route: found.route, scheme: found.scheme, verdict, wait: found.wait }
     }
 
@@ -199,6 +202,7 @@ impl Gate {
         found.position = self.revocations.position();
         let trusts = || self.rates.trusts(peer, Instant::now());
         let text = credentials.token();
+        let mut stopwatch = self.telemetry.metrics.timing.begin();
         let token = self.tokens.establish(
             text,
             belief.asks_issuer(),
@@ -206,19 +210,23 @@ impl Gate {
             clock(),
             steps,
         );
-        let token = token.await.inspect_err(|denial| {
+        let token = stopwatch.took(Part::Token, token.await).inspect_err(|denial| {
             if *denial == Denial::TooManyFailures {
                 found.wait = trusts().err().map(|excess| excess.wait);
+            } else {
+                found.named = self.tokens.issuer_named_by(text);
             }
         })?;
         // Keys may have had to be fetched: nothing after that is judged by a time that has passed.
         let now = clock();
         found.token = Some(Arc::clone(&token));
         let (dpop, nonces) = (&self.policy.dpop, self.nonces.current());
-        let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now)?;
+        let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now);
         drop(nonces);
+        let verified = stopwatch.took(Part::Proof, verified)?;
         found.proof = Some(verified.kind());
-        let unrevoked = self.revocations.check(verified, &belief).inspect_err(|denial| {
+        let unrevoked = stopwatch.took(Part::Revocation, self.revocations.check(verified, &belief));
+        let unrevoked = unrevoked.inspect_err(|denial| {
             if *denial == Denial::TokenRevoked {
                 found.revoked_by = found.token.as_ref().and_then(|token| self.revocations.cause(token));
             }
@@ -228,11 +236,12 @@ impl Gate {
             found.wait = Some(excess.wait);
             excess.denial
         })?;
-        let grant = self.replay.claim(unrevoked, now, steps).await?;
+        stopwatch.skip();
+        let grant = stopwatch.took(Part::Replay, self.replay.claim(unrevoked, now, steps).await)?;
         // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
         self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
-            Some(assertions) => grant.asserted(assertions, now)?,
+            Some(assertions) => stopwatch.took(Part::Assertion, grant.asserted(assertions, now))?,
             None => grant,
         };
         Ok(Admission::Granted(told))

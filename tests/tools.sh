@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests run against, under target/test-tools, and nothing that is there already.
-#   bin/node, bin/nats-server, bin/redis-server, bin/haproxy, bin/nginx   the programs the tests start, always so named
+#   bin/node, bin/nats-server, bin/redis-server, bin/haproxy, bin/nginx, bin/prometheus, bin/promtool
+#                               the programs the tests start, always so named
 #   libfaketime.so              steps the clock of a program that preloads it
 #   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
 #   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
@@ -109,6 +110,27 @@ redis_server() {
   "$tools/bin/redis-server" --version
 }
 
+# Debian's package, which has promtool, too. RUNLEVEL=1, as above.
+prometheus_server() {
+  "$tools/bin/promtool" --version >/dev/null 2>&1 && return
+  echo "test-tools: installing prometheus"
+  if ! has promtool && has apt-get && [ "$(id -u)" -eq 0 ]; then
+    apt-get update -qq
+    RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus >/dev/null
+  fi
+  local from
+  if has promtool; then
+    from=$(dirname "$(command -v promtool)")
+  else
+    mkdir -p "$tools/deb"
+    (cd "$tools/deb" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .)
+    from=$tools/deb/usr/bin
+  fi
+  ln -sfn "$from/prometheus" "$tools/bin/prometheus"
+  ln -sfn "$from/promtool" "$tools/bin/promtool"
+  "$tools/bin/promtool" --version
+}
+
 # RUNLEVEL=1, as above.
 nginx_server() {
   "$tools/bin/nginx" -v >/dev/null 2>&1 && return
@@ -142,3 +164,4 @@ nats_server
 librdkafka
 redis_server
 nginx_server
+prometheus_server

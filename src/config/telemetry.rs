@@ -1,6 +1,7 @@
 //! `telemetry`, checked.
 
 use http::Uri;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// `telemetry`
@@ -10,6 +11,8 @@ pub struct Telemetry {
     pub otlp: Option<Uri>,
     /// How it is spoken to.
     pub otlp_protocol: OtlpProtocol,
+    /// How often metrics are sent there, if they are.
+    pub otlp_metrics: Option<Duration>,
     /// The share of traces that are sampled, 0 to 1.
     pub sample: f64,
     /// Whether refused requests are recorded all the same.
@@ -31,6 +34,7 @@ impl Default for Telemetry {
         Telemetry {
             otlp: None,
             otlp_protocol: OtlpProtocol::Http,
+            otlp_metrics: None,
             sample: 1.0,
             sample_refusals: false,
             context: TraceOrigin::Continue,

@@ -37,6 +37,11 @@ impl TokenHash {
         base64url(self.0)
     }
 
+    /// The first 64 bits: enough for statistics, and no other's to choose.
+    pub fn short(&self) -> u64 {
+        u64::from_le_bytes(std::array::from_fn(|at| self.0[at]))
+    }
+
     /// The `ath` text is base64url of the hash; other spellings are other texts (DPOP-17).
     pub fn is_ath(&self, ath: &str) -> bool {
         sha256::text(&self.0) == *ath.as_bytes()

@@ -144,7 +144,14 @@ impl Listener {
     async fn handshake(&self, stream: TcpStream) -> io::Result<(Handshake, Option<telemetry::Handshake>)> {
         stream.peek(&mut [0]).await?;
         let began = self.telemetry.metrics.tracer.clock();
-        let done = self.handshakes.take(self.current.tls.accept(stream)).await?;
+        let accepted = async {
+            let begun = Instant::now();
+            let handshake = self.current.tls.accept(stream).await?;
+            let (is_tls13, is_resumed) = (handshake.is_tls13(), handshake.is_resumed());
+            self.telemetry.metrics.handshaken.done(is_tls13, is_resumed, begun.elapsed());
+            Ok(handshake)
+        };
+        let done = self.handshakes.take(accepted).await?;
         let told = began.map(|began| done.told(began));
         Ok((done, told))
     }

@@ -268,7 +268,10 @@ impl Server {
         }
         proxy.gate.revocations.stop().await;
         self.lasting.audit.stop(LAST_WORDS).await;
-        self.lasting.telemetry.shutdown(LAST_WORDS).await;
+        self.admin.read_gauges();
+        let telemetry = &self.lasting.telemetry;
+        let (_, ()) =
+            tokio::join!(timeout(LAST_WORDS, telemetry.send_metrics()), telemetry.shutdown(LAST_WORDS));
         admin.abort();
         self.lasting.replay.settled_at()
     }

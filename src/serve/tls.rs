@@ -46,6 +46,8 @@ pub(super) struct Terms {
     pub(super) own: Option<[u8; 43]>,
     /// When our own certificate does; `None` where there is none.
     pub(super) expires_at: Option<Timestamp>,
+    /// When the first authority does that vouches for clients; `None` where none does.
+    pub(super) clients_until: Option<Timestamp>,
 }
 
 /// What the handshake agreed upon.
@@ -58,6 +60,17 @@ pub(super) struct Handshake {
     pub(super) chain: Chain,
     /// What it agreed upon that under.
     pub(super) terms: Arc<Terms>,
+}
+
+impl Handshake {
+    /// TLS 1.3, not 1.2.
+    pub(super) fn is_tls13(&self) -> bool {
+        self.stream.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+    }
+    /// It went on with a session of before.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
 }
 
 /// A client's own certificate and those that vouch for it, as it sent them; empty where it showed none.
@@ -102,7 +115,11 @@ impl Terminator {
             Some(mandatory) => Arc::new(SvidVerifier::new(&svid.accepted(wishes), mandatory, &provider)?),
         };
         let own = (&*svid.chain, &svid.key);
-        Terms::made(self.protocols, provider, clients, Names::Vouched, own).map(Arc::new)
+        let bundles = svid.accepted(wishes);
+        let authorities = bundles.iter().flat_map(|(_, authorities)| authorities);
+        let clients_until = mandatory.and_then(|_| first_end(authorities));
+        let terms = Terms::made(self.protocols, provider, clients, Names::Vouched, own)?;
+        Ok(Arc::new(Terms { clients_until, ..terms }))
     }
 
     /// The terms after an identity from the Workload API has expired: nobody can connect.
@@ -167,7 +184,8 @@ impl Terms {
         match &tls.own {
             Own::Files { certificate, private_key } => {
                 let clients = client_chain::verifier(tls, &provider)?;
-                Terms::made(protocols, provider, clients, names, (certificate, private_key))
+                let terms = Terms::made(protocols, provider, clients, names, (certificate, private_key))?;
+                Ok(Terms { clients_until: first_end(&tls.client_ca), ..terms })
             }
             Own::Spiffe(_) => Terms::waiting(protocols, provider, None),
         }
@@ -185,9 +203,8 @@ impl Terms {
             .with_single_cert(certificate.to_vec(), key.clone_key())
             .context("listen.tls: certificate and private key do not fit")?;
         let own = certificate.first().map(|der| sha256::text(&sha256::of(der)));
-        let leaf = certificate.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
-        let expires_at = leaf.map(|(_, leaf)| Timestamp::from_secs(leaf.validity().not_after.timestamp()));
-        Ok(Terms { server: settled(server, protocols)?, clients, names, own, expires_at })
+        let (expires_at, clients_until) = (certificate.first().and_then(end), None);
+        Ok(Terms { server: settled(server, protocols)?, clients, names, own, expires_at, clients_until })
     }
 
     /// Nobody can connect: there is no certificate yet, or none any more.
@@ -201,7 +218,8 @@ impl Terms {
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
         let server = settled(server, protocols)?;
-        Ok(Terms { server, clients, names: Names::Unvouched, own: None, expires_at })
+        let clients_until = None;
+        Ok(Terms { server, clients, names: Names::Unvouched, own: None, expires_at, clients_until })
     }
 
     /// The client's certificate, as far as it says something.
@@ -214,6 +232,16 @@ impl Terms {
         let now = self.server.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
         client_chain::verify_again(&*self.clients, chain, now)
     }
+}
+
+/// When a certificate expires.
+fn end(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Timestamp::from_secs(parsed.validity().not_after.timestamp()))
+}
+
+fn first_end<'a>(certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>) -> Option<Timestamp> {
+    certificates.into_iter().filter_map(end).min()
 }
 
 fn versions(provider: Arc<CryptoProvider>) -> anyhow::Result<ConfigBuilder<ServerConfig, WantsVerifier>> {

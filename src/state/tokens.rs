@@ -11,7 +11,7 @@ use super::introspection::{Authority, Introspection};
 use super::issuers::{Edition, Issuers, Refetched};
 use crate::pop::access_token::{AccessToken, TokenHash, Unverified};
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::{Metrics, Steps};
+use crate::telemetry::{Metrics, Part, Steps};
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -48,6 +48,7 @@ impl Tokens {
             .eviction_policy(EvictionPolicy::lru())
             .expire_after(UntilExp)
             .build();
+        issuers.names().iter().for_each(|issuer| metrics.verifications.expected(issuer));
         Tokens { issuers, introspection, genuine, metrics }
     }
 
@@ -99,6 +100,11 @@ impl Tokens {
         self.confirmed(verified?, token, ask, now, steps).await
     }
 
+    /// Which configured issuer a token names that is not genuine: for statistics, because anybody can name one.
+    pub fn issuer_named_by(&self, token: &str) -> Option<Arc<str>> {
+        self.issuers.name(Unverified::parse(token).ok()?.issuer().ok()?)
+    }
+
     /// The token; where its issuer must be asked too, only if it agrees.
     async fn confirmed(
         &self,
@@ -142,7 +148,10 @@ impl Tokens {
     ) -> Result<Genuine, Denial> {
         let fetched = {
             let unverified = Unverified::parse(text)?;
-            self.fetched(unverified.issuer()?, steps).await
+            let begun = Instant::now();
+            let fetched = self.fetched(unverified.issuer()?, steps).await;
+            self.metrics.timing.took(Part::Keys, begun.elapsed());
+            fetched
         };
         match fetched {
             Refetched::Fresh => self.verify(text, hash, now),

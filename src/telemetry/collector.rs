@@ -27,7 +27,6 @@ pub(super) enum Signal {
     /// `ExportTraceServiceRequest`
     Traces,
     /// `ExportMetricsServiceRequest`
-    #[allow(dead_code, reason = "the way for metrics is open before they come")]
     Metrics,
 }
 

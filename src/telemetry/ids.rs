@@ -44,6 +44,11 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     if id == [0; N] { random() } else { id }
 }
 
+/// True in one of so many calls, which is a power of two.
+pub(super) fn one_in(calls: u64) -> bool {
+    next() & (calls - 1) == 0
+}
+
 /// xoshiro256++ (Blackman and Vigna).
 fn next() -> u64 {
     STATE.with(|state| {

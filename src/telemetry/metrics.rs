@@ -3,30 +3,37 @@
 //! Labels come from the configuration and from closed tables, never from a request, so their number is
 //! bounded. Handles are cheap clones; the request path finds its counters without building a label.
 
-use super::Passed;
-use super::age::Age;
 use super::audit::AuditMetrics;
 use super::cuts;
+use super::handshakes::Handshaken;
 use super::introspections::Introspections;
-use super::logs;
+use super::keys::KeyFetches;
+use super::known::Known;
+use super::latency::Latency;
+use super::nonces::NonceChallenges;
+use super::process::Process;
+use super::registering::{DroppedLines, keys, latency, started};
 use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
 use super::spans::{SpanCounts, Tracer};
+use super::suspicious::Suspicious;
+use super::timing::Timing;
 use super::upstream::UpstreamMetrics;
+use super::verifications::Verifications;
+use super::{Passed, TraceId};
 use crate::pop::Denial;
 use http::StatusCode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+pub(super) use super::registering::{Label, family, histogram, register};
 
 /// Handles to every metric that other modules move.
 #[derive(Clone, Debug)]
@@ -35,8 +42,17 @@ pub struct Metrics {
     pub connections: Gauge,
     /// TLS handshakes under way.
     pub handshakes: Gauge,
+    /// Those that were completed.
+    pub handshaken: Handshaken,
     /// Until our own certificate expires.
     pub certificate_seconds_left: Gauge,
+    /// Until the first of the authorities expires that vouch for clients.
+    pub client_ca_seconds_left: Known,
+    /// Where the time of a decision goes.
+    pub timing: Timing,
+    /// What became of requests with credentials, by issuer.
+    pub(crate) verifications: Verifications,
+    pub(super) suspicious: Suspicious,
     /// Requests between their head and the head of their response; moved by the request's span.
     pub in_flight: Gauge,
     /// Access tokens whose signature had been verified before.
@@ -66,14 +82,14 @@ pub struct Metrics {
     proxy_protocol_failures: Family<Label, Counter>,
     unreadable_requests: Family<Label, Counter>,
     upstream_failures: Family<Label, Counter>,
-    jwks_fetches: Family<FetchLabels, Counter>,
-    jwks_age: Family<IssuerLabel, Age>,
-    transmitter_jwks_fetches: Family<FetchLabels, Counter>,
-    transmitter_jwks_age: Family<IssuerLabel, Age>,
+    keys: KeyFetches,
+    keys_of_transmitters: KeyFetches,
+    challenges: NonceChallenges,
     pub(super) spans: SpanCounts,
     log_lines_left_out: Counter,
-    decision_seconds: Histogram,
-    upstream_seconds: Histogram,
+    metric_exports: Family<Label, Counter>,
+    decision_seconds: Latency,
+    upstream_seconds: Latency,
     responses: [Counter; CLASSES.len()],
     requests: Arc<Requests>,
 }
@@ -81,17 +97,29 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics at zero, and the registry that renders them.
     pub(super) fn new() -> (Metrics, Registry) {
-        let mut registry = Registry::with_prefix("clinch");
-        let all = &mut registry;
-        all.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process::starting()));
+        let all = registry.sub_registry_with_prefix("clinch");
+        all.register("build", "The version that runs", Info::new(BUILD));
         all.register("start_time_seconds", "When it started, in seconds since 1970", started());
         let requests = Arc::new(Requests::default());
         all.register("requests", "Requests decided", requests.family());
-        let decision_seconds = histogram(all, "decision_seconds", "Time to a decision", &DECISION_BUCKETS);
+        let decision_seconds = latency(all, DECISION, "Time to a decision", &DECISION_BUCKETS);
+        let (timing, of_timing) = Timing::new();
+        all.register("step_seconds", STEP, of_timing);
+        let verifications = Verifications::default();
+        all.register("verifications", VERIFICATIONS, verifications.family.clone());
+        let (suspicious, kinds) = Suspicious::new();
+        all.register("suspicious", "Use that a thief might leave behind, by kind", kinds);
+        let challenges = NonceChallenges::default();
+        all.register("nonce_challenges", "Answers that ask for a nonce, by kind", challenges.family());
+        let handshaken = Handshaken::default();
+        all.register("tls_handshakes", "TLS handshakes that were completed", handshaken.done.clone());
+        all.register("tls_handshake_seconds", "Time for one", handshaken.seconds.clone());
         let answers: Family<Label, Counter> = family(all, "responses", "Responses by class of status");
         let responses = CLASSES.map(|class| answers.get_or_create_owned(&[("code", class)]));
         let help = "Time to the head of the service's response";
-        let upstream_seconds = histogram(all, "upstream_seconds", help, &UPSTREAM_BUCKETS);
+        let upstream_seconds = latency(all, UPSTREAM, help, &UPSTREAM_BUCKETS);
         let introspections = Introspections::default();
         all.register("introspections", "Tokens asked about, by result", introspections.asked.clone());
         all.register("introspection_seconds", "Time to an answer", introspections.seconds.clone());
@@ -101,7 +129,13 @@ impl Metrics {
             introspections,
             connections: register(all, "connections", "Open connections"),
             handshakes: register(all, "tls_handshakes_in_flight", "TLS handshakes under way"),
+            handshaken,
             certificate_seconds_left: register(all, "certificate_seconds_left", "Until it expires"),
+            client_ca_seconds_left: register(all, "client_ca_seconds_left", CLIENT_CA),
+            timing,
+            verifications,
+            suspicious,
+            challenges,
             in_flight: register(all, "in_flight", "Requests in flight"),
             token_cache_hits: register(all, "token_cache_hits", "Tokens already known to be genuine"),
             token_cache_misses: register(all, "token_cache_misses", "Tokens that had to be verified"),
@@ -133,14 +167,8 @@ impl Metrics {
                 "upstream_failures",
                 "Requests the service did not answer, by reason",
             ),
-            jwks_fetches: family(all, "jwks_fetches", "Fetches of issuers' keys"),
-            jwks_age: family(all, "jwks_age_seconds", JWKS_AGE),
-            transmitter_jwks_fetches: family(
-                all,
-                "transmitter_jwks_fetches",
-                "Fetches of the keys that sign security events",
-            ),
-            transmitter_jwks_age: family(all, "transmitter_jwks_age_seconds", JWKS_AGE),
+            keys: keys(all, ["jwks_fetches", "jwks_age_seconds", "jwks_fetch_seconds"], JWKS_FETCHES),
+            keys_of_transmitters: keys(all, TRANSMITTERS, TRANSMITTER_FETCHES),
             tracer: Tracer::default(),
             spans: SpanCounts::register(all),
             log_lines_left_out: register(
@@ -148,6 +176,7 @@ impl Metrics {
                 "log_lines_left_out",
                 "Lines about refusals like others before them",
             ),
+            metric_exports: family(all, "metric_exports", "Pages of metrics sent to the collector"),
             decision_seconds,
             upstream_seconds,
             responses,
@@ -158,17 +187,24 @@ impl Metrics {
     }
 
     /// A decision on this route, or on none.
-    pub(super) fn decided(&self, route: Option<&str>, verdict: Result<Passed, Denial>, elapsed: Duration) {
+    pub(super) fn decided(
+        &self,
+        route: Option<&str>,
+        verdict: Result<Passed, Denial>,
+        elapsed: Duration,
+        recorded: Option<TraceId>,
+    ) {
         self.requests.count(route, verdict);
-        self.decision_seconds.observe(elapsed.as_secs_f64());
+        self.decision_seconds.observe_traced(elapsed, recorded);
+        self.challenges.decided(verdict);
     }
 
     /// A response head, and how long the service took for it.
-    pub(super) fn answered(&self, status: StatusCode, upstream: Option<Duration>) {
+    pub(super) fn answered(&self, status: StatusCode, upstream: Option<Duration>, recorded: Option<TraceId>) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
         self.responses[class - 1].inc();
         if let Some(upstream) = upstream {
-            self.upstream_seconds.observe(upstream.as_secs_f64());
+            self.upstream_seconds.observe_traced(upstream, recorded);
         }
     }
 
@@ -208,95 +244,63 @@ impl Metrics {
         self.tracer = tracer;
     }
 
-    /// The same, where issuers' keys are those of transmitters: one that also issues tokens has two key sets.
-    pub(crate) fn of_transmitters(&self) -> Metrics {
-        Metrics {
-            jwks_fetches: self.transmitter_jwks_fetches.clone(),
-            jwks_age: self.transmitter_jwks_age.clone(),
-            ..self.clone()
-        }
+    /// A page of metrics was taken by the collector, or not.
+    pub(super) fn metrics_exported(&self, result: &'static str) {
+        self.metric_exports.get_or_create(&[("result", result)]).inc();
     }
 
-    /// A configured issuer: its good fetches are counted from zero. Its keys have no age before the first.
+    /// The latencies that have exemplars, by the names they have on the page.
+    pub(super) fn exemplified(&self) -> [(&'static str, &Latency); 2] {
+        [
+            ("clinch_decision_seconds", &self.decision_seconds),
+            ("clinch_upstream_seconds", &self.upstream_seconds),
+        ]
+    }
+
+    /// The same, where issuers' keys are those of transmitters: one that also issues tokens has two key sets.
+    pub(crate) fn of_transmitters(&self) -> Metrics {
+        Metrics { keys: self.keys_of_transmitters.clone(), ..self.clone() }
+    }
+
+    /// A configured issuer whose keys will be fetched.
     pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
-        drop(self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result: "ok" }));
+        self.keys.expected(issuer);
     }
 
     /// An issuer that is configured no longer.
     pub(crate) fn jwks_forgotten(&self, issuer: &Arc<str>) {
-        self.jwks_age.remove(&IssuerLabel { issuer: Arc::clone(issuer) });
+        self.keys.forgotten(issuer);
     }
 
-    /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set.
-    pub(crate) fn jwks_fetched(&self, issuer: &Arc<str>, result: &'static str) {
-        if result == "ok" {
-            self.jwks_age.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }).restart();
-        }
-        self.jwks_fetches.get_or_create(&FetchLabels { issuer: Arc::clone(issuer), result }).inc();
+    /// A fetch of a configured issuer's keys: `ok`, or what went wrong as a name of a closed set, and how long it took.
+    pub(crate) fn jwks_fetched(&self, issuer: &Arc<str>, result: &'static str, elapsed: Duration) {
+        self.keys.fetched(issuer, result, elapsed);
     }
 }
 
-/// One label of a closed set.
-pub(super) type Label = [(&'static str, &'static str); 1];
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct IssuerLabel {
-    issuer: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FetchLabels {
-    issuer: Arc<str>,
-    result: &'static str,
-}
-
-/// Counted by the log writer itself.
-#[derive(Debug)]
-struct DroppedLines;
-
-impl EncodeMetric for DroppedLines {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.encode_counter::<NoLabelSet, _, u64>(&logs::dropped_lines(), None)
-    }
-    fn metric_type(&self) -> MetricType {
-        MetricType::Counter
-    }
-}
-
-pub(super) fn register<M>(registry: &mut Registry, name: &str, help: &str) -> M
-where
-    M: prometheus_client::registry::Metric + Clone + Default,
-{
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-pub(super) fn family<S, M>(registry: &mut Registry, name: &str, help: &str) -> Family<S, M>
-where
-    S: Clone + std::fmt::Debug + std::hash::Hash + Eq + EncodeLabelSet + Send + Sync + 'static,
-    M: prometheus_client::registry::Metric + TypedMetric + Default,
-{
-    let family = Family::default();
-    registry.register(name, help, family.clone());
-    family
-}
-
-pub(super) fn histogram(registry: &mut Registry, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-    let histogram = Histogram::new(buckets.iter().copied());
-    registry.register(name, help, histogram.clone());
-    histogram
-}
-
-fn started() -> Gauge {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let gauge = Gauge::default();
-    gauge.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    gauge
-}
-
-const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
-                        alert on absent, and on jwks_fetches with result ok at 0";
+/// What runs: a packager may say which commit it was built of.
+const BUILD: [(&str, &str); 3] = [
+    ("version", env!("CARGO_PKG_VERSION")),
+    ("features", if cfg!(feature = "kafka") { "kafka" } else { "" }),
+    (
+        "commit",
+        match option_env!("CLINCH_COMMIT") {
+            Some(commit) => commit,
+            None => "unknown",
+        },
+    ),
+];
+const DECISION: &str = "decision_seconds";
+const UPSTREAM: &str = "upstream_seconds";
+const TRANSMITTERS: [&str; 3] =
+    ["transmitter_jwks_fetches", "transmitter_jwks_age_seconds", "transmitter_jwks_fetch_seconds"];
+const STEP: &str = "Time for a step of a decision, of one request in 8, drawn at random";
+const VERIFICATIONS: &str = "Requests with credentials, by the issuer of the token and what became of them: refused is \
+                             the caller's fault, failed ours or the issuer's";
+const CLIENT_CA: &str =
+    "Until the first authority of client certificates expires; absent where there is none";
+const JWKS_FETCHES: &str = "Fetches of issuers' keys";
+const TRANSMITTER_FETCHES: &str = "Fetches of the keys that sign security events";
 const PROXY_PROTOCOL: &str = "Connections closed for want of a PROXY protocol header, by reason";
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// Seconds: a cached decision takes microseconds, one signature fifty, a fetch of keys up to five seconds.

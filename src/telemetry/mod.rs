@@ -6,14 +6,26 @@
 mod age;
 mod audit;
 mod baggage;
+#[cfg(test)]
+mod catalogue;
 mod collector;
 mod cuts;
 mod decisions;
+mod exposition;
 mod handshake;
+mod handshakes;
 mod ids;
 mod introspections;
+mod keys;
+mod known;
+mod latency;
 mod logs;
 mod metrics;
+mod nonces;
+mod otlp_metrics;
+mod page;
+mod process;
+mod registering;
 mod reloads;
 mod repeats;
 mod replay;
@@ -25,13 +37,19 @@ mod sampling;
 #[cfg(test)]
 pub(crate) mod sink;
 mod spans;
+mod suspicious;
+mod timing;
 mod trace_context;
 mod upstream;
+mod verifications;
 
 pub use audit::AuditMetrics;
 pub use cuts::Cut as CutRecord;
+pub use exposition::Format;
 pub use handshake::Handshake;
+pub use handshakes::Handshaken;
 pub use ids::{RequestId, TraceId};
+pub use known::Known;
 pub use logs::install_logging;
 pub(crate) use logs::{breaks_lines, cut};
 pub use metrics::Metrics;
@@ -40,6 +58,7 @@ pub use replay::ReplayMetrics;
 pub use request::RequestSpan;
 pub use revocations::RevocationMetrics;
 pub use spans::{Called, RevocationSpan, SpanRef, Step, Steps, Tracer};
+pub use timing::{Part, Stopwatch, Timing};
 pub use upstream::UpstreamMetrics;
 
 use crate::config::{Identifiers, TraceOrigin};
@@ -50,6 +69,7 @@ use crate::pop::because::Because;
 use crate::pop::policy::ProofKind;
 use collector::Collector;
 use http::{HeaderMap, StatusCode};
+use otlp_metrics::MetricsOut;
 use prometheus_client::registry::Registry;
 use repeats::Repeats;
 use request::Terms;
@@ -67,6 +87,7 @@ pub struct Telemetry {
     sampler: Sampler,
     terms: Terms,
     repeats: Repeats,
+    out: Option<MetricsOut>,
 }
 
 /// What is said of one decision. Nothing in here is a secret: no token, no proof.
@@ -162,9 +183,10 @@ impl Telemetry {
     pub fn start(config: &crate::config::Telemetry) -> anyhow::Result<Arc<Telemetry>> {
         let (mut metrics, registry) = Metrics::new();
         let sampler = Sampler::new(config.sample);
+        let resource = resource::of_this_process();
         if let Some(endpoint) = &config.otlp {
             let collector = Collector::new(endpoint, config.otlp_protocol)?;
-            let exporter = Exporter::start(collector, resource::of_this_process(), metrics.spans.clone());
+            let exporter = Exporter::start(collector, resource.clone(), metrics.spans.clone());
             metrics.trace_with(Tracer::new(exporter, sampler.share));
         }
         let terms = Terms {
@@ -172,8 +194,9 @@ impl Telemetry {
             identifiers: config.identifiers,
             refusals: config.sample_refusals,
         };
+        let out = MetricsOut::of(config, resource)?;
         let repeats = Repeats::up_to(config.repeats);
-        Ok(Arc::new(Telemetry { metrics, registry, sampler, terms, repeats }))
+        Ok(Arc::new(Telemetry { metrics, registry, sampler, terms, repeats, out }))
     }
 
     /// Metrics only: nothing is exported.
@@ -187,6 +210,7 @@ impl Telemetry {
             sampler: Sampler::new(1.0),
             terms,
             repeats: Repeats::up_to(0),
+            out: None,
         })
     }
 
@@ -199,7 +223,7 @@ impl Telemetry {
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
     /// gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
-        self.metrics.decided(record.route, record.verdict, record.elapsed);
+        self.metrics.decided(record.route, record.verdict, record.elapsed, span.recorded_trace());
         if let Some(mark) = record.revocation.filter(|_| record.verdict.is_ok()) {
             self.metrics.revocations.passed(mark);
         }
@@ -209,7 +233,7 @@ impl Telemetry {
 
     /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
     pub fn answered(&self, span: RequestSpan, status: StatusCode, upstream: Option<Duration>) {
-        self.metrics.answered(status, upstream);
+        self.metrics.answered(status, upstream, span.recorded_trace());
         span.answered(status, upstream);
     }
 
@@ -233,14 +257,6 @@ impl Telemetry {
             trace_id = trace_id.as_str(),
             "no answer from the service"
         );
-    }
-
-    /// The metrics as Prometheus text (OpenMetrics).
-    pub fn render(&self) -> String {
-        let mut text = String::with_capacity(16 * 1024);
-        // Writing to a String can't fail; a half-written page ends without `# EOF` and is not taken.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
     }
 
     /// Sends what is pending, at most this long.

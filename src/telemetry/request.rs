@@ -132,6 +132,11 @@ impl RequestSpan {
         self.open().is_some()
     }
 
+    /// The trace, where there is one for others to look up.
+    pub(super) fn recorded_trace(&self) -> Option<TraceId> {
+        self.is_recorded().then_some(self.trace_id)
+    }
+
     /// Where steps of the decision are begun.
     pub fn steps(&self) -> Steps<'_> {
         Steps::of(self.open())

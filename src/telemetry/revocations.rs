@@ -2,17 +2,14 @@
 //!
 //! Labels are names of closed tables.
 
+use super::known::Known;
 use super::metrics::{Label, family, register};
 use super::spans::Tracer;
-use parking_lot::Mutex;
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -28,7 +25,7 @@ pub struct RevocationMetrics {
     feed_state: Family<Label, Gauge>,
     feed_transitions: Family<Label, Counter>,
     feed_silence: Gauge<f64, AtomicU64>,
-    feed_lag: Lag,
+    feed_lag: Known,
     passed: Family<Label, Counter>,
     received: Family<[(&'static str, &'static str); 2], Counter>,
     since_event: Histogram,
@@ -106,23 +103,7 @@ impl RevocationMetrics {
             set(&self.feed_transitions.get_or_create(&[("state", *state)]), *count);
         }
         self.feed_silence.set(silence.as_secs_f64());
-        *self.feed_lag.0.lock() = lag;
-    }
-}
-
-/// A gauge that is absent while nobody knows.
-#[derive(Clone, Debug, Default)]
-struct Lag(Arc<Mutex<Option<u64>>>);
-
-impl EncodeMetric for Lag {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        match *self.0.lock() {
-            Some(lag) => encoder.encode_gauge(&lag),
-            None => Ok(()),
-        }
-    }
-    fn metric_type(&self) -> MetricType {
-        MetricType::Gauge
+        self.feed_lag.set(lag.map(|lag| i64::try_from(lag).unwrap_or(i64::MAX)));
     }
 }
 

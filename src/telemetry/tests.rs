@@ -1,3 +1,5 @@
+mod metrics;
+
 use super::*;
 use crate::config::{self, OtlpProtocol};
 use crate::pop::forge;
@@ -104,7 +106,7 @@ fn the_page_has_every_metric_and_ends() {
     let before = telemetry.render();
     let fetches = "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 0\n";
     assert!(before.contains(fetches) && !before.contains("clinch_jwks_age_seconds{"), "{before}");
-    telemetry.metrics.jwks_fetched(&issuer, "ok");
+    telemetry.metrics.jwks_fetched(&issuer, "ok", Duration::from_millis(7));
     let page = telemetry.render();
     for line in [
         "clinch_requests_total{route=\"/accounts/{*rest}\",verdict=\"granted\",reason=\"-\"} 1\n",
@@ -120,6 +122,10 @@ fn the_page_has_every_metric_and_ends() {
         "clinch_revocation_events_total{result=\"ignored\"} 2\n",
         "clinch_revocation_rejected_total{reason=\"malformed\"} 1\n",
         "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 1\n",
+        "clinch_jwks_fetch_seconds_count{issuer=\"https://as.example.com\"} 1\n",
+        "clinch_suspicious_total{kind=\"replay\"} 0\n",
+        "clinch_nonce_challenges_total{kind=\"missing\"} 0\n",
+        "clinch_tls_handshakes_total{version=\"1.3\",resumed=\"no\"} 0\n",
         "clinch_jwks_age_seconds{issuer=\"https://as.example.com\"} ",
         "clinch_token_cache_hits_total 0\n",
         "clinch_token_cache_misses_total 0\n",

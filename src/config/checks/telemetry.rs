@@ -1,11 +1,14 @@
 //! `telemetry` and `admin`: where clinch is watched from.
 
 use super::{Checks, listen};
-use crate::config::file::{self, Admin, Listen, LogFormat as WrittenFormat, LogLevel, Telemetry as Written};
+use crate::config::file::{
+    self, Admin, Listen, LogFormat as WrittenFormat, LogLevel, Span, Telemetry as Written,
+};
 use crate::config::words::quoted;
 use crate::config::{Identifiers, LogFormat, OtlpProtocol, Telemetry, TraceOrigin};
 use http::Uri;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// Logs and traces; `None` if something is at fault.
@@ -20,12 +23,17 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
     if otlp.is_some() && written.sample == 0.0 && !written.sample_refusals {
         c.warn("telemetry.sample", "0 exports no traces although `otlp` is set");
     }
+    let otlp_metrics = match written.otlp_metrics {
+        Some(period) => Some(metrics(c, period, otlp.as_ref())?),
+        None => None,
+    };
     Some(Telemetry {
         otlp,
         otlp_protocol: match written.otlp_protocol {
             file::Transport::Http => OtlpProtocol::Http,
             file::Transport::Grpc => OtlpProtocol::Grpc,
         },
+        otlp_metrics,
         sample: written.sample,
         sample_refusals: written.sample_refusals,
         context: match written.context {
@@ -49,6 +57,22 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
         },
         repeats: written.log.repeats,
     })
+}
+
+/// How often metrics go to the collector, whose address must tell where.
+fn metrics(c: &mut Checks<'_>, period: Span, otlp: Option<&Uri>) -> Option<Duration> {
+    let key = "telemetry.otlp_metrics";
+    let Some(otlp) = otlp else {
+        c.fault(key, "metrics have nowhere to go").expected("`telemetry.otlp`, the collector");
+        return None;
+    };
+    if otlp.path() != "/" && !otlp.path().ends_with("/v1/traces") {
+        c.fault(key, "where metrics go can't be told from the collector's address")
+            .found(quoted(&otlp.to_string()))
+            .expected("`telemetry.otlp` without a path, or with one that ends in /v1/traces");
+        return None;
+    }
+    c.within(key, period, MOST_OFTEN, LEAST_OFTEN)
 }
 
 fn endpoint(c: &mut Checks<'_>, written: &str, protocol: file::Transport) -> Option<Uri> {
@@ -90,3 +114,6 @@ pub(super) fn admin(c: &mut Checks<'_>, written: &Admin, other: Option<&Listen>)
     }
     Some(address)
 }
+
+const MOST_OFTEN: Duration = Duration::from_secs(1);
+const LEAST_OFTEN: Duration = Duration::from_secs(3600);

@@ -23,8 +23,7 @@ pub(in crate::config) struct Telemetry {
     /// How spans name clients, subjects and tokens.
     pub(in crate::config) identifiers: Identifiers,
     /// How often metrics go to the collector, too; null sends none, they are at `/metrics` of `admin.address` all the
-    /// same. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// same.
     pub(in crate::config) otlp_metrics: Option<Span>,
     /// The log on standard error.
     pub(in crate::config) log: Log,

@@ -19,10 +19,10 @@ use crate::pop::Timestamp;
 use crate::state::audit::AuditStatus;
 use crate::state::replay::shared::StoreStatus;
 use crate::state::revocation::FeedStatus;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Format, Telemetry};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -58,8 +58,21 @@ struct Readiness {
 }
 
 impl Admin {
-    /// Serves until it is dropped.
+    /// Serves, and sends metrics to the collector where that is wished, until it is dropped.
     pub(super) async fn run(self: Arc<Admin>, socket: TcpListener) {
+        tokio::join!(Arc::clone(&self).send_metrics(), self.serve(socket));
+    }
+
+    async fn send_metrics(self: Arc<Admin>) {
+        let Some(period) = self.telemetry.period() else { return };
+        loop {
+            sleep(period).await;
+            self.read_gauges();
+            self.telemetry.send_metrics().await;
+        }
+    }
+
+    async fn serve(self: Arc<Admin>, socket: TcpListener) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
@@ -70,8 +83,8 @@ impl Admin {
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let uri = request.uri();
-                    let response = admin.answer(request.method(), uri.path(), uri.query());
+                    let (uri, method) = (request.uri(), request.method());
+                    let response = admin.answer(method, uri.path(), uri.query(), request.headers());
                     async move { Ok::<_, Infallible>(response) }
                 });
                 let mut builder = http1::Builder::new();
@@ -112,8 +125,16 @@ impl Admin {
         }
     }
 
-    /// The metrics, with those read at this moment that nobody moves.
-    fn metrics(&self) -> String {
+    fn metrics(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        self.read_gauges();
+        let format = Format::wanted(headers);
+        let mut response = text(StatusCode::OK, format.content_type(), self.telemetry.page(format));
+        response.headers_mut().insert(header::VARY, HeaderValue::from_name(header::ACCEPT));
+        response
+    }
+
+    /// What nobody moves, as it is at this moment.
+    pub(super) fn read_gauges(&self) {
         let metrics = &self.telemetry.metrics;
         let proxy = self.current.proxy();
         let Gate { revocations, replay, audit, .. } = &proxy.gate;
@@ -131,10 +152,12 @@ impl Admin {
         if let Some(feed) = revocations.feed() {
             metrics.revocations.set_feed(&feed.transitions, feed.silence, feed.progress.lag);
         }
-        if let Some(end) = self.current.tls.terms().expires_at {
-            metrics.certificate_seconds_left.set(end.as_secs() - now().as_secs());
+        let terms = self.current.tls.terms();
+        let left = |end: Timestamp| end.as_secs() - now().as_secs();
+        if let Some(end) = terms.expires_at {
+            metrics.certificate_seconds_left.set(left(end));
         }
-        self.telemetry.render()
+        metrics.client_ca_seconds_left.set(terms.clients_until.map(left));
     }
 
     /// By which keys the service checks `clinch-identity` (RFC 7517 section 5).
@@ -145,11 +168,17 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Response<Full<Bytes>> {
+    fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Response<Full<Bytes>> {
         let answer: &dyn Fn() -> Response<Full<Bytes>> = match path {
             "/live" => &|| text(StatusCode::OK, JSON, "{\"live\":true}\n"),
             "/ready" => &|| self.readiness().response(),
-            "/metrics" => &|| text(StatusCode::OK, OPEN_METRICS, self.metrics()),
+            "/metrics" => &|| self.metrics(headers),
             "/status" => &|| json(StatusCode::OK, &self.status()),
             "/.well-known/jwks.json" => &|| self.keys_of_assertions(),
             "/revocations" => &|| revocations::answer(&self.current.proxy().gate.revocations, query),
@@ -236,8 +265,6 @@ fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const JWK_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 const MAX_CONNECTIONS: usize = 64;
 const MAX_HEADER: usize = 16 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use crate::pop::introspection::Answer;
 use crate::pop::{Denial, Timestamp};
 use crate::state::https::Fault;
 use crate::state::issuers::Issuers;
-use crate::telemetry::{Metrics, Steps};
+use crate::telemetry::{Metrics, Part, Steps};
 use http::StatusCode;
 use rustls::RootCertStore;
 use std::hash::{BuildHasher, RandomState};
@@ -138,6 +138,7 @@ impl Authority {
             Err(fault) => fault.name(),
         };
         metrics.done(&self.name, result, Some(elapsed));
+        self.metrics.timing.took(Part::Introspection, elapsed);
         if let Err(fault) = answer {
             self.say(fault);
         }

@@ -138,6 +138,11 @@ impl Issuers {
         names
     }
 
+    /// The name of an issuer, if it is one of them.
+    pub fn name(&self, issuer: &str) -> Option<Arc<str>> {
+        self.by_name.get_key_value(issuer).map(|(name, _)| Arc::clone(name))
+    }
+
     /// For `/ready`: every issuer whose keys are not usable.
     pub fn unready(&self) -> Vec<String> {
         let unusable = self.by_name.iter().filter(|(_, tended)| tended.keys.current().is_none());

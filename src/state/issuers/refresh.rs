@@ -171,14 +171,14 @@ impl Keys {
 
     /// Replaces the keys by what was fetched (JWKS-06), or keeps them (JWKS-07).
     fn take(&self, outcome: Result<KeySet, Fault>, asked: Instant, failures: u32) {
-        let issuer = &self.expected.issuer;
+        let (issuer, elapsed) = (&self.expected.issuer, asked.elapsed());
         match outcome {
             Ok(keys) => {
-                self.metrics.jwks_fetched(issuer, "ok");
+                self.metrics.jwks_fetched(issuer, "ok", elapsed);
                 self.replace(keys, asked);
             }
             Err(fault) => {
-                self.metrics.jwks_fetched(issuer, fault.name());
+                self.metrics.jwks_fetched(issuer, fault.name(), elapsed);
                 // A long outage says so once per doubling, not once per attempt.
                 if failures.is_power_of_two() {
                     let usable = self.current().is_some();

@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 /// A collector that speaks both protocols.
 pub(super) struct Collector {
     pub(super) endpoint: http::Uri,
-    /// What each message was sent to, and its spans.
-    pub(super) received: mpsc::UnboundedReceiver<(String, Vec<Span>)>,
+    /// What each message was sent to, its spans, and all of it.
+    pub(super) received: mpsc::UnboundedReceiver<(String, Vec<Span>, Bytes)>,
     mood: Arc<AtomicU16>,
 }
 
@@ -60,6 +60,12 @@ impl Collector {
     }
 
     pub(super) async fn message(&mut self) -> (String, Vec<Span>) {
+        let (path, spans, _) = self.whole().await;
+        (path, spans)
+    }
+
+    /// The next message, whatever it is.
+    pub(super) async fn whole(&mut self) -> (String, Vec<Span>, Bytes) {
         let next = tokio::time::timeout(super::LIMIT, self.received.recv()).await;
         next.expect("nothing came").expect("it runs")
     }
@@ -79,7 +85,7 @@ impl Collector {
 
 async fn answer(
     request: Request<Incoming>,
-    send: mpsc::UnboundedSender<(String, Vec<Span>)>,
+    send: mpsc::UnboundedSender<(String, Vec<Span>, Bytes)>,
     mood: u16,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let grpc = request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc");
@@ -88,10 +94,12 @@ async fn answer(
     if mood == HANGING {
         std::future::pending::<()>().await;
     }
-    let message = ExportTraceServiceRequest::decode(&body[if grpc { 5 } else { 0 }..]).unwrap();
+    let body = body.slice(if grpc { 5 } else { 0 }..);
+    let traces = if path.contains("metrics") { Bytes::new() } else { body.clone() };
+    let message = ExportTraceServiceRequest::decode(traces).unwrap();
     let scopes = message.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
     let spans = scopes.flat_map(|scope| scope.spans).collect();
-    let _ = send.send((path, spans));
+    let _ = send.send((path, spans, body));
     let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "one".to_owned() };
     let answer = ExportTraceServiceResponse { partial_success: (mood == PICKY).then_some(partial) };
     let answer = answer.encode_to_vec();

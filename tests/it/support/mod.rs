@@ -19,6 +19,7 @@ pub mod oauth_client;
 pub mod otlp;
 pub mod pki;
 pub mod program;
+pub mod prometheus;
 pub mod proof;
 pub mod redis;
 pub mod services;
