@@ -82,6 +82,9 @@ impl RequestSpan {
             context.parent_id = ids::random();
         }
         context.set_sampled(sampled);
+        if parent.is_some() && exporter.is_some() && sampled {
+            context.correct_state(|state| sampler.share.corrected(state));
+        }
         let recorded = match exporter {
             Some(exporter) if sampled => Recorded::Yes(Box::new(open(exporter, &context, parent, link))),
             Some(exporter) if terms.refusals => {

@@ -38,6 +38,24 @@ impl Share {
         self.takes(randomness(trace))
     }
 
+    /// A caller's `tracestate` that says in which share (`th` of the member `ot`) its trace was recorded, corrected to
+    /// ours if that is smaller: whoever counts by it would count too few. `None` if there is nothing to correct.
+    pub(super) fn corrected(self, state: &str) -> Option<String> {
+        let members = || state.split(',').map(str::trim);
+        let theirs = members().find_map(|member| member.strip_prefix("ot="))?;
+        let threshold = theirs.split(';').find_map(|pair| pair.strip_prefix("th:")).and_then(threshold_of)?;
+        if threshold >= self.threshold {
+            return None;
+        }
+        let others = theirs.split(';').filter(|pair| !pair.starts_with("th:"));
+        let digits = format!("{:014x}", self.threshold);
+        let ours = format!("th:{}", digits.trim_end_matches('0'));
+        let ours = format!("ot={}", others.chain([ours.as_str()]).collect::<Vec<_>>().join(";"));
+        // What was changed goes to the left (W3C Trace Context section 3.3.1.5; TRACE-06).
+        let kept = members().filter(|member| !member.starts_with("ot="));
+        Some([ours.as_str()].into_iter().chain(kept).collect::<Vec<_>>().join(","))
+    }
+
     fn takes(self, randomness: u64) -> bool {
         randomness >= self.threshold
     }
@@ -90,6 +108,12 @@ fn explicit_randomness(state: &str) -> Option<u64> {
     digits.then(|| u64::from_str_radix(value, 16).ok())?
 }
 
+/// 1 to 14 hex digits, with zeros behind them.
+fn threshold_of(digits: &str) -> Option<u64> {
+    let good = (1..=14).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    good.then(|| u64::from_str_radix(&format!("{digits:0<14}"), 16).ok())?
+}
+
 /// 2^56.
 const MOST: u64 = 1 << 56;
 const ONE: i64 = 1_000_000;
@@ -140,6 +164,24 @@ mod tests {
         let hits = (0..100_000).filter(|_| sampler.admits(&chosen, None)).count();
         assert!((1900..=2000).contains(&hits), "{hits}: the share of 100,000, and the allowance");
         assert!(!Sampler::new(0.0).admits(&chosen, None));
+    }
+
+    /// TRACE-06
+    #[test]
+    fn a_share_that_is_told_of_is_never_too_great() {
+        let quarter = Share::of(0.25);
+        let told = |state: &str| quarter.corrected(state);
+        assert_eq!(
+            told("a=1,ot=rv:80000000000000;th:8,b=2").as_deref(),
+            Some("ot=rv:80000000000000;th:c,a=1,b=2")
+        );
+        assert_eq!(told("ot=th:0").as_deref(), Some("ot=th:c"));
+        for right in
+            ["ot=th:c", "ot=th:fff", "ot=rv:80000000000000", "a=1", "ot=th:", "ot=th:0123456789abcdef"]
+        {
+            assert_eq!(told(right), None, "{right}");
+        }
+        assert_eq!(Share::of(1.0).corrected("ot=th:0"), None);
     }
 
     #[test]

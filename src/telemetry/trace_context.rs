@@ -49,6 +49,14 @@ impl TraceContext {
         self.state.as_ref().and_then(|state| state.to_str().ok())
     }
 
+    /// Puts another list in the place of this one, if there is one.
+    pub(super) fn correct_state(&mut self, corrected: impl FnOnce(&str) -> Option<String>) {
+        if let Some(state) = self.state_text().and_then(corrected).and_then(|s| HeaderValue::try_from(s).ok())
+        {
+            self.state = Some(state);
+        }
+    }
+
     /// Writes the context. What the caller sent must be gone.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";

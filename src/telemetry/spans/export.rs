@@ -19,15 +19,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The way out for spans; clones share one queue.
 #[derive(Clone, Debug)]
-pub(in crate::telemetry) struct Exporter {
-    queue: mpsc::Sender<Span>,
-    counts: SpanCounts,
-    ending: Arc<Ending>,
-}
+pub(in crate::telemetry) struct Exporter(Arc<Shared>);
 
 #[derive(Debug)]
-struct Ending {
-    tell: watch::Sender<bool>,
+struct Shared {
+    queue: mpsc::Sender<Span>,
+    counts: SpanCounts,
+    /// Tells the task that there is little time left.
+    end: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -48,23 +47,23 @@ impl Exporter {
         counts: SpanCounts,
     ) -> Exporter {
         let (queue, receiver) = mpsc::channel(WAITING_SPANS);
-        let (tell, ends) = watch::channel(false);
+        let (end, ends) = watch::channel(false);
         let task = Task { queue: receiver, collector, resource, counts: counts.clone(), ends, failures: 0 };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
-        Exporter { queue, counts, ending: Arc::new(Ending { tell, task }) }
+        Exporter(Arc::new(Shared { queue, counts, end, task }))
     }
 
     /// Queues a span that has ended, or drops it.
     pub(super) fn take(&self, span: Span) {
-        if self.queue.try_send(span).is_err() {
-            self.counts.lost(Lost::QueueFull, 1);
+        if self.0.queue.try_send(span).is_err() {
+            self.0.counts.lost(Lost::QueueFull, 1);
         }
     }
 
     /// Sends what is queued, at most this long.
     pub(in crate::telemetry) async fn shutdown(&self, limit: Duration) {
-        let _ = self.ending.tell.send(true);
-        let task = self.ending.task.lock().take();
+        let _ = self.0.end.send(true);
+        let task = self.0.task.lock().take();
         if let Some(task) = task {
             let stop = task.abort_handle();
             // What is lost after the limit is lost: the process must end.
@@ -112,10 +111,15 @@ impl Task {
     }
 
     async fn export(&mut self, batch: &mut Vec<Span>) {
-        let count = batch.len() as u64;
-        let message = encode::request(&self.resource, batch.drain(..)).encode_to_vec();
+        let mut spans = batch.drain(..);
+        while let Some((message, count)) = encode::request(&self.resource, &mut spans) {
+            self.send(&message, count).await;
+        }
+    }
+
+    async fn send(&mut self, message: &[u8], count: u64) {
         for attempt in 1..=ATTEMPTS {
-            match self.collector.send(Signal::Traces, message.clone()).await {
+            match self.collector.send(Signal::Traces, message.to_vec()).await {
                 Ok(answer) => return self.taken(&answer),
                 Err(failure) => {
                     self.refused(&failure);

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A running collector; it ends with the test's runtime.
 pub struct Collector {
@@ -84,17 +85,19 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::<Shared>::default();
-        let (of_task, tls) = (Arc::clone(&shared), pki.map(acceptor));
+        let (of_task, tls) = (Arc::clone(&shared), pki.map(strict));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (shared, tls) = (Arc::clone(&of_task), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, shared).await,
+                        None => serve(stream, shared, auto()).await,
                         Some(tls) => {
-                            if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, shared).await;
-                            }
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            // As strict as collectors are: what ALPN did not agree upon is not spoken.
+                            let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                            let builder = if h2 { auto().http2_only() } else { auto().http1_only() };
+                            serve(stream, shared, builder).await;
                         }
                     }
                 });
@@ -156,9 +159,24 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
+fn auto() -> auto::Builder<TokioExecutor> {
+    auto::Builder::new(TokioExecutor::new())
+}
+
+/// TLS with the protocols that a collector has.
+fn strict(pki: &Pki) -> TlsAcceptor {
+    let mut config = rustls::ServerConfig::clone(acceptor(pki).config());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    shared: Arc<Shared>,
+    builder: auto::Builder<TokioExecutor>,
+) {
     let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(

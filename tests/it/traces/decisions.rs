@@ -9,6 +9,7 @@ use crate::support::redis::Redis;
 use crate::support::world::url;
 use serde_json::json;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_waits_for_keys_says_so() {
@@ -124,4 +125,34 @@ async fn a_refusal_names_the_event_that_caused_it() {
     assert!(
         !world.collector.spans().iter().any(|span| span.says("clinch.verdict").as_deref() == Some("granted"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_fails_the_call_and_the_request() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = Traced::with("sample: 1.0", |text| {
+        let upstream = text.lines().find(|line| line.starts_with("upstream:")).unwrap().to_owned();
+        text.replace(&upstream, &format!("upstream: {{ url: 'http://{nobody}' }}"))
+    })
+    .await;
+    assert_eq!(world.get(&world.token(), Some(TRACE), &[]).await.status, 502);
+    let server = world.collector.named(SERVER, TRACE).await;
+    let client = world.collector.named("GET", TRACE).await;
+    assert_eq!((client.parent(), client.says("http.response.status_code")), (server.id(), None));
+    for span in [&server, &client] {
+        assert_eq!(span.says("error.type").as_deref(), Some("upstream_unreachable"), "{span:?}");
+        assert!(span.0.status.is_some());
+    }
+    assert_eq!(server.says("http.response.status_code").as_deref(), Some("502"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_fails_is_a_trace_of_its_own() {
+    let world = Traced::start("sample: 1.0").await;
+    let mut stream = tokio::net::TcpStream::connect(world.clinch.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let failed = world.collector.span("the handshake", |span| span.0.name == "TLS handshake").await;
+    assert_eq!(failed.says("tls.established").as_deref(), Some("false"));
+    assert_eq!(failed.says("network.peer.port"), Some(stream.local_addr().unwrap().port().to_string()));
+    assert!(failed.says("error.type").is_some() && failed.parent().is_empty());
 }
