@@ -6,7 +6,7 @@
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
 use crate::pop::access_token::AccessToken;
-use crate::pop::because::Because;
+use crate::pop::because::{Because, Scene};
 use crate::pop::credentials::{Credentials, Scheme};
 use crate::pop::policy::{Access, Policy, ProofKind, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
@@ -17,7 +17,7 @@ use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Passed, Record, RequestSpan, Telemetry};
+use crate::telemetry::{Passed, Record, RequestSpan, RevokedBy, Steps, Telemetry};
 use http::header;
 use http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
@@ -92,6 +92,7 @@ struct Findings<'g> {
     revocation: Option<&'static str>,
     /// How far the revocation feed had come, at least.
     position: Option<u64>,
+    revoked_by: Option<Arc<RevokedBy>>,
     wait: Option<Duration>,
 }
 
@@ -110,26 +111,31 @@ impl Gate {
         let verdict = match &request {
             Ok(request) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
-                None => self.judge(request, peer.ip(), clock, &mut found).await.map(Verdict::Admit),
+                None => {
+                    let admission = self.judge(request, peer.ip(), &clock, &mut found, span.steps()).await;
+                    admission.map(Verdict::Admit)
+                }
             },
             Err(denial) => Err(*denial),
         };
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
         }
-        let because = verdict.as_ref().err().map(|denial| Because::of(*denial));
+        let request = request.as_ref().ok();
+        let because = verdict.as_ref().err().map(|denial| self.because(*denial, request, &found, clock()));
         let mut record = Record {
             request: span.request_id(),
             generation: self.generation,
             method: parts.method.as_str(),
-            target: request.as_ref().ok().map(|r| r.target.as_str()),
-            host: if request.is_err() { named_host(parts) } else { None },
+            target: request.map(|r| r.target.as_str()),
+            host: if request.is_none() { named_host(parts) } else { None },
             route: found.route.map(|r| &*r.path),
             peer,
             scheme: found.scheme.map(Scheme::name),
             proof: found.proof,
             token: found.token.as_ref(),
             revocation: found.revocation,
+            revoked_by: found.revoked_by.as_deref(),
             because: because.as_ref(),
             verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
             elapsed: started.elapsed(),
@@ -141,7 +147,7 @@ impl Gate {
             Err(unwritten) => Err(unwritten),
         };
         // What is refused stays refused, whether it can be kept or not.
-        let unkept = kept.is_err().then(|| Because::of(Denial::AuditUnavailable));
+        let unkept = kept.is_err().then(|| self.because(Denial::AuditUnavailable, request, &found, clock()));
         let verdict = match kept {
             Ok(()) => verdict,
             Err(Unwritten) => verdict.and(Err(Denial::AuditUnavailable)),
@@ -175,6 +181,7 @@ impl Gate {
         peer: IpAddr,
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
+        steps: Steps<'_>,
     ) -> Result<Admission, Denial> {
         if let Some(route) = self.route_of_preflight(request) {
             found.route = Some(route);
@@ -197,6 +204,7 @@ impl Gate {
             belief.asks_issuer(),
             || trusts().map_err(|excess| excess.denial),
             clock(),
+            steps,
         );
         let token = token.await.inspect_err(|denial| {
             if *denial == Denial::TooManyFailures {
@@ -210,13 +218,17 @@ impl Gate {
         let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now)?;
         drop(nonces);
         found.proof = Some(verified.kind());
-        let unrevoked = self.revocations.check(verified, &belief)?;
+        let unrevoked = self.revocations.check(verified, &belief).inspect_err(|denial| {
+            if *denial == Denial::TokenRevoked {
+                found.revoked_by = found.token.as_ref().and_then(|token| self.revocations.cause(token));
+            }
+        })?;
         found.revocation = unrevoked.standing().mark();
         self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial
         })?;
-        let grant = self.replay.claim(unrevoked, now).await?;
+        let grant = self.replay.claim(unrevoked, now, steps).await?;
         // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
         self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
@@ -224,6 +236,34 @@ impl Gate {
             None => grant,
         };
         Ok(Admission::Granted(told))
+    }
+}
+
+impl Gate {
+    /// What there is to say of a refusal, put together only now that it is one.
+    #[cold]
+    fn because(
+        &self,
+        denial: Denial,
+        request: Option<&Request<'_>>,
+        found: &Findings<'_>,
+        now: Timestamp,
+    ) -> Because {
+        let issuers = self.tokens.issuers();
+        let scene = Scene {
+            request,
+            route: found.route,
+            token: found.token.as_deref(),
+            expected: &|issuer| issuers.expected(issuer),
+            issuers: &|| issuers.names().into_iter().map(str::to_owned).collect(),
+            dpop: &self.policy.dpop,
+            now,
+        };
+        let because = Because::of(denial, &scene);
+        match found.revoked_by.as_ref().filter(|_| denial == Denial::TokenRevoked) {
+            Some(event) => Because { found: Some(format!("revoked by the event {}", event.id)), ..because },
+            None => because,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn report() {
 }
 
 /// Runs the load and returns the name of the profile.
-async fn measured(load: Load, proxy: &Proxy, label: &str) -> String {
+pub(crate) async fn measured(load: Load, proxy: &Proxy, label: &str) -> String {
     let process = proxy.process().to_string();
     let before = profiles(&process);
     let warm = load.warmed_up(proxy).await;
@@ -48,6 +48,13 @@ fn control(arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// All instructions of a profile.
+pub(crate) fn everything(file: &str) -> u64 {
+    let text = std::fs::read_to_string(file).unwrap();
+    let totals = text.lines().filter_map(|line| line.strip_prefix("totals: "));
+    totals.map(|total| total.trim().parse::<u64>().unwrap()).sum()
+}
+
 /// All instructions of a profile but those of the cryptographic library.
 fn count(file: &str) -> u64 {
     let mut command = Command::new("callgrind_annotate");
@@ -64,12 +71,12 @@ fn count(file: &str) -> u64 {
 }
 
 /// What the proxies run under.
-fn callgrind() -> Vec<String> {
+pub(crate) fn callgrind() -> Vec<String> {
     let file = format!("--callgrind-out-file={}/callgrind.%p", Files::directory().display());
     ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", &file].map(str::to_owned).to_vec()
 }
 
-const REQUESTS: usize = 2000;
+pub(crate) const REQUESTS: usize = 2000;
 /// In the names of the library's functions, and of those that check a point or seal a record.
 const CRYPTOGRAPHY: &[&str] = &[
     "aws_lc_",

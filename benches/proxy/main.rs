@@ -8,6 +8,8 @@
 //!
 //! `-- instructions` has callgrind count what the proxies execute for each request instead, which noise does not touch.
 //!
+//! `-- observed` compares clinch with clinch under traces, metrics and an audit log; `-- observed-instructions` counts.
+//!
 //! `-- propagation` measures instead how long a revocation takes to count, over NATS and Redis; `-- attacks` what others
 //! notice of an attack; `-- soak` whether all of it can go on for MINUTES, 20 if nothing is said.
 
@@ -20,6 +22,7 @@ mod attacks;
 mod bus;
 mod instructions;
 mod load;
+mod observed;
 mod parts;
 mod pki;
 mod propagation;
@@ -50,9 +53,11 @@ fn main() {
         }
         ["soak-report"] => parts::on_one_thread(soak::report()),
         ["soak", ..] => assert!(scene::nice_role("0", &["soak-report"]).status().unwrap().success()),
+        ["observed"] => parts::on_one_thread(observed::report()),
+        ["observed-instructions"] => parts::on_one_thread(observed::count()),
         ["propagation"] => parts::on_one_thread(propagation::report()),
         // The load and the service share the other core.
-        [role @ ("propagation" | "instructions"), ..] => {
+        [role @ ("propagation" | "instructions" | "observed" | "observed-instructions"), ..] => {
             assert!(scene::own_role(Core::Load, &[role]).status().unwrap().success())
         }
         // Whatever cargo says.

@@ -98,12 +98,7 @@ impl Scene {
             .replace("${limits}", limits)
             + more;
         let config_path = files.directory.join("clinch.yaml");
-        std::fs::write(&config_path, &config).unwrap();
-        let mut command = on(Core::Proxy, tool, env!("CARGO_BIN_EXE_clinch"));
-        command.args(["run", "--config"]).arg(&config_path).env("STATE_DIRECTORY", &files.directory);
-        let clinch =
-            Proxy { address: SocketAddr::from(([127, 0, 0, 1], port)), child: command.spawn().unwrap() };
-        ready(admin).await;
+        let clinch = clinch(&files, &config_path, &config, tool, [port, admin]).await;
         let origin = format!("https://localhost:{port}");
         let holders = (0..=TAKING_TURNS).map(|number| {
             let holder = Holder::generate();
@@ -126,6 +121,24 @@ impl Scene {
             config,
             files,
         }
+    }
+
+    /// Another clinch for the same requests, with another name for its files and its configuration changed.
+    pub(crate) async fn beside(&self, name: &str, tool: &[String], change: impl Fn(&str) -> String) -> Proxy {
+        let of_first = |line: &str, key: &str| -> String {
+            let at = line.find(key).unwrap() + key.len();
+            line[at..].chars().take_while(char::is_ascii_digit).collect()
+        };
+        let [port, admin] = free_ports();
+        let text = &self.config.1;
+        let listens = format!("address: 127.0.0.1:{}", of_first(text, "address: 127.0.0.1:"));
+        let watched =
+            format!("admin: {{ address: \"127.0.0.1:{}", of_first(text, "admin: { address: \"127.0.0.1:"));
+        let text = text
+            .replace(&listens, &format!("address: 127.0.0.1:{port}"))
+            .replace(&watched, &format!("admin: {{ address: \"127.0.0.1:{admin}"));
+        let path = self.files.directory.join(format!("{name}.yaml"));
+        clinch(&self.files, &path, &change(&text), tool, [port, admin]).await
     }
 
     /// Another configuration for clinch.
@@ -193,6 +206,17 @@ impl Scene {
     }
 }
 
+/// Starts one and waits until it is ready.
+async fn clinch(files: &Files, path: &Path, text: &str, tool: &[String], [port, admin]: [u16; 2]) -> Proxy {
+    std::fs::write(path, text).unwrap();
+    let mut command = on(Core::Proxy, tool, env!("CARGO_BIN_EXE_clinch"));
+    command.args(["run", "--config"]).arg(path).env("STATE_DIRECTORY", &files.directory);
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let clinch = Proxy { address, child: command.spawn().unwrap() };
+    ready(admin).await;
+    clinch
+}
+
 /// In one step.
 fn replace(path: &Path, text: &str) {
     let beside = path.with_extension("new");
@@ -209,7 +233,7 @@ pub(crate) fn signature_micros() -> f64 {
 
 impl Proxy {
     /// Starts one that says where it listens.
-    fn announced(mut command: Command) -> Proxy {
+    pub(crate) fn announced(mut command: Command) -> Proxy {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -1,7 +1,8 @@
-//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`, `revocations`.
+//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`, `revocations`, `audit`.
 //!
 //! Exit codes: 0 fine, 1 failed, 64 wrong usage or config (sysexits `EX_USAGE`).
 
+mod audit;
 mod check;
 mod demo;
 mod explain;
@@ -49,6 +50,8 @@ enum Command {
     Revoke(revoke::Arguments),
     /// Ask a replica what it knows to be revoked
     Revocations(revocations::Arguments),
+    /// Verify, look at or export the audit log
+    Audit(audit::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -69,5 +72,6 @@ pub fn main() -> ExitCode {
         Command::Proof(arguments) => proof::main(&arguments),
         Command::Revoke(arguments) => revoke::main(&arguments),
         Command::Revocations(arguments) => revocations::main(&arguments),
+        Command::Audit(arguments) => audit::main(&arguments),
     }
 }

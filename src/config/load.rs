@@ -41,7 +41,9 @@ pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Pr
     let original = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut faults = Vec::new();
-    let config = check((text, original), file.parent().unwrap_or(Path::new("")), now, &mut faults);
+    // A file that is named without a folder lies in this one, which has a name like any other.
+    let base = file.parent().filter(|base| !base.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let config = check((text, original), base, now, &mut faults);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => {

@@ -19,6 +19,7 @@ mod scalar;
 mod secrecy;
 mod shape;
 mod source;
+mod telemetry;
 mod tls;
 mod tree;
 mod words;
@@ -32,6 +33,7 @@ pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use source::{Look, Source};
+pub use telemetry::{Identifiers, LogFormat, OtlpProtocol, Telemetry, TraceOrigin};
 pub use written::Written;
 
 pub use revocation::{
@@ -236,28 +238,6 @@ pub struct NonceSecret {
     pub keys: Keys,
     /// SHA-256 of what was read.
     pub digest: [u8; 32],
-}
-
-/// `telemetry`
-#[derive(Clone, Debug)]
-pub struct Telemetry {
-    /// The OTLP/HTTP endpoint.
-    pub otlp: Option<http::Uri>,
-    /// The share of traces that are sampled, 0 to 1.
-    pub sample: f64,
-    /// How logs look.
-    pub format: LogFormat,
-    /// How much is logged.
-    pub level: tracing::level_filters::LevelFilter,
-}
-
-/// `telemetry.log.format`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Human,
 }
 
 impl Config {

@@ -63,6 +63,10 @@ macro_rules! denials {
             pub fn reason(self) -> &'static str {
                 match self { $(Denial::$variant => $reason,)+ }
             }
+            /// The rule, and where it is written: for whoever runs clinch.
+            pub fn rule(self) -> &'static str {
+                match self { $(Denial::$variant => concat!($($doc),+).trim_ascii_start(),)+ }
+            }
             /// The fixed text for the caller's developer.
             pub fn description(self) -> &'static str {
                 match self { $(Denial::$variant => $text,)+ }
@@ -101,11 +105,12 @@ denials! {
     CredentialsAmbiguous, BAD_REQUEST, InvalidRequest, "credentials_ambiguous", "more than one set of credentials";
     /// An access token in the query (RFC 6750 section 2.3, RFC 9700 section 4.3.2).
     CredentialsInQuery, BAD_REQUEST, InvalidRequest, "credentials_in_query", "access tokens in the query are not accepted";
-    /// The Bearer scheme together with a DPoP header: which one is meant?
+    /// The Bearer scheme together with a DPoP header: which one is meant (RFC 9449 section 7.2)?
     BearerWithProof, BAD_REQUEST, InvalidRequest, "bearer_with_proof", "a DPoP header does not go with the Bearer scheme";
 
     // The access token: RFC 9068 section 4, RFC 8725
-    /// Not a JWS in compact form with a header and claims that can be read strictly.
+    /// Not a JWS in compact form with a header and claims that can be read strictly (RFC 7515 section 7.1, RFC 8725 section
+    /// 2.6).
     TokenMalformed, UNAUTHORIZED, InvalidToken, "token_malformed", "the access token is malformed";
     /// `typ` is none of the configured token types (RFC 9068 section 4).
     TokenType, UNAUTHORIZED, InvalidToken, "token_type", "the token type is not accepted";
@@ -115,9 +120,9 @@ denials! {
     TokenCritical, UNAUTHORIZED, InvalidToken, "token_critical", "a critical header parameter is not understood";
     /// `iss` is not on the list (RFC 9068 section 4).
     TokenIssuer, UNAUTHORIZED, InvalidToken, "token_issuer", "the token issuer is not accepted";
-    /// The issuer publishes no key that fits.
+    /// The issuer publishes no key that fits (RFC 9068 section 4).
     TokenKeyUnknown, UNAUTHORIZED, InvalidToken, "token_key_unknown", "the token is signed with an unknown key";
-    /// The signature does not verify.
+    /// The signature does not verify (RFC 9068 section 4).
     TokenSignature, UNAUTHORIZED, InvalidToken, "token_signature", "the token signature is wrong";
     /// A required claim is missing or has the wrong type (RFC 9068 section 2.2).
     TokenClaims, UNAUTHORIZED, InvalidToken, "token_claims", "a required token claim is missing or malformed";
@@ -135,7 +140,7 @@ denials! {
     // The binding: RFC 7800, RFC 9449 section 6, RFC 8705 section 3
     /// `cnf` is there, but malformed or without a member we can verify (RFC 7800 section 3.1).
     ConfirmationUnknown, UNAUTHORIZED, InvalidToken, "confirmation_unknown", "the token is bound in a way that is not understood";
-    /// The token is not bound to a key, and the route does not admit that.
+    /// The token is not bound to a key, and the route's `proof` does not admit that (RFC 9700 section 2.2.1).
     TokenUnbound, UNAUTHORIZED, InvalidToken, "token_unbound", "the token is not bound to a key";
     /// A DPoP-bound token came under the Bearer scheme (RFC 9449 section 7.2).
     TokenBoundAsBearer, UNAUTHORIZED, InvalidToken, "token_bound_as_bearer", "a DPoP-bound token must be sent with the DPoP scheme";
@@ -147,47 +152,47 @@ denials! {
     CertificateMissing, UNAUTHORIZED, InvalidToken, "certificate_missing", "the token is bound to a client certificate";
     /// The certificate is not that of `cnf.x5t#S256` (RFC 8705 section 3).
     CertificateMismatch, UNAUTHORIZED, InvalidToken, "certificate_mismatch", "the token is bound to another certificate";
-    /// The token's binding is not one that the route admits.
+    /// The token's binding is not one that the route's `proof` admits.
     ProofKindRefused, UNAUTHORIZED, InvalidToken, "proof_kind_refused", "this kind of proof of possession is not accepted here";
 
     // The DPoP proof: RFC 9449 section 4.3, in the order of its checks
     /// The DPoP scheme without a DPoP header (RFC 9449 section 7.1).
     ProofMissing, UNAUTHORIZED, InvalidDpopProof, "proof_missing", "the DPoP proof is missing";
-    /// Check 1: more than one DPoP header.
+    /// RFC 9449 section 4.3, check 1: more than one DPoP header.
     ProofDuplicate, UNAUTHORIZED, InvalidDpopProof, "proof_duplicate", "more than one DPoP proof";
-    /// Check 2: not one well-formed JWT.
+    /// RFC 9449 section 4.3, check 2: not one well-formed JWT.
     ProofMalformed, UNAUTHORIZED, InvalidDpopProof, "proof_malformed", "the DPoP proof is not a well-formed JWT";
-    /// Check 3: a required claim is missing or has the wrong type.
+    /// RFC 9449 section 4.3, check 3: a required claim is missing or has the wrong type.
     ProofClaims, UNAUTHORIZED, InvalidDpopProof, "proof_claims", "a required claim of the DPoP proof is missing or malformed";
-    /// Check 4: `typ` is not `dpop+jwt`.
+    /// RFC 9449 section 4.3, check 4: `typ` is not `dpop+jwt`.
     ProofType, UNAUTHORIZED, InvalidDpopProof, "proof_type", "typ is not dpop+jwt";
-    /// Check 5: `alg` is not accepted.
+    /// RFC 9449 section 4.3, check 5: `alg` is not accepted.
     ProofAlgorithm, UNAUTHORIZED, InvalidDpopProof, "proof_algorithm", "the algorithm of the DPoP proof is not accepted";
     /// `crit` names what we do not understand (RFC 7515 section 4.1.11).
     ProofCritical, UNAUTHORIZED, InvalidDpopProof, "proof_critical", "a critical header parameter is not understood";
-    /// Check 6: `jwk` is missing, malformed, or no key for `alg`.
+    /// RFC 9449 section 4.3, check 6: `jwk` is missing, malformed, or no key for `alg`.
     ProofKey, UNAUTHORIZED, InvalidDpopProof, "proof_key", "jwk is not a valid public key for alg";
-    /// Check 6: the signature does not verify with `jwk`.
+    /// RFC 9449 section 4.3, check 6: the signature does not verify with `jwk`.
     ProofSignature, UNAUTHORIZED, InvalidDpopProof, "proof_signature", "the signature of the DPoP proof is wrong";
-    /// Check 7: `jwk` has private members.
+    /// RFC 9449 section 4.3, check 7: `jwk` has private members.
     ProofKeyPrivate, UNAUTHORIZED, InvalidDpopProof, "proof_key_private", "jwk contains private key material";
-    /// Check 8: `htm` is another method.
+    /// RFC 9449 section 4.3, check 8: `htm` is another method.
     ProofMethod, UNAUTHORIZED, InvalidDpopProof, "proof_method", "htm does not match the request method";
-    /// Check 9: `htu` is another URI.
+    /// RFC 9449 section 4.3, check 9: `htu` is another URI.
     ProofTarget, UNAUTHORIZED, InvalidDpopProof, "proof_target", "htu does not match the request URL";
-    /// Check 10: nonces are in use here and the proof has none (RFC 9449 section 9, section 11.3).
+    /// RFC 9449 section 4.3, check 10: nonces are in use here and the proof has none (RFC 9449 section 9, section 11.3).
     NonceMissing, UNAUTHORIZED, UseDpopNonce, "nonce_missing", "the DPoP proof needs the nonce of this answer";
-    /// Check 10: the nonce is not one of ours, or of another life of ours.
+    /// RFC 9449 section 4.3, check 10: the nonce is not one of ours, or of another life of ours.
     NonceUnknown, UNAUTHORIZED, UseDpopNonce, "nonce_unknown", "the nonce of the DPoP proof is not known here";
-    /// Check 10: the nonce is too old.
+    /// RFC 9449 section 4.3, check 10: the nonce is too old.
     NonceExpired, UNAUTHORIZED, UseDpopNonce, "nonce_expired", "the nonce of the DPoP proof has expired";
     /// The proof may have been used before the replay memory began: a fresh nonce will tell (RFC 9449 section 11.1).
     ProofBeforeStart, UNAUTHORIZED, UseDpopNonce, "proof_before_start", "the DPoP proof may be older than this server";
-    /// Check 11: `iat` is too old, or `exp` has passed.
+    /// RFC 9449 section 4.3, check 11: `iat` is too old, or `exp` has passed.
     ProofExpired, UNAUTHORIZED, InvalidDpopProof, "proof_expired", "the DPoP proof is too old";
-    /// Check 11: `iat` or `nbf` lies in the future.
+    /// RFC 9449 section 4.3, check 11: `iat` or `nbf` lies in the future.
     ProofNotYetValid, UNAUTHORIZED, InvalidDpopProof, "proof_not_yet_valid", "the DPoP proof is from the future";
-    /// Check 12a: `ath` is not the hash of the access token.
+    /// RFC 9449 section 4.3, check 12a: `ath` is not the hash of the access token.
     ProofTokenHash, UNAUTHORIZED, InvalidDpopProof, "proof_token_hash", "ath does not match the access token";
     /// The proof has been used before (RFC 9449 section 11.1).
     ProofReplayed, UNAUTHORIZED, InvalidDpopProof, "proof_replayed", "the DPoP proof has been used before";
@@ -197,7 +202,7 @@ denials! {
     IssuerRefused, UNAUTHORIZED, InvalidToken, "issuer_refused", "tokens of this issuer are not accepted here";
     /// The route admits other clients only (RFC 9068 section 5).
     ClientRefused, FORBIDDEN, InsufficientScope, "client_refused", "this client is not admitted here";
-    /// The route admits other workloads only, and only by certificate.
+    /// The route's `spiffe_ids` admit other workloads only, and only by certificate.
     WorkloadRefused, FORBIDDEN, InsufficientScope, "workload_refused", "this workload is not admitted here";
     /// A scope of the route is missing (RFC 6750 section 3.1; HTTP-34).
     ScopeInsufficient, FORBIDDEN, InsufficientScope, "scope_insufficient", "the token lacks a required scope";
@@ -206,7 +211,7 @@ denials! {
     /// Both of these are lacking: the challenge names both, so that the client asks for them at once (RFC 9470
     /// section 3).
     AuthenticationAndScopeInsufficient, UNAUTHORIZED, InsufficientUserAuthentication, "authentication_and_scope_insufficient", "a stronger or more recent authentication and another scope are required";
-    /// The token was revoked.
+    /// The token was revoked: the feed said so (RFC 8417, RFC 9493).
     TokenRevoked, UNAUTHORIZED, InvalidToken, "token_revoked", "the token has been revoked";
 
     // Our own failures: the client can do nothing about them, so never 401

@@ -14,6 +14,7 @@ use super::body::Passing;
 use super::tunnels::Tunnels;
 use super::unreadable::Unreadable;
 use crate::config::Limits;
+use crate::telemetry::Handshake;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -54,10 +55,12 @@ pub(super) struct Activity {
     /// What is no longer HTTP.
     pub(super) tunnels: Arc<Tunnels>,
     unreadable: OnceLock<Unreadable>,
+    /// Not told in any trace yet.
+    handshake: Mutex<Option<Handshake>>,
 }
 
 impl Activity {
-    pub(super) fn new() -> Arc<Activity> {
+    pub(super) fn new(handshake: Option<Handshake>) -> Arc<Activity> {
         Arc::new(Activity {
             began: Instant::now(),
             in_flight: AtomicUsize::new(0),
@@ -72,7 +75,12 @@ impl Activity {
             supervisor: AtomicWaker::new(),
             tunnels: Arc::default(),
             unreadable: OnceLock::new(),
+            handshake: Mutex::new(handshake),
         })
+    }
+    /// For the first request that is recorded.
+    pub(super) fn take_handshake(&self) -> Option<Handshake> {
+        self.handshake.lock().take()
     }
     /// A request's header section is complete.
     pub(super) fn request_began(&self) {

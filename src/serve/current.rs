@@ -161,5 +161,6 @@ fn seated(proxy: &Arc<Proxy>, activity: &Arc<Activity>, source: Source, own: Own
     };
     let address = source.client;
     let hop = Hop::new(address, &proxy.hosts);
-    Arc::new(Peer { proxy: Arc::clone(proxy), activity: Arc::clone(activity), address, caller, hop })
+    let (proxy, activity) = (Arc::clone(proxy), Arc::clone(activity));
+    Arc::new(Peer { proxy, activity, address, socket: source.peer, caller, hop })
 }

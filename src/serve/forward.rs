@@ -7,6 +7,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::cut::Cuttable;
 use super::fields;
 use super::grpc;
+use super::hops::{nothing_to_say, take_a_hop};
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
@@ -19,12 +20,12 @@ use crate::pop::credentials::Scheme;
 use crate::pop::policy::Route;
 use crate::pop::{DPOP_NONCE, identity};
 use crate::state::revocation::Cut;
-use crate::telemetry::RequestSpan;
+use crate::telemetry::{RequestSpan, Step};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, Version};
+use http::{Response, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -64,6 +65,7 @@ pub(super) fn forward<'a>(
     let asked = Instant::now();
     let mut cuttable = None;
     let mut called = None;
+    let mut call = Step::default();
     let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
     let grpc = grpc::is_spoken(received, &parts.headers);
     let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
@@ -77,6 +79,7 @@ pub(super) fn forward<'a>(
             cuttable = Some(Cuttable::new(grant.into_open(), route, &span));
             called = parts.uri.path_and_query().cloned();
         }
+        call = span.call(proxy.upstream.called(&parts));
         parts.uri = Upstream::uri(&parts.uri);
         if let Some(wish) = &wish {
             wish.write(&mut parts);
@@ -101,6 +104,7 @@ pub(super) fn forward<'a>(
         let answered = understood(answered, wish.as_ref());
         let response = match answered {
             Ok(Some(Answered { response, lease, place })) => {
+                call.answered(response.status());
                 in_flight.holds(place);
                 in_flight.answered();
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -116,10 +120,12 @@ pub(super) fn forward<'a>(
                     Ok(_) => nothing_to_say(),
                     Err(Setback::Fault(fault)) => {
                         let (telemetry, route) = (&proxy.gate.telemetry, route.map(|route| &*route.path));
+                        call.failed(fault.reason());
                         telemetry.unanswered(&mut span, method.as_str(), route, fault.reason());
                         response::fault(fault)
                     }
                     Err(Setback::Revoked) => {
+                        call.failed(Cut::Revoked.reason());
                         cuttable.iter().for_each(|cuttable| cuttable.tell(Cut::Revoked, peer));
                         let path = called.as_ref().map_or("/", PathAndQuery::path);
                         refusal::revoked(peer, (route, scheme), path, origin)
@@ -178,28 +184,6 @@ enum Way<A> {
     Service(A),
     EndsHere,
     Circle,
-}
-
-/// Whether the sender of an OPTIONS wants it to go no further than here; if not, one hop less remains (RFC 9110
-/// section 7.6.2; HTTP-32). What is no number of hops is not passed on.
-fn take_a_hop(parts: &mut Parts) -> bool {
-    if parts.method != Method::OPTIONS || !parts.headers.contains_key(header::MAX_FORWARDS) {
-        return false;
-    }
-    let hops = parts.headers.remove(header::MAX_FORWARDS);
-    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u64>().ok());
-    if let Some(left) = hops.and_then(|hops| hops.checked_sub(1)) {
-        parts.headers.insert(header::MAX_FORWARDS, left.into());
-    }
-    hops == Some(0)
-}
-
-/// The answer to an OPTIONS that ends here.
-fn nothing_to_say() -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::own(Bytes::new()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// A nonce is for one client: an answer that brings one is not kept by anybody (RFC 9449 section 8.2; DPOP-35,
@@ -279,6 +263,11 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     let headers = &mut parts.headers;
     let announced = headers.contains_key(header::TRAILER);
     let trailers = announced.then(|| proxy.trailers.announcement(headers)).flatten();
+    // Whoever proved who it is may say more of the trace to the service than that it goes on.
+    let baggage = match admission {
+        Admission::Granted(_) => span.baggage(headers),
+        Admission::Unprotected | Admission::Preflight => None,
+    };
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
     headers.reserve(OUR_FIELDS);
@@ -292,6 +281,7 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     peer.hop.write(&proxy.hosts, origin, headers);
     proxy.pseudonym.write(received, headers);
     span.write_context(headers);
+    span.write_baggage(baggage, headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     parts

@@ -13,7 +13,7 @@ use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake};
 use super::watched::Watched;
 use crate::config::Limits;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,7 +21,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -96,13 +96,14 @@ impl Listener {
             self.telemetry.metrics.connection_refused("connections_per_peer");
             return tracing::debug!(peer = %address, "too many connections of this address");
         };
-        let handshake = match timeout(limits.header_timeout, self.handshake(stream)).await {
+        let began = self.telemetry.metrics.tracer.clock();
+        let (handshake, told) = match timeout(limits.header_timeout, self.handshake(stream)).await {
             Ok(Ok(handshake)) => handshake,
-            Ok(Err(error)) => return self.handshake_failed(address, &error),
-            Err(_) => return self.handshake_failed(address, &io::ErrorKind::TimedOut.into()),
+            Ok(Err(error)) => return self.handshake_failed(source, began, &error),
+            Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
         };
         let Handshake { stream, http2, chain, terms } = handshake;
-        let activity = Activity::new();
+        let activity = Activity::new(told);
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
         let answer = move |request| proxy::serve(seat.peer(), request);
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
@@ -140,14 +141,18 @@ impl Listener {
     }
 
     /// Who says nothing takes no place from those who do (DS-003).
-    async fn handshake(&self, stream: TcpStream) -> io::Result<Handshake> {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<(Handshake, Option<telemetry::Handshake>)> {
         stream.peek(&mut [0]).await?;
-        self.handshakes.take(self.current.tls.accept(stream)).await
+        let began = self.telemetry.metrics.tracer.clock();
+        let done = self.handshakes.take(self.current.tls.accept(stream)).await?;
+        let told = began.map(|began| done.told(began));
+        Ok((done, told))
     }
 
     /// A peer that broke off is no news; one that was refused may be wondering why.
-    fn handshake_failed(&self, peer: SocketAddr, error: &io::Error) {
-        let reason = tls::failure(error);
+    fn handshake_failed(&self, source: Source, began: Option<SystemTime>, error: &io::Error) {
+        let (peer, reason) = (source.client, tls::failure(error));
+        self.telemetry.metrics.tracer.handshake_failed(began, source.peer, reason);
         self.telemetry.metrics.handshake_failed(reason);
         if reason == tls::CLIENT_CERTIFICATE {
             self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());

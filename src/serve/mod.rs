@@ -5,7 +5,7 @@
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
 //! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on, `fields`, `trailers` and `forwarded` decide which fields the service
+//! through the gate, `forward` takes it on (`hops`: how far an OPTIONS), `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
 //! with their token. `refusal`, `response`, `grpc` and `cors` word
@@ -26,6 +26,7 @@ mod forwarded;
 mod generation;
 mod grpc;
 mod handshakes;
+mod hops;
 mod listener;
 mod peers;
 mod pool;

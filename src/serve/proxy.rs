@@ -65,6 +65,8 @@ pub(super) struct Peer {
     pub(super) proxy: Arc<Proxy>,
     pub(super) activity: Arc<Activity>,
     pub(super) address: SocketAddr,
+    /// The other end of the connection: a balancer's, where one tells of the client.
+    pub(super) socket: SocketAddr,
     pub(super) caller: Caller,
     pub(super) hop: Hop,
 }
@@ -204,6 +206,7 @@ fn answer<'a>(
         };
         let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
+        span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };

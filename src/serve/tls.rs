@@ -13,15 +13,17 @@ use super::workload::{Svid, Wishes};
 use crate::config::{ClientCertificates, ClientChain, Own, Tls};
 use crate::pop::mtls::{ClientCertificate, Names};
 use crate::pop::{Timestamp, sha256};
+use crate::telemetry;
 use anyhow::Context;
 use arc_swap::{ArcSwap, Guard};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCertUsingSni, WebPkiClientVerifier};
-use rustls::{ConfigBuilder, HandshakeKind, ServerConfig, WantsVerifier};
+use rustls::{ConfigBuilder, HandshakeKind, ProtocolVersion, ServerConfig, WantsVerifier};
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -133,6 +135,25 @@ impl Terminator {
         }
         let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
         Ok(Handshake { stream, http2, chain, terms })
+    }
+}
+
+impl Handshake {
+    /// What a trace tells of it; it began then, and is done now.
+    pub(super) fn told(&self, began: SystemTime) -> telemetry::Handshake {
+        let session = self.stream.get_ref().1;
+        telemetry::Handshake {
+            began,
+            ended: SystemTime::now(),
+            version: match session.protocol_version() {
+                Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
+                Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
+                Some(_) | None => None,
+            },
+            protocol: if self.http2 { "h2" } else { "http/1.1" },
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            certificate: !self.chain.is_empty(),
+        }
     }
 }
 

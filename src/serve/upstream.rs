@@ -23,10 +23,12 @@ use super::response::Fault;
 use super::upgrade;
 use super::upload::Interrupted;
 use crate::config;
+use crate::telemetry::Called;
 use dial::{Dialed, Dialer, Open};
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -49,6 +51,8 @@ pub(super) struct Upstream {
     places: Option<Places>,
     probe: Option<Probe>,
     response_timeout: Duration,
+    /// For people and traces.
+    base: String,
 }
 
 /// The head of an answer, and what the request keeps until its end.
@@ -91,12 +95,19 @@ impl Upstream {
             probe: probe.map(|how| Probe::start(Arc::clone(&dialer), how, upstream.http2, patience)),
             dialer,
             response_timeout: upstream.response_timeout,
+            base: upstream.address.to_string(),
         }
     }
 
     /// The request's URI towards the service: its path and query byte for byte (HTTP-12).
     pub(super) fn uri(target: &Uri) -> Uri {
         target.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
+    }
+
+    /// A call to it, as a trace tells of it.
+    pub(super) fn called<'a>(&'a self, parts: &'a Parts) -> Called<'a> {
+        let version = if self.links.is_some() { Version::HTTP_2 } else { Version::HTTP_11 };
+        Called { method: &parts.method, base: &self.base, path: parts.uri.path(), version }
     }
 
     /// Whether a connection can become a WebSocket: over HTTP/2 there is no upgrade (RFC 9113 section 8.6).

@@ -3,7 +3,7 @@
 //! A request leaves an `entry` in the `queue` and goes on, but for `sync: always`, where a grant waits for the disk. One
 //! thread, the `writer`, puts entries into `record`s, which the `scribe` numbers and `chain` seals, and takes them to
 //! the `file`, which continues where the one before ended (`tail`) and makes way for the next (`names`). What can't be
-//! written is refused or counted, as the operator has it (`audit.on_full`).
+//! written is refused or counted, as the operator has it (`audit.on_full`). `verify` reads whole logs.
 
 pub mod chain;
 mod entry;
@@ -15,6 +15,7 @@ mod scribe;
 mod tail;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 mod writer;
 
 pub use entry::Event;

@@ -11,7 +11,7 @@ use super::introspection::{Authority, Introspection};
 use super::issuers::{Edition, Issuers, Refetched};
 use crate::pop::access_token::{AccessToken, TokenHash, Unverified};
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Steps};
 use moka::Expiry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -67,25 +67,36 @@ impl Tokens {
         ask: bool,
         trusts: impl Fn() -> Result<(), Denial>,
         now: Timestamp,
+        steps: Steps<'_>,
     ) -> Result<Arc<AccessToken>, Denial> {
         let hash = TokenHash::of(token);
         if let Some(known) = self.genuine.get(&hash).filter(|known| known.edition.is_current()) {
             known.token.still_valid(now)?;
             self.metrics.token_cache_hits.inc();
-            return self.confirmed(known, token, ask, now).await;
+            return self.confirmed(known, token, ask, now, steps).await;
         }
         // What follows is boxed where it waits: rare, and every request's future would be as large as this one.
         let trusted = trusts();
+        let step = steps.begin("verify token");
         let verified = match trusted.and_then(|()| self.verify(token, hash, now)) {
             Err(Denial::TokenMalformed | Denial::TooManyFailures) if Unverified::is_opaque(token) => {
-                return Box::pin(self.introspection.establish(token, hash, trusted, now)).await;
+                let answer =
+                    Box::pin(self.introspection.establish(token, hash, trusted, now, step.steps())).await;
+                step.ends(&answer);
+                return answer;
             }
-            Err(Denial::TooManyFailures) => return Err(Denial::TooManyFailures),
-            Err(Denial::TokenKeyUnknown) => Box::pin(self.verify_with_fresh_keys(token, hash, now)).await,
+            Err(Denial::TooManyFailures) => {
+                step.ends(&trusted);
+                return Err(Denial::TooManyFailures);
+            }
+            Err(Denial::TokenKeyUnknown) => {
+                Box::pin(self.verify_with_fresh_keys(token, hash, now, step.steps())).await
+            }
             settled => settled,
         };
         self.metrics.token_cache_misses.inc();
-        self.confirmed(verified?, token, ask, now).await
+        step.ends(&verified);
+        self.confirmed(verified?, token, ask, now, steps).await
     }
 
     /// The token; where its issuer must be asked too, only if it agrees.
@@ -95,6 +106,7 @@ impl Tokens {
         text: &str,
         ask: bool,
         now: Timestamp,
+        steps: Steps<'_>,
     ) -> Result<Arc<AccessToken>, Denial> {
         let authority = match &known.confirmed_by {
             None if !ask => return Ok(known.token),
@@ -102,7 +114,7 @@ impl Tokens {
             Some(authority) => Some(authority),
         };
         let authority = authority.ok_or(Denial::IntrospectionUnavailable)?;
-        Box::pin(authority.confirm(text, known.token, now)).await
+        Box::pin(authority.confirm(text, known.token, now, steps)).await
     }
 
     fn verify(&self, text: &str, hash: TokenHash, now: Timestamp) -> Result<Genuine, Denial> {
@@ -126,16 +138,34 @@ impl Tokens {
         text: &str,
         hash: TokenHash,
         now: Timestamp,
+        steps: Steps<'_>,
     ) -> Result<Genuine, Denial> {
         let fetched = {
             let unverified = Unverified::parse(text)?;
-            self.issuers.refetch(unverified.issuer()?).await
+            self.fetched(unverified.issuer()?, steps).await
         };
         match fetched {
             Refetched::Fresh => self.verify(text, hash, now),
             Refetched::Recent => Err(Denial::TokenKeyUnknown),
             Refetched::Failed => Err(Denial::KeysUnavailable),
         }
+    }
+
+    /// Waits for the issuer's keys, which somebody else fetches: the two spans are linked.
+    async fn fetched(&self, issuer: &str, steps: Steps<'_>) -> Refetched {
+        let mut step = steps.begin("wait for keys");
+        step.say("clinch.issuer", issuer);
+        let fetched = self.issuers.refetch(issuer).await;
+        step.link(self.issuers.last_fetch(issuer), "fetch");
+        match fetched {
+            Refetched::Fresh => step.done(),
+            Refetched::Recent => {
+                step.say("clinch.fetch", "too_recent");
+                step.done();
+            }
+            Refetched::Failed => step.failed("keys_unavailable"),
+        }
+        fetched
     }
 }
 

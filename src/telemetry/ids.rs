@@ -44,12 +44,6 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     if id == [0; N] { random() } else { id }
 }
 
-/// True in this share of calls, 0 to 1.
-pub(super) fn chance(share: f64) -> bool {
-    // 53 bits make every double in [0, 1) equally likely.
-    share >= 1.0 || ((next() >> 11) as f64) / ((1_u64 << 53) as f64) < share
-}
-
 /// xoshiro256++ (Blackman and Vigna).
 fn next() -> u64 {
     STATE.with(|state| {
@@ -89,13 +83,5 @@ mod tests {
         let all: HashSet<_> = ids().into_iter().chain(other).collect();
         assert_eq!(all.len(), 2000);
         assert!(!all.contains(&[0; 16]));
-    }
-
-    #[test]
-    fn chance_keeps_its_share() {
-        assert!((0..1000).all(|_| chance(1.0)));
-        assert!(!(0..1000).any(|_| chance(0.0)));
-        let hits = (0..10_000).filter(|_| chance(0.25)).count();
-        assert!((2000..3000).contains(&hits), "{hits}");
     }
 }

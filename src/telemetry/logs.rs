@@ -181,7 +181,7 @@ mod tests {
     fn logged(format: LogFormat, level: LevelFilter, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let config = Telemetry { otlp: None, sample: 1.0, format, level };
+        let config = Telemetry { format, level, ..Telemetry::default() };
         tracing::subscriber::with_default(subscriber(&config, move || writer.clone()), log);
         sink.text()
     }

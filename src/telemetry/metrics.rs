@@ -13,6 +13,7 @@ use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
 use super::revocations::RevocationMetrics;
+use super::spans::{SpanCounts, Tracer};
 use super::upstream::UpstreamMetrics;
 use crate::pop::Denial;
 use http::StatusCode;
@@ -56,6 +57,8 @@ pub struct Metrics {
     pub audit: AuditMetrics,
     /// Granted requests that were ended before their end.
     pub(super) cut: Family<Label, Counter>,
+    /// Where work that belongs to no request leaves its spans.
+    pub tracer: Tracer,
     /// Questions to introspection endpoints.
     pub(crate) introspections: Introspections,
     connections_refused: Family<Label, Counter>,
@@ -67,7 +70,8 @@ pub struct Metrics {
     jwks_age: Family<IssuerLabel, Age>,
     transmitter_jwks_fetches: Family<FetchLabels, Counter>,
     transmitter_jwks_age: Family<IssuerLabel, Age>,
-    span_exports: Family<Label, Counter>,
+    pub(super) spans: SpanCounts,
+    log_lines_left_out: Counter,
     decision_seconds: Histogram,
     upstream_seconds: Histogram,
     responses: [Counter; CLASSES.len()],
@@ -137,7 +141,13 @@ impl Metrics {
                 "Fetches of the keys that sign security events",
             ),
             transmitter_jwks_age: family(all, "transmitter_jwks_age_seconds", JWKS_AGE),
-            span_exports: family(all, "span_exports", "Batches of spans sent to the collector"),
+            tracer: Tracer::default(),
+            spans: SpanCounts::register(all),
+            log_lines_left_out: register(
+                all,
+                "log_lines_left_out",
+                "Lines about refusals like others before them",
+            ),
             decision_seconds,
             upstream_seconds,
             responses,
@@ -187,9 +197,15 @@ impl Metrics {
         self.unreadable_requests.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// A batch of spans was taken by the collector, or not.
-    pub(super) fn spans_exported(&self, result: &'static str) {
-        self.span_exports.get_or_create(&[("result", result)]).inc();
+    /// A refusal like others before it was not logged.
+    pub(super) fn line_left_out(&self) {
+        self.log_lines_left_out.inc();
+    }
+
+    /// From now on, work that belongs to no request is traced.
+    pub(super) fn trace_with(&mut self, tracer: Tracer) {
+        self.revocations.tracer = tracer.clone();
+        self.tracer = tracer;
     }
 
     /// The same, where issuers' keys are those of transmitters: one that also issues tokens has two key sets.

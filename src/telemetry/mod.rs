@@ -5,45 +5,58 @@
 
 mod age;
 mod audit;
+mod baggage;
+mod collector;
 mod cuts;
+mod decisions;
+mod handshake;
 mod ids;
 mod introspections;
 mod logs;
 mod metrics;
-mod otlp;
 mod reloads;
+mod repeats;
 mod replay;
+mod request;
 mod requests;
+mod resource;
 mod revocations;
+mod sampling;
 #[cfg(test)]
 pub(crate) mod sink;
-mod span;
+mod spans;
 mod trace_context;
 mod upstream;
 
 pub use audit::AuditMetrics;
 pub use cuts::Cut as CutRecord;
+pub use handshake::Handshake;
 pub use ids::{RequestId, TraceId};
 pub use logs::install_logging;
 pub(crate) use logs::{breaks_lines, cut};
 pub use metrics::Metrics;
 pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;
+pub use request::RequestSpan;
 pub use revocations::RevocationMetrics;
+pub use spans::{Called, RevocationSpan, SpanRef, Step, Steps, Tracer};
 pub use upstream::UpstreamMetrics;
 
+use crate::config::{Identifiers, TraceOrigin};
 use crate::pop::Denial;
+use crate::pop::Timestamp;
 use crate::pop::access_token::AccessToken;
 use crate::pop::because::Because;
 use crate::pop::policy::ProofKind;
+use collector::Collector;
 use http::{HeaderMap, StatusCode};
-use otlp::Exporter;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use span::OpenSpan;
+use repeats::Repeats;
+use request::Terms;
+use sampling::Sampler;
+use spans::Exporter;
 use std::sync::Arc;
 use std::time::Duration;
-use trace_context::{SAMPLED, TraceContext};
 
 /// Logs, traces and metrics of the process.
 #[derive(Debug)]
@@ -51,8 +64,9 @@ pub struct Telemetry {
     /// What is counted and measured; every module moves its own.
     pub metrics: Metrics,
     registry: Registry,
-    exporter: Option<Exporter>,
-    sample: f64,
+    sampler: Sampler,
+    terms: Terms,
+    repeats: Repeats,
 }
 
 /// What is said of one decision. Nothing in here is a secret: no token, no proof.
@@ -80,6 +94,8 @@ pub struct Record<'a> {
     pub token: Option<&'a Arc<AccessToken>>,
     /// How it is marked that the revocation feed did not vouch for the token.
     pub revocation: Option<&'static str>,
+    /// The event that revoked the token, while it is remembered.
+    pub revoked_by: Option<&'a RevokedBy>,
     /// Why it was refused, in more words than the caller gets.
     pub because: Option<&'a Because>,
     /// Granted, and what for, or why not.
@@ -129,46 +145,55 @@ impl Passed {
     }
 }
 
-/// One request on its way: its trace context (W3C, continued or begun) and, when traces are exported, its
-/// span. A request that goes away unanswered ends its span too.
+/// An event that revoked something, for whoever asks why.
 #[derive(Debug)]
-pub struct RequestSpan {
-    context: TraceContext,
-    id: RequestId,
-    trace_id: TraceId,
-    open: Option<Box<OpenSpan>>,
-    in_flight: Gauge,
+pub struct RevokedBy {
+    /// Its `jti` or `id`.
+    pub id: Box<str>,
+    /// Tokens issued then or before are revoked.
+    pub at: Timestamp,
+    /// Its span, if it has one.
+    pub span: Option<SpanRef>,
 }
 
 impl Telemetry {
-    /// Starts the exporters; logging is installed separately by [`install_logging`]. Needs a tokio runtime
-    /// when traces are exported, and fails only if the exporter can't be built.
+    /// Starts the exporter; logging is installed separately by [`install_logging`]. Needs a tokio runtime when traces
+    /// are exported, and fails only if TLS can't be set up.
     pub fn start(config: &crate::config::Telemetry) -> anyhow::Result<Arc<Telemetry>> {
-        let (metrics, registry) = Metrics::new();
-        let exporter =
-            config.otlp.as_ref().map(|endpoint| Exporter::start(endpoint, metrics.clone())).transpose()?;
-        Ok(Arc::new(Telemetry { metrics, registry, exporter, sample: config.sample }))
+        let (mut metrics, registry) = Metrics::new();
+        let sampler = Sampler::new(config.sample);
+        if let Some(endpoint) = &config.otlp {
+            let collector = Collector::new(endpoint, config.otlp_protocol)?;
+            let exporter = Exporter::start(collector, resource::of_this_process(), metrics.spans.clone());
+            metrics.trace_with(Tracer::new(exporter, sampler.share));
+        }
+        let terms = Terms {
+            origin: config.context,
+            identifiers: config.identifiers,
+            refusals: config.sample_refusals,
+        };
+        let repeats = Repeats::up_to(config.repeats);
+        Ok(Arc::new(Telemetry { metrics, registry, sampler, terms, repeats }))
     }
 
     /// Metrics only: nothing is exported.
     pub fn off() -> Arc<Telemetry> {
         let (metrics, registry) = Metrics::new();
-        Arc::new(Telemetry { metrics, registry, exporter: None, sample: 1.0 })
+        let terms =
+            Terms { origin: TraceOrigin::Continue, identifiers: Identifiers::Hashed, refusals: false };
+        Arc::new(Telemetry {
+            metrics,
+            registry,
+            sampler: Sampler::new(1.0),
+            terms,
+            repeats: Repeats::up_to(0),
+        })
     }
 
     /// A new request: continues `traceparent` (W3C Trace Context) or begins a trace.
     pub fn begin(&self, headers: &HeaderMap) -> RequestSpan {
-        let caller = TraceContext::of(headers);
-        let (context, open) = self.continued(caller);
-        let trace_id = TraceId::of(context.trace_id);
-        self.metrics.in_flight.inc();
-        RequestSpan {
-            context,
-            id: RequestId::random(),
-            trace_id,
-            open,
-            in_flight: self.metrics.in_flight.clone(),
-        }
+        let exporter = self.metrics.tracer.exporter();
+        RequestSpan::begin(headers, &self.sampler, exporter, self.terms, self.metrics.in_flight.clone())
     }
 
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
@@ -178,18 +203,14 @@ impl Telemetry {
         if let Some(mark) = record.revocation.filter(|_| record.verdict.is_ok()) {
             self.metrics.revocations.passed(mark);
         }
-        if let Some(open) = &mut span.open {
-            open.decided(record);
-        }
-        log(span.trace_id.as_str(), record);
+        span.decided(record);
+        self.log(span.trace_id().as_str(), record);
     }
 
     /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
-    pub fn answered(&self, mut span: RequestSpan, status: StatusCode, upstream: Option<Duration>) {
+    pub fn answered(&self, span: RequestSpan, status: StatusCode, upstream: Option<Duration>) {
         self.metrics.answered(status, upstream);
-        if let Some(open) = &mut span.open {
-            open.answered(status, upstream);
-        }
+        span.answered(status, upstream);
     }
 
     /// The service gave no answer to an admitted request: one warning, one count, by a reason of a closed set.
@@ -201,14 +222,15 @@ impl Telemetry {
         reason: &'static str,
     ) {
         self.metrics.upstream_failed(reason);
-        if let Some(open) = &mut span.open {
-            open.unanswered(reason);
-        }
+        span.unanswered(reason);
+        let trace_id = span.trace_id();
+        let request = span.request_id();
         tracing::warn!(
             method,
             route,
             reason,
-            trace_id = span.trace_id.as_str(),
+            request = request.as_str(),
+            trace_id = trace_id.as_str(),
             "no answer from the service"
         );
     }
@@ -223,96 +245,9 @@ impl Telemetry {
 
     /// Sends what is pending, at most this long.
     pub async fn shutdown(&self, limit: Duration) {
-        if let Some(exporter) = &self.exporter {
+        if let Some(exporter) = self.metrics.tracer.exporter() {
             exporter.shutdown(limit).await;
         }
-    }
-
-    /// What the service is told, and the span if this trace is recorded here.
-    ///
-    /// A caller's "not sampled" is respected; its "sampled" is only a wish, drawn for like a new trace, so a
-    /// stranger can't make us record more than the configured share.
-    fn continued(&self, caller: Option<TraceContext>) -> (TraceContext, Option<Box<OpenSpan>>) {
-        let parent = caller.as_ref().map(|c| c.parent_id);
-        let wanted = caller.as_ref().is_none_or(TraceContext::sampled);
-        let begun = caller.is_none();
-        let mut context = caller.unwrap_or_else(begin_trace);
-        match &self.exporter {
-            None if begun => context.set_sampled(ids::chance(self.sample)),
-            None => {}
-            Some(exporter) if wanted && ids::chance(self.sample) => {
-                context.parent_id = ids::random();
-                context.set_sampled(true);
-                let open = OpenSpan::new(&context, parent, exporter);
-                return (context, Some(Box::new(open)));
-            }
-            Some(_) if wanted => {
-                context.parent_id = ids::random();
-                context.set_sampled(false);
-            }
-            Some(_) => {}
-        }
-        (context, None)
-    }
-}
-
-impl RequestSpan {
-    /// Writes `traceparent` and `tracestate` for the service; what the caller sent must be gone.
-    pub fn write_context(&self, headers: &mut HeaderMap) {
-        self.context.write(headers);
-    }
-    /// What the request is called everywhere.
-    pub fn request_id(&self) -> RequestId {
-        self.id
-    }
-    /// The trace id.
-    pub fn trace_id(&self) -> TraceId {
-        self.trace_id
-    }
-}
-
-impl Drop for RequestSpan {
-    fn drop(&mut self) {
-        self.in_flight.dec();
-    }
-}
-
-fn begin_trace() -> TraceContext {
-    TraceContext { trace_id: ids::random(), parent_id: ids::random(), flags: SAMPLED, state: None }
-}
-
-/// One line per decision: refusals are worth a line, our own failures a warning, grants only for debugging.
-fn log(trace_id: &str, record: &Record<'_>) {
-    macro_rules! line {
-        ($level:ident, $verdict:literal, $reason:expr) => {
-            tracing::event!(
-                target: "clinch::decision",
-                tracing::Level::$level,
-                method = record.method,
-                url = record.target,
-                host = record.host,
-                route = record.route,
-                peer = %record.peer,
-                scheme = record.scheme,
-                proof = record.proof.map(ProofKind::as_str),
-                issuer = record.issuer(),
-                subject = record.subject(),
-                client = record.client(),
-                token_id = record.token_id(),
-                revocation = record.revocation,
-                verdict = $verdict,
-                reason = $reason,
-                elapsed_us = u64::try_from(record.elapsed.as_micros()).unwrap_or(u64::MAX),
-                request = record.request.as_str(),
-                trace_id,
-                "request {}", $verdict
-            )
-        };
-    }
-    match record.verdict {
-        Ok(passed) => line!(DEBUG, "granted", passed.reason()),
-        Err(denial) if denial.status().is_server_error() => line!(WARN, "refused", denial.reason()),
-        Err(denial) => line!(INFO, "refused", denial.reason()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Labels are names of closed tables.
 
 use super::metrics::{Label, family, register};
+use super::spans::Tracer;
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub struct RevocationMetrics {
     /// Entries of the index.
     pub entries: Gauge,
+    /// Where events leave their spans.
+    pub(crate) tracer: Tracer,
     events: Family<Label, Counter>,
     rejected: Family<Label, Counter>,
     feed_state: Family<Label, Gauge>,
@@ -37,6 +40,7 @@ impl RevocationMetrics {
         let propagation = Family::<Label, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         all.register("revocation_propagation_seconds", PROPAGATION, propagation.clone());
         RevocationMetrics {
+            tracer: Tracer::default(),
             entries: register(all, "revocation_entries", "Revocations remembered"),
             events: family(all, "revocation_events", "Revocation events by what became of them"),
             rejected: family(all, "revocation_rejected", "Revocation events refused, by reason"),

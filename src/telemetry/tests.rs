@@ -1,22 +1,17 @@
 use super::*;
-use crate::config;
+use crate::config::{self, OtlpProtocol};
 use crate::pop::forge;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
+use crate::telemetry::trace_context::TraceContext;
 use std::sync::LazyLock;
-use std::time::Instant;
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+
+mod collectors;
+mod exported;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn config(otlp: Option<http::Uri>, sample: f64) -> config::Telemetry {
-    let level = tracing::level_filters::LevelFilter::OFF;
-    config::Telemetry { otlp, sample, format: config::LogFormat::Json, level }
+    config::Telemetry { otlp, sample, ..config::Telemetry::default() }
 }
 
 fn genuine() -> &'static Arc<AccessToken> {
@@ -29,6 +24,7 @@ fn record(verdict: Result<Passed, Denial>) -> Record<'static> {
     Record {
         request: RequestId::random(),
         generation: 1,
+        revoked_by: None,
         because: None,
         host: None,
         method: "GET",
@@ -48,50 +44,34 @@ fn headers(traceparent: Option<&str>) -> HeaderMap {
     traceparent.map(|t| ("traceparent".parse().unwrap(), t.parse().unwrap())).into_iter().collect()
 }
 
-fn forwarded(span: &RequestSpan, headers: &HeaderMap) -> String {
-    let mut headers = headers.clone();
+fn forwarded(span: &RequestSpan) -> String {
+    let mut headers = HeaderMap::new();
     span.write_context(&mut headers);
     headers["traceparent"].to_str().unwrap().to_owned()
-}
-
-/// A collector on loopback: every path and body it is sent.
-async fn collector(status: StatusCode) -> (http::Uri, mpsc::UnboundedReceiver<(String, Bytes)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (send, receive) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let send = send.clone();
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let send = send.clone();
-                async move {
-                    let path = request.uri().path().to_owned();
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
-                    let _ = send.send((path, body));
-                    let mut response = http::Response::new(Full::new(Bytes::new()));
-                    *response.status_mut() = status;
-                    Ok::<_, Infallible>(response)
-                }
-            });
-            tokio::spawn(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
-            );
-        }
-    });
-    (format!("http://{address}").parse().unwrap(), receive)
-}
-
-fn contains(body: &[u8], wanted: &[u8]) -> bool {
-    body.windows(wanted.len()).any(|window| window == wanted)
 }
 
 #[test]
 fn without_an_exporter_the_callers_context_passes_unchanged() {
     let telemetry = Telemetry::off();
-    let inbound = headers(Some(PARENT));
-    let span = telemetry.begin(&inbound);
+    let span = telemetry.begin(&headers(Some(PARENT)));
     assert_eq!(span.trace_id().as_str(), "4bf92f3577b34da6a3ce929d0e0e4736");
-    assert_eq!(forwarded(&span, &inbound), PARENT);
+    assert_eq!(forwarded(&span), PARENT);
+}
+
+#[tokio::test]
+async fn without_an_exporter_a_trace_can_begin_here_too() {
+    let restart = config::Telemetry { context: TraceOrigin::Restart, ..config(None, 1.0) };
+    let telemetry = Telemetry::start(&restart).unwrap();
+    let mut inbound = headers(Some(PARENT));
+    inbound.insert("tracestate", "a=1".parse().unwrap());
+    inbound.insert("baggage", "b=2".parse().unwrap());
+    let span = telemetry.begin(&inbound);
+    let mut outbound = HeaderMap::new();
+    span.write_context(&mut outbound);
+    span.write_baggage(span.baggage(&inbound), &mut outbound);
+    let sent = outbound["traceparent"].to_str().unwrap();
+    assert!(!sent.contains("4bf92f3577b34da6a3ce929d0e0e4736") && sent.ends_with("-03"), "{sent}");
+    assert_eq!(outbound.len(), 1, "{outbound:?}");
 }
 
 #[test]
@@ -99,94 +79,9 @@ fn without_a_context_a_trace_begins() {
     let telemetry = Telemetry::off();
     let (one, two) = (telemetry.begin(&headers(None)), telemetry.begin(&headers(Some("bogus"))));
     assert_ne!(one.trace_id().as_str(), two.trace_id().as_str());
-    let sent = forwarded(&one, &headers(None));
+    let sent = forwarded(&one);
     assert!(TraceContext::of(&headers(Some(&sent))).is_some_and(|c| c.sampled()), "{sent}");
     assert_eq!(&sent[3..35], one.trace_id().as_str());
-}
-
-#[tokio::test]
-async fn a_span_reaches_the_collector() {
-    let (endpoint, mut received) = collector(StatusCode::OK).await;
-    let telemetry = Telemetry::start(&config(Some(endpoint), 1.0)).unwrap();
-    let inbound = headers(Some(PARENT));
-    let mut span = telemetry.begin(&inbound);
-    let sent = forwarded(&span, &inbound);
-    assert_eq!(sent[..36], PARENT[..36], "the same trace");
-    assert_ne!(sent[36..52], PARENT[36..52], "our span is the parent");
-    assert!(sent.ends_with("-01"));
-    telemetry.decided(&mut span, &record(Err(Denial::ProofReplayed)));
-    telemetry.answered(span, StatusCode::UNAUTHORIZED, None);
-    telemetry.shutdown(LIMIT).await;
-    let Ok(Some((path, body))) = tokio::time::timeout(LIMIT, received.recv()).await else {
-        panic!("nothing came: {}", telemetry.render())
-    };
-    assert_eq!(path, "/v1/traces");
-    let ours = TraceContext::of(&headers(Some(&sent))).unwrap();
-    let parent = TraceContext::of(&inbound).unwrap();
-    for id in [&ours.trace_id[..], &ours.parent_id, &parent.parent_id] {
-        assert!(contains(&body, id));
-    }
-    for text in [
-        "GET /accounts/{*rest}",
-        "http.response.status_code",
-        "url.path",
-        "api.example.com",
-        "192.0.2.1",
-        "https://as.example.com",
-        "proof_replayed",
-        "clinch.decision_us",
-        "service.name",
-    ] {
-        assert!(contains(&body, text.as_bytes()), "{text}");
-    }
-    assert!(telemetry.render().contains("clinch_span_exports_total{result=\"ok\"} 1\n"));
-}
-
-#[tokio::test]
-async fn a_request_that_goes_away_ends_its_span() {
-    let (endpoint, mut received) = collector(StatusCode::OK).await;
-    let telemetry = Telemetry::start(&config(Some(endpoint), 1.0)).unwrap();
-    drop(telemetry.begin(&headers(None)));
-    telemetry.shutdown(LIMIT).await;
-    let Ok(Some((_, body))) = tokio::time::timeout(LIMIT, received.recv()).await else {
-        panic!("nothing came")
-    };
-    assert!(contains(&body, b"cancelled"));
-}
-
-/// HD-054
-#[tokio::test]
-async fn sampling_is_the_callers_no_or_our_share() {
-    let (endpoint, _received) = collector(StatusCode::OK).await;
-    let all = Telemetry::start(&config(Some(endpoint.clone()), 1.0)).unwrap();
-    let unsampled = headers(Some(&PARENT.replace("-01", "-00")));
-    let span = all.begin(&unsampled);
-    assert!(span.open.is_none());
-    assert_eq!(forwarded(&span, &unsampled), PARENT.replace("-01", "-00"), "unchanged");
-
-    let none = Telemetry::start(&config(Some(endpoint), 0.0)).unwrap();
-    let wished = headers(Some(PARENT));
-    let span = none.begin(&wished);
-    assert!(span.open.is_none(), "a stranger can't force a span");
-    let sent = forwarded(&span, &wished);
-    assert!(sent.ends_with("-00") && sent[..36] == PARENT[..36] && sent[36..52] != PARENT[36..52], "{sent}");
-}
-
-#[tokio::test]
-async fn a_collector_that_is_gone_costs_requests_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    drop(listener);
-    let telemetry = Telemetry::start(&config(Some(endpoint), 1.0)).unwrap();
-    for _ in 0..20_000 {
-        let mut span = telemetry.begin(&headers(None));
-        telemetry.decided(&mut span, &record(Ok(Passed::Request)));
-        telemetry.answered(span, StatusCode::OK, None);
-    }
-    let begun = Instant::now();
-    telemetry.shutdown(Duration::from_millis(300)).await;
-    assert!(begun.elapsed() < LIMIT, "the end does not wait for the collector");
-    assert!(telemetry.render().contains("clinch_responses_total{code=\"2xx\"} 20000\n"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! breaks the rules is ignored whole; a `tracestate` is worth nothing without a valid `traceparent`, and a
 //! bad `tracestate` never spoils a good `traceparent`. Not decided here: whether a trace is sampled.
 
+use super::spans::SpanRef;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A trace context: of the caller when parsed, of ourselves when written.
@@ -38,7 +39,17 @@ impl TraceContext {
         self.flags = if sampled { self.flags | SAMPLED } else { self.flags & !SAMPLED };
     }
 
-    /// Writes the context. What the caller sent must be gone, `baggage` with it: nobody vouches for that.
+    /// The span that it is a context of.
+    pub(super) fn span(&self) -> SpanRef {
+        SpanRef { trace: self.trace_id, span: self.parent_id }
+    }
+
+    /// The list as text.
+    pub(super) fn state_text(&self) -> Option<&str> {
+        self.state.as_ref().and_then(|state| state.to_str().ok())
+    }
+
+    /// Writes the context. What the caller sent must be gone.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&self.trace_id, &mut text[3..35]);
@@ -139,7 +150,8 @@ fn is_value(value: &str) -> bool {
 }
 
 pub(super) const SAMPLED: u8 = 1;
-const RANDOM: u8 = 2;
+/// The last seven bytes of the trace id are random (Level 2 section 2.2.3.2).
+pub(super) const RANDOM: u8 = 2;
 const PARENT_LENGTH: usize = 55;
 const STATE_MEMBERS: usize = 32;
 /// The standard asks for 512 at least; 32 members of full length would be 16 KiB.

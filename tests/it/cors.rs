@@ -74,7 +74,10 @@ async fn every_other_options_request_needs_credentials_like_any_method() {
 fn assert_readable(answer: &Answer, origin: &str) {
     assert_eq!(answer.one("access-control-allow-origin"), origin, "{answer:?}");
     assert_eq!(answer.one("vary"), "Origin");
-    assert_eq!(answer.one("access-control-expose-headers"), "WWW-Authenticate, DPoP-Nonce");
+    assert_eq!(
+        answer.one("access-control-expose-headers"),
+        "WWW-Authenticate, DPoP-Nonce, Clinch-Request-Id"
+    );
     assert!(answer.all("access-control-allow-credentials").is_empty());
 }
 

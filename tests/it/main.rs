@@ -7,6 +7,7 @@
 
 mod attacks;
 mod audit;
+mod audit_cli;
 mod balancers;
 mod config;
 mod conformance;
@@ -41,6 +42,7 @@ mod step_up;
 mod support;
 mod thief;
 mod tls;
+mod traces;
 mod transmitter;
 mod upstream_faults;
 mod vectors;

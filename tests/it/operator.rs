@@ -176,6 +176,24 @@ async fn no_secret_reaches_the_logs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_found_by_what_its_caller_has() {
+    let mut world = World::start().await;
+    let (token, key) = world.dpop_token("accounts.read").await;
+    let proof = Proof::new(&key, "GET", &url("/accounts/2"), &token).sign(&key);
+    let answer = world.get_with_proof("/accounts/1", &token, &proof).await;
+    let id = answer.one("clinch-request-id").to_owned();
+    let line = |line: &str| serde_json::from_str(line).ok().filter(|line: &Value| line["request"] == *id);
+    let line = world.clinch.program.hear("the line on the refusal", line).await;
+    assert_eq!(line["reason"], "proof_target");
+    assert_eq!(line["rule"], "RFC 9449 section 4.3, check 9: `htu` is another URI.");
+    assert_eq!((&line["expected"], &line["found"]), (&url("/accounts/1").into(), &url("/accounts/2").into()));
+    let body = &answer.body;
+    assert!(!body.contains("/accounts/2"), "the caller learns no more than before: {body}");
+    let other = world.get_with_proof("/accounts/1", &token, &proof).await;
+    assert_ne!(other.one("clinch-request-id"), id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_faults_of_a_first_day_are_named() {
     let (pki, folder) = (Pki::new(), Folder::new());
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap(); // closed again at once

@@ -14,6 +14,7 @@ use clinch::pop::{self, Denial, Request, Timestamp};
 use clinch::state::replay::era::{Before, Era};
 use clinch::state::replay::{ReplayStore, memory::Memory};
 use clinch::state::revocation::Revocations;
+use clinch::telemetry::Steps;
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 use serde_json::json;
@@ -244,7 +245,9 @@ fn identity(subject: &str, team: &[String], scope: &str) -> HeaderMap {
     let unrevoked = Revocations::off().check(verified, &Revocations::off().belief()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let era = Era::begin(now, Before::Orderly, Duration::ZERO);
-    let grant = runtime.block_on(ReplayStore::Memory(Memory::new(1), era).claim(unrevoked, now)).unwrap();
+    let grant = runtime
+        .block_on(ReplayStore::Memory(Memory::new(1), era).claim(unrevoked, now, Steps::NONE))
+        .unwrap();
     let mut headers = HeaderMap::new();
     grant.write_identity(&[(HeaderName::from_static("x-team"), "team".to_owned())], &mut headers);
     headers

@@ -1,9 +1,9 @@
 //! `telemetry` and `admin`: where clinch is watched from.
 
 use super::{Checks, listen};
-use crate::config::file::{Admin, Listen, LogFormat as WrittenFormat, LogLevel, Telemetry as Written};
+use crate::config::file::{self, Admin, Listen, LogFormat as WrittenFormat, LogLevel, Telemetry as Written};
 use crate::config::words::quoted;
-use crate::config::{LogFormat, Telemetry};
+use crate::config::{Identifiers, LogFormat, OtlpProtocol, Telemetry, TraceOrigin};
 use http::Uri;
 use std::net::SocketAddr;
 use tracing::level_filters::LevelFilter;
@@ -11,15 +11,31 @@ use tracing::level_filters::LevelFilter;
 /// Logs and traces; `None` if something is at fault.
 pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> {
     let otlp = match &written.otlp {
-        Some(url) => Some(endpoint(c, url)?),
+        Some(url) => Some(endpoint(c, url, written.otlp_protocol)?),
         None => None,
     };
-    if otlp.is_some() && written.sample == 0.0 {
+    if otlp.is_none() && written.sample_refusals {
+        c.warn("telemetry.sample_refusals", "no trace of a refusal is exported without `otlp`");
+    }
+    if otlp.is_some() && written.sample == 0.0 && !written.sample_refusals {
         c.warn("telemetry.sample", "0 exports no traces although `otlp` is set");
     }
     Some(Telemetry {
         otlp,
+        otlp_protocol: match written.otlp_protocol {
+            file::Transport::Http => OtlpProtocol::Http,
+            file::Transport::Grpc => OtlpProtocol::Grpc,
+        },
         sample: written.sample,
+        sample_refusals: written.sample_refusals,
+        context: match written.context {
+            file::Context::Continue => TraceOrigin::Continue,
+            file::Context::Restart => TraceOrigin::Restart,
+        },
+        identifiers: match written.identifiers {
+            file::Identifiers::Hashed => Identifiers::Hashed,
+            file::Identifiers::Plain => Identifiers::Plain,
+        },
         format: match written.log.format {
             WrittenFormat::Json => LogFormat::Json,
             WrittenFormat::Human => LogFormat::Human,
@@ -31,16 +47,23 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
             LogLevel::Debug => LevelFilter::DEBUG,
             LogLevel::Trace => LevelFilter::TRACE,
         },
+        repeats: written.log.repeats,
     })
 }
 
-fn endpoint(c: &mut Checks<'_>, written: &str) -> Option<Uri> {
+fn endpoint(c: &mut Checks<'_>, written: &str, protocol: file::Transport) -> Option<Uri> {
     let uri = written.parse::<Uri>().ok().filter(|uri| {
         let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-        scheme && uri.host().is_some_and(|h| !h.is_empty())
+        scheme && uri.host().is_some_and(|h| !h.is_empty()) && uri.query().is_none()
     });
+    // A gRPC call has a path of its own.
+    let bare = uri.as_ref().is_some_and(|uri| matches!(uri.path(), "" | "/"));
+    let (uri, message) = match protocol {
+        file::Transport::Http => (uri, "this is not an OTLP/HTTP endpoint"),
+        file::Transport::Grpc => (uri.filter(|_| bare), "this is not an OTLP/gRPC endpoint"),
+    };
     if uri.is_none() {
-        c.fault("telemetry.otlp", "this is not an OTLP/HTTP endpoint")
+        c.fault("telemetry.otlp", message)
             .found(quoted(written))
             .expected("http://HOST:PORT or https://HOST:PORT");
     }

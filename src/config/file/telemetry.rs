@@ -8,22 +8,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Telemetry {
-    /// The OTLP collector, such as `http://127.0.0.1:4318`; null exports nothing.
+    /// The OTLP collector, such as `http://127.0.0.1:4318`, or `https://` with a certificate that the system trusts; null
+    /// exports nothing.
     pub(in crate::config) otlp: Option<String>,
-    /// How the collector is spoken to. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How the collector is spoken to.
     pub(in crate::config) otlp_protocol: Transport,
-    /// The share of traces that are sampled.
+    /// The share of traces that are sampled, by their ids.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(in crate::config) sample: f64,
-    /// Whether the span of every refused request is exported, sampled or not. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Whether the span of every refused request is exported, sampled or not.
     pub(in crate::config) sample_refusals: bool,
-    /// What becomes of the trace context that callers send. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// What becomes of the trace context that callers send.
     pub(in crate::config) context: Context,
-    /// How spans name subjects and clients. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How spans name clients, subjects and tokens.
     pub(in crate::config) identifiers: Identifiers,
     /// How often metrics go to the collector, too; null sends none, they are at `/metrics` of `admin.address` all the
     /// same. Not supported yet.
@@ -62,10 +59,10 @@ pub(in crate::config) enum Transport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum Context {
-    /// The caller's trace goes on (W3C Trace Context).
+    /// The caller's trace goes on (W3C Trace Context), and its baggage once it has proved who it is.
     #[default]
     Continue,
-    /// Each request begins a trace of its own, with a link to the caller's.
+    /// Each request begins a trace of its own, with a link to the caller's; nothing else of it goes on.
     Restart,
 }
 
@@ -73,7 +70,7 @@ pub(in crate::config) enum Context {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum Identifiers {
-    /// As the first half of their SHA-256.
+    /// As the first 16 hex digits of the SHA-256 of issuer, NUL and name.
     #[default]
     Hashed,
     /// As they are.
@@ -81,13 +78,22 @@ pub(in crate::config) enum Identifiers {
 }
 
 /// `telemetry.log`
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Log {
     /// How a line looks.
     pub(in crate::config) format: LogFormat,
     /// The least severe level that is logged.
     pub(in crate::config) level: LogLevel,
+    /// How many lines in ten seconds say that the same peer was refused on the same route for the same reason; the rest is
+    /// counted. 0 leaves out none.
+    #[schemars(range(max = 1_000_000))]
+    pub(in crate::config) repeats: u32,
+}
+impl Default for Log {
+    fn default() -> Self {
+        Log { format: LogFormat::default(), level: LogLevel::default(), repeats: 20 }
+    }
 }
 
 /// `telemetry.log.format`

@@ -165,12 +165,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         revocation: None,
         routes,
         identity: config::Identity::default(),
-        telemetry: config::Telemetry {
-            otlp: None,
-            sample: 0.0,
-            format: config::LogFormat::Json,
-            level: tracing::level_filters::LevelFilter::OFF,
-        },
+        telemetry: config::Telemetry { sample: 0.0, ..config::Telemetry::default() },
         audit: None,
         worker_threads: None,
         admin: anywhere,

@@ -107,7 +107,7 @@ pub fn unseal(line: &[u8]) -> Result<Seal<'_>, Broken> {
 }
 
 /// The number that the line begins with, as it is written: no sign, no zero in front.
-fn sequence(line: &[u8]) -> Option<u64> {
+pub(super) fn sequence(line: &[u8]) -> Option<u64> {
     let rest = line.strip_prefix(br#"{"seq":"#)?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number: u64 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;

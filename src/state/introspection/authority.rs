@@ -13,7 +13,7 @@ use crate::pop::introspection::Answer;
 use crate::pop::{Denial, Timestamp};
 use crate::state::https::Fault;
 use crate::state::issuers::Issuers;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Steps};
 use http::StatusCode;
 use rustls::RootCertStore;
 use std::hash::{BuildHasher, RandomState};
@@ -46,6 +46,7 @@ pub(super) struct Question<'t> {
     /// For a JWT: what we verified ourselves, and the answer must agree with.
     pub(super) verified: Option<Arc<AccessToken>>,
     pub(super) now: Timestamp,
+    pub(super) steps: Steps<'t>,
 }
 
 impl Authority {
@@ -87,8 +88,12 @@ impl Authority {
         // Who keeps no answers wants none that was asked for before.
         let join = self.answers.are_kept();
         let ask = || Arc::clone(self).settle(question.token.to_owned(), hash, question.verified, now);
+        let mut step = question.steps.ask("introspect token");
+        step.say("clinch.issuer", &self.name);
         let outcome = self.flights.outcome(hash, join, ask).await;
-        outcome.unwrap_or_else(|| self.gave_up("overloaded"))
+        let outcome = outcome.unwrap_or_else(|| self.gave_up("overloaded"));
+        step.ends(&outcome);
+        outcome
     }
 
     /// Asks the server, judges its answer and keeps what came of it.

@@ -22,7 +22,7 @@ use super::issuers::Issuers;
 use crate::config::Issuer;
 use crate::pop::access_token::{AccessToken, TokenHash};
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Steps};
 use authority::Question;
 use flights::Outcome;
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl Introspection {
         hash: TokenHash,
         trusted: Result<(), Denial>,
         now: Timestamp,
+        steps: Steps<'_>,
     ) -> Result<Arc<AccessToken>, Denial> {
         // Whoever knew it a moment ago knows it still: nobody before it in the list is asked again.
         if let Some(good) = self.0.iter().find_map(|authority| authority.answers.good(&hash, now)) {
@@ -72,7 +73,7 @@ impl Introspection {
         trusted?;
         let mut denial = Denial::TokenMalformed;
         for authority in &self.0 {
-            let question = Question { token, hash, verified: None, now };
+            let question = Question { token, hash, verified: None, now, steps };
             denial = match (authority.outcome(question).await, denial) {
                 (Err(Denial::TokenInactive), Denial::IntrospectionUnavailable) => denial,
                 (Err(denial @ (Denial::TokenInactive | Denial::IntrospectionUnavailable)), _) => denial,
@@ -90,8 +91,9 @@ impl Authority {
         token: &str,
         verified: Arc<AccessToken>,
         now: Timestamp,
+        steps: Steps<'_>,
     ) -> Outcome {
         let hash = verified.hash();
-        self.outcome(Question { token, hash, verified: Some(verified), now }).await
+        self.outcome(Question { token, hash, verified: Some(verified), now, steps }).await
     }
 }

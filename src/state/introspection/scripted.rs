@@ -10,7 +10,7 @@ use crate::pop::introspection::MissingAudience;
 use crate::state::issuers::Issuers;
 use crate::state::issuers::published::{Behaviour, Hanging, Published, eventually};
 use crate::state::tokens::Tokens;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Steps, Telemetry};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::combinators::BoxBody;
@@ -135,11 +135,11 @@ impl Setup {
         self.server().introspection.count()
     }
     pub(super) async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, false, || Ok(()), NOW).await
+        self.tokens.establish(token, false, || Ok(()), NOW, Steps::NONE).await
     }
     /// The same while nobody else vouches for it.
     pub(super) async fn establish_asking(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, true, || Ok(()), NOW).await
+        self.tokens.establish(token, true, || Ok(()), NOW, Steps::NONE).await
     }
     pub(super) async fn denial(&self, token: &str) -> Denial {
         self.establish(token).await.unwrap_err()

@@ -256,6 +256,7 @@ async fn a_rotated_key_of_a_signed_answer_is_found_by_one_fetch() {
 
 #[tokio::test]
 async fn where_nobody_is_asked_a_token_that_is_no_jwt_is_malformed() {
-    let verdict = Introspection::default().establish(OPAQUE, TokenHash::of(OPAQUE), Ok(()), NOW).await;
+    let verdict =
+        Introspection::default().establish(OPAQUE, TokenHash::of(OPAQUE), Ok(()), NOW, Steps::NONE).await;
     assert_eq!(verdict.unwrap_err(), Denial::TokenMalformed);
 }

@@ -18,7 +18,7 @@ use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
 use crate::state::audit::Audit;
 use crate::state::https::system_roots;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SpanRef};
 use discovery::Metadata;
 use fetch::Fetcher;
 use refresh::Keys;
@@ -107,6 +107,11 @@ impl Issuers {
         })
     }
 
+    /// What is expected of an issuer's tokens, whether its keys are known or not; `None` if it is not listed.
+    pub fn expected(&self, issuer: &str) -> Option<Arc<Expected>> {
+        Some(Arc::clone(self.by_name.get(issuer)?.keys.expected()))
+    }
+
     /// After `TokenKeyUnknown`: causes at most one fetch per cooldown and waits for it, no longer than a
     /// fetch may take (JWKS-05).
     pub async fn refetch(&self, issuer: &str) -> Refetched {
@@ -119,6 +124,11 @@ impl Issuers {
     /// From now on the audit log is told which keys there are, and of every change.
     pub fn recorded_in(&self, audit: &Audit) {
         self.by_name.values().for_each(|tended| tended.keys.recorded_in(audit));
+    }
+
+    /// The span of the last fetch of its keys, if it was recorded.
+    pub fn last_fetch(&self, issuer: &str) -> Option<SpanRef> {
+        self.by_name.get(issuer).and_then(|tended| tended.keys.last_fetch())
     }
 
     /// Every issuer.

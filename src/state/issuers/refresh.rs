@@ -11,7 +11,7 @@ use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
 use crate::state::audit::{Audit, Event};
 use crate::state::https::Fault;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, SpanRef};
 use arc_swap::{ArcSwapOption, Guard};
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
@@ -66,6 +66,7 @@ struct Wanted {
 struct Done {
     count: u64,
     good: bool,
+    span: Option<SpanRef>,
 }
 
 impl Keys {
@@ -112,6 +113,11 @@ impl Keys {
         }
     }
 
+    /// The span of the last fetch, if it was recorded.
+    pub(super) fn last_fetch(&self) -> Option<SpanRef> {
+        self.done.borrow().span
+    }
+
     /// The number of the fetch to wait for; `None` within the cooldown of the last.
     fn want(&self) -> Option<u64> {
         let mut wanted = self.wanted.lock();
@@ -133,11 +139,21 @@ impl Keys {
         loop {
             let count = self.wanted.lock().count;
             let asked = Instant::now();
+            let mut step = self.metrics.tracer.root("fetch keys");
+            let span = step.span();
+            step.say("clinch.issuer", &self.expected.issuer);
             let outcome = fetcher.fetch().await;
+            match &outcome {
+                Ok(keys) => {
+                    step.count("clinch.keys", keys.len());
+                    step.done();
+                }
+                Err(fault) => step.failed(fault.name()),
+            }
             let good = outcome.is_ok();
             failures = if good { 0 } else { failures + 1 };
             self.take(outcome, asked, failures);
-            self.done.send_replace(Done { count, good });
+            self.done.send_replace(Done { count, good, span });
             let pause = if good { self.refresh } else { backoff(failures).min(self.refresh) };
             tokio::select! {
                 () = sleep(jittered(pause)) => {}

@@ -14,7 +14,7 @@ use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::state::assertions::Assertions;
 use crate::state::revocation::{OpenRequest, Unrevoked};
-use crate::telemetry::ReplayMetrics;
+use crate::telemetry::{ReplayMetrics, Steps};
 use era::Era;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memory::Memory;
@@ -90,7 +90,12 @@ impl ReplayStore {
     /// # Errors
     /// [`Denial::ProofReplayed`]; [`Denial::ProofBeforeStart`] if it may have been used before the memory began;
     /// [`Denial::ReplayFull`] if the memory can't tell or can't remember; and what [`Shared::claim`] adds to these.
-    pub async fn claim(&self, unrevoked: Unrevoked, now: Timestamp) -> Result<Grant, Denial> {
+    pub async fn claim(
+        &self,
+        unrevoked: Unrevoked,
+        now: Timestamp,
+        steps: Steps<'_>,
+    ) -> Result<Grant, Denial> {
         if let Some(proof) = unrevoked.verified().proof() {
             match self {
                 ReplayStore::Memory(memory, era) => {
@@ -101,7 +106,7 @@ impl ReplayStore {
                     era.admitted(proof);
                 }
                 // On the heap, so that requests that never wait for a store do not carry the room for it.
-                ReplayStore::Shared(shared) => Box::pin(shared.claim(proof, now)).await?,
+                ReplayStore::Shared(shared) => Box::pin(shared.claim(proof, now, steps)).await?,
             }
         }
         Ok(Grant { of: unrevoked, assertion: None })

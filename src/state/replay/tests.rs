@@ -26,12 +26,12 @@ async fn a_proof_is_granted_once_and_another_proof_for_the_same_token_again() {
     let jwt = forge::token(|_, _| ());
     let first = forge::proof(&jwt, |_, claims| claims["jti"] = "first-proof-of-this-test".into());
     let second = forge::proof(&jwt, |_, claims| claims["jti"] = "second-proof-of-this-test".into());
-    assert!(store.claim(unrevoked(&revocations, &jwt, &first), NOW).await.is_ok());
+    assert!(store.claim(unrevoked(&revocations, &jwt, &first), NOW, Steps::NONE).await.is_ok());
     for _ in 0..2 {
-        let replayed = store.claim(unrevoked(&revocations, &jwt, &first), NOW).await;
+        let replayed = store.claim(unrevoked(&revocations, &jwt, &first), NOW, Steps::NONE).await;
         assert_eq!(replayed.err(), Some(Denial::ProofReplayed));
     }
-    assert!(store.claim(unrevoked(&revocations, &jwt, &second), NOW).await.is_ok());
+    assert!(store.claim(unrevoked(&revocations, &jwt, &second), NOW, Steps::NONE).await.is_ok());
     assert_eq!(store.len(), 2);
 }
 
@@ -41,7 +41,7 @@ async fn a_full_store_refuses() {
     let store = memory(0);
     let jwt = forge::token(|_, _| ());
     let proof = forge::proof(&jwt, |_, _| ());
-    let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW).await;
+    let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW, Steps::NONE).await;
     assert_eq!(refused.err(), Some(Denial::ReplayFull));
 }
 
@@ -52,7 +52,7 @@ async fn a_proof_from_before_the_memory_began_is_challenged_and_not_spent() {
     let store = memory(10);
     let jwt = forge::token(|_, _| ());
     let proof = forge::proof(&jwt, |_, claims| claims["iat"] = (NOW.as_secs() - 1).into());
-    let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW).await;
+    let refused = store.claim(unrevoked(&revocations, &jwt, &proof), NOW, Steps::NONE).await;
     assert_eq!(refused.err(), Some(Denial::ProofBeforeStart));
     assert!(store.is_empty());
 }

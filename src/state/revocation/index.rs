@@ -18,8 +18,9 @@ mod tables;
 
 use super::event::{Fact, Selector};
 use crate::pop::Timestamp;
+use key::Digest;
+pub(super) use key::Key;
 pub(super) use key::Secret;
-use key::{Digest, Key};
 pub(super) use shape::Shape;
 use shape::{Known, Shapes};
 use shard::{Entered, Gone, Shard};
@@ -124,8 +125,29 @@ impl Index {
         }
         let issuer = self.secret.of_issuer(bearer.issuer());
         let tables = self.tables.now();
-        shapes.chunks(AT_ONCE).any(|some| has_any(&tables, some, &issuer, bearer))
+        shapes.chunks(AT_ONCE).any(|some| first_of(&tables, some, &issuer, bearer).is_some())
     }
+
+    /// The entry by which a token is revoked.
+    pub(super) fn revoked_by(&self, bearer: &impl Bearer) -> Option<Key> {
+        let shapes = self.shapes.known();
+        let issuer = self.secret.of_issuer(bearer.issuer());
+        let tables = self.tables.now();
+        shapes.chunks(AT_ONCE).find_map(|some| first_of(&tables, some, &issuer, bearer))
+    }
+
+    /// The entries that a selector has.
+    pub(super) fn entries_of(&self, selector: &Selector) -> impl Iterator<Item = Key> {
+        let (known, issuer) = (self.shapes.known(), self.secret.of_issuer(&selector.issuer));
+        Shape::all(selector).filter_map(move |shape| {
+            let number = known.iter().find(|known| known.shape == shape)?.number;
+            let mut digest = of_shape(&issuer, shape);
+            let values = selector.facts.iter().filter(|(fact, _)| shape.requires(*fact));
+            values.for_each(|(_, value)| digest.add(value));
+            Some(digest.key(number))
+        })
+    }
+
     /// Until which time of issue, and how long, what fits exactly this selector is revoked. For people who ask.
     pub(super) fn find(&self, selector: &Selector) -> Option<(Timestamp, Timestamp)> {
         // The last shape is the one of a token that lacks none of the facts.
@@ -192,15 +214,20 @@ impl std::fmt::Debug for Index {
 
 /// Makes all keys before it asks for the first: asking is so little work that the processor waits for all their words
 /// of memory at a time.
-fn has_any(tables: &[Slots; SHARDS], shapes: &[Known], issuer: &Digest, bearer: &impl Bearer) -> bool {
+fn first_of(
+    tables: &[Slots; SHARDS],
+    shapes: &[Known],
+    issuer: &Digest,
+    bearer: &impl Bearer,
+) -> Option<Key> {
     let mut keys = [None; AT_ONCE];
     for (key, known) in keys.iter_mut().zip(shapes) {
         *key = key_of(*known, issuer, bearer);
     }
     let issued_at = seconds(bearer.issued_at().as_secs());
-    keys.iter().zip(shapes).any(|(key, known)| {
-        let at = key.and_then(|key: Key| tables[key.shard(SHARDS)].at(key));
-        at.is_some_and(|at| issued_at <= at || known.shape.is_for_ever())
+    keys.into_iter().zip(shapes).find_map(|(key, known)| {
+        let at = tables[key?.shard(SHARDS)].at(key?)?;
+        key.filter(|_| issued_at <= at || known.shape.is_for_ever())
     })
 }
 

@@ -4,6 +4,7 @@
 //! of [`Unrevoked`]. Nothing is believed before the backlog has been applied; when the feed falls silent
 //! for longer than `max_staleness`, the operator's `on_stale` decides. Does not decide who may publish.
 
+mod causes;
 pub mod event;
 pub mod feed;
 mod health;
@@ -29,6 +30,7 @@ pub use transmitters::{Genuine, SetError};
 use crate::config::{OnStale, SubjectClaims};
 use crate::pop::access_token::AccessToken;
 use crate::pop::{Denial, Timestamp, Verified};
+use crate::telemetry::RevokedBy;
 use event::Refusal;
 use feed::{Feed, Intake};
 use index::Bearer;
@@ -135,6 +137,12 @@ impl Revocations {
         let open = self.open.enter(verified.token());
         let standing = self.admits(&self.presented(verified.token()), belief)?;
         Ok(Unrevoked { verified, standing, open })
+    }
+
+    /// Which event revoked the token, if it is among the last that came.
+    pub fn cause(&self, token: &AccessToken) -> Option<Arc<RevokedBy>> {
+        let intake = &self.fed.as_ref()?.intake;
+        intake.causes.of(intake.index.revoked_by(&self.presented(token))?)
     }
 
     fn presented<'a>(&'a self, token: &'a AccessToken) -> Presented<'a> {

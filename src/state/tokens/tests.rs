@@ -26,7 +26,7 @@ impl Setup {
         Setup { published, tokens: Tokens::new(issuers, Introspection::default(), telemetry.metrics.clone()) }
     }
     async fn establish(&self, token: &str) -> Result<Arc<AccessToken>, Denial> {
-        self.tokens.establish(token, false, || Ok(()), NOW).await
+        self.tokens.establish(token, false, || Ok(()), NOW, Steps::NONE).await
     }
     fn hits(&self) -> u64 {
         self.tokens.metrics.token_cache_hits.get()
@@ -49,7 +49,7 @@ async fn a_kept_token_still_expires() {
     let setup = Setup::new(&[(1, "k1")], |_| ()).await;
     let token = token(&setup.published, 1, "k1");
     let expires = setup.establish(&token).await.unwrap().expires_at();
-    let expired = setup.tokens.establish(&token, false, || Ok(()), expires).await;
+    let expired = setup.tokens.establish(&token, false, || Ok(()), expires, Steps::NONE).await;
     assert_eq!(expired.unwrap_err(), Denial::TokenExpired);
 }
 
@@ -125,9 +125,9 @@ async fn only_known_tokens_pass_from_those_who_are_not_trusted() {
     setup.establish(&known).await.unwrap();
     let (misses, fetches) = (setup.tokens.metrics.token_cache_misses.get(), setup.published.fetches());
     let distrust = || Err(Denial::TooManyFailures);
-    assert!(setup.tokens.establish(&known, false, distrust, NOW).await.is_ok());
+    assert!(setup.tokens.establish(&known, false, distrust, NOW, Steps::NONE).await.is_ok());
     for unknown in [&*new, "no.j.wt", "opaque", ""] {
-        let refused = setup.tokens.establish(unknown, false, distrust, NOW).await;
+        let refused = setup.tokens.establish(unknown, false, distrust, NOW, Steps::NONE).await;
         assert_eq!(refused.unwrap_err(), Denial::TooManyFailures, "{unknown}");
     }
     assert_eq!(setup.tokens.metrics.token_cache_misses.get(), misses, "no signature was checked");

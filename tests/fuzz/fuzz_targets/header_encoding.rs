@@ -104,7 +104,7 @@ fn granted(story: &Story) -> Option<(Grant, Value)> {
         verdict(&parts, &token, &Nonces::off()).expect("an unbound token where those are admitted");
     let now = Timestamp::from_secs(NOW);
     let unrevoked = REVOCATIONS.check(verified, &REVOCATIONS.belief()).unwrap();
-    let mut claim = pin!(REPLAY.claim(unrevoked, now));
+    let mut claim = pin!(REPLAY.claim(unrevoked, now, clinch::telemetry::Steps::NONE));
     match claim.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(grant) => Some((grant.unwrap(), claims)),
         Poll::Pending => panic!("the memory store waits for nothing"),

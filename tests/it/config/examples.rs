@@ -32,6 +32,17 @@ fn every_example_loads() {
 }
 
 #[test]
+fn a_file_is_found_from_its_own_folder_however_it_is_named() {
+    let fixture = Fixture::new("folder");
+    fixture.copy(&directory().join("feed-file.yaml"));
+    for name in ["feed-file.yaml", "./feed-file.yaml"] {
+        let mut clinch = std::process::Command::new(env!("CARGO_BIN_EXE_clinch"));
+        let output = clinch.current_dir(fixture.path("")).args(["check", "--config", name]).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn what_is_left_out_is_as_in_the_contract() {
     let config = load(&Fixture::new("defaults"), "minimal.yaml");
     assert_eq!(config.listen.address.to_string(), "0.0.0.0:8443");

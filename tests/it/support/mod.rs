@@ -16,6 +16,7 @@ pub mod link;
 pub mod load;
 pub mod nats;
 pub mod oauth_client;
+pub mod otlp;
 pub mod pki;
 pub mod program;
 pub mod proof;

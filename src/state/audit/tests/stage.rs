@@ -27,9 +27,8 @@ pub(in crate::state::audit) struct Said {
 impl Default for Said {
     fn default() -> Said {
         let span = Telemetry::off().begin(&http::HeaderMap::new());
-        let because = Because::of(Denial::ProofReplayed);
-        let because =
-            Because { expected: Some("this".to_owned()), found: Some("that".to_owned()), ..because };
+        let (expected, found) = (Some("this".to_owned()), Some("that".to_owned()));
+        let because = Because { rule: Denial::ProofReplayed.rule(), expected, found };
         let token = Arc::new(forge::establish(&forge::token(|_, _| ())).unwrap());
         Said { request: span.request_id(), trace: span.trace_id(), token, because }
     }
@@ -49,6 +48,7 @@ impl Said {
             proof: Some(ProofKind::Dpop),
             token: Some(&self.token),
             revocation: None,
+            revoked_by: None,
             because: verdict.is_err().then_some(&self.because),
             verdict,
             elapsed: Duration::ZERO,

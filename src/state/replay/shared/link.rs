@@ -59,6 +59,11 @@ impl Link {
         })
     }
 
+    /// Which store it is, by the name in the configuration.
+    pub(super) fn store(&self) -> &'static str {
+        self.name
+    }
+
     /// Asks the store; without a session at once in vain, else within the time that the operator grants.
     pub(super) async fn ask(&self, claim: &Claim) -> Result<Answer, Trouble> {
         let Some(session) = self.session() else {

@@ -31,7 +31,7 @@ use crate::config::{self, OnUnavailable};
 use crate::pop::dpop::Proof;
 use crate::pop::policy::DpopPolicy;
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::ReplayMetrics;
+use crate::telemetry::{ReplayMetrics, Steps};
 use link::Link;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -74,7 +74,15 @@ impl Shared {
     /// have been used before the store's memory began; [`Denial::ProofExpired`] and [`Denial::ProofNotYetValid`]
     /// by the store's clock; [`Denial::ReplayUnavailable`] without an answer (RP-007); [`Denial::ReplayFull`] as
     /// our own memory says.
-    pub async fn claim(&self, proof: &Proof, now: Timestamp) -> Result<(), Denial> {
+    pub async fn claim(&self, proof: &Proof, now: Timestamp, steps: Steps<'_>) -> Result<(), Denial> {
+        let mut step = steps.ask("claim proof");
+        step.say("clinch.replay.store", self.link.store());
+        let verdict = self.decide(proof, now).await;
+        step.ends(&verdict);
+        verdict
+    }
+
+    async fn decide(&self, proof: &Proof, now: Timestamp) -> Result<(), Denial> {
         self.memory.insert(proof.key(), proof.jti(), proof.acceptable_until(), now)?;
         let asked = Instant::now();
         let answer = self.link.ask(&Claim::of(proof)).await;

@@ -10,6 +10,7 @@ use super::streams::Streams;
 use super::{Delivery, Taken};
 use crate::config;
 use crate::pop::Timestamp;
+use crate::state::revocation::causes::Causes;
 use crate::state::revocation::event::effects::Message;
 use crate::state::revocation::event::plain::Plain;
 use crate::state::revocation::event::set::Unverified;
@@ -19,7 +20,7 @@ use crate::state::revocation::index::{Full, Index};
 use crate::state::revocation::open::OpenRequests;
 use crate::state::revocation::recent::{Outcome, Recent};
 use crate::state::revocation::transmitters::{Transmitters, Unread};
-use crate::telemetry::RevocationMetrics;
+use crate::telemetry::{RevocationMetrics, RevocationSpan, SpanRef};
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,7 @@ pub(in crate::state::revocation) struct Intake {
     pub(in crate::state::revocation) open: Arc<OpenRequests>,
     pub(in crate::state::revocation) health: Arc<Health>,
     pub(in crate::state::revocation) recent: Recent,
+    pub(in crate::state::revocation) causes: Causes,
     /// `max_token_lifetime` by issuer.
     issuers: HashMap<String, Duration>,
     accept_plain: bool,
@@ -61,6 +63,7 @@ impl Intake {
             open: Arc::default(),
             health: Arc::new(Health::new(config.max_staleness, config.on_stale)),
             recent: Recent::default(),
+            causes: Causes::default(),
             issuers,
             accept_plain: config.accept_plain,
             transmitters: None,
@@ -195,7 +198,10 @@ impl Intake {
         if outcome == Outcome::Applied {
             self.open.news();
             self.applied.fetch_add(1, Relaxed);
-            if self.health.is_live() {
+            let live = self.health.is_live();
+            let span = live.then(|| self.traced(&event, published)).flatten();
+            self.causes.remember(&event, &self.index, span);
+            if live {
                 self.metrics.applied(now.since(event.at), published.map(|at| now.since(at)));
             }
         } else {
@@ -203,6 +209,14 @@ impl Intake {
         }
         self.recent.read(event, outcome, now, place);
         Ok(())
+    }
+
+    /// What is news has a span; of the backlog there are too many, and nobody waited for it.
+    fn traced(&self, event: &Event, published: Option<Timestamp>) -> Option<SpanRef> {
+        let first = event.revokes.first()?;
+        let facts: Vec<&str> = first.facts.iter().map(|(fact, _)| fact.name()).collect();
+        let (id, issuer) = (event.id.as_str(), first.issuer.as_str());
+        self.metrics.tracer.revocation(RevocationSpan { id, facts: &facts.join(","), issuer, published })
     }
 
     /// Enters all that an event revokes. What is revoked by a name or a key of its own may have been issued after `at`,

@@ -49,8 +49,8 @@ impl Digest {
 }
 
 /// A key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::state::revocation) struct Key {
     /// Never 0.
     tag: u64,
     /// 24 bits.

@@ -1,0 +1,224 @@
+//! `clinch audit verify`: whether audit logs are as they were written.
+//!
+//! Exit code 0 when they are, 1 when not or when a file can't be read, 64 for a wrong command line.
+
+use super::super::EX_USAGE;
+use super::{complain, files};
+use crate::pop::jose::base64url_decode;
+use crate::state::audit::chain::End;
+use crate::state::audit::verify::{Beginning, Demands, Ending, Fault, Log, Outcome, Unread, verify};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Arguments of `clinch audit verify`.
+#[derive(clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(super) struct Arguments {
+    /// The files of one log or of several, in any order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The public key that signs checkpoints, in PEM, or the private one; several where it was exchanged
+    #[arg(long, value_name = "FILE")]
+    key: Vec<PathBuf>,
+    /// A record that must be there, as the sidecar's own log names it
+    #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+    anchor: Vec<End>,
+    /// The last record of the files that were archived: the log begins after it
+    #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+    from: Vec<End>,
+    /// A log may begin at any record
+    #[arg(long)]
+    partial: bool,
+    /// Each log must end in order, with a stop and a checkpoint
+    #[arg(long)]
+    closed: bool,
+    /// How long records may go on without a signature, where there is a key
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = humantime::parse_duration)]
+    max_unsigned: Duration,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let keys = arguments.key.iter().map(|path| files::key(path)).collect::<anyhow::Result<Vec<_>>>();
+    let keys = match keys {
+        Ok(keys) => keys,
+        Err(error) => return complain("verify", &format!("{error:#}"), EX_USAGE),
+    };
+    let demands = Demands {
+        keys,
+        anchors: arguments.anchor.clone(),
+        from: arguments.from.clone(),
+        partial: arguments.partial,
+        closed: arguments.closed,
+        max_unsigned: arguments.max_unsigned,
+    };
+    let outcome = match verify(&once(&arguments.files), |name| files::open(Path::new(name)), &demands) {
+        Ok(outcome) => outcome,
+        Err(Unread { file, error }) => return complain("verify", &format!("{file}: {error}"), 1),
+    };
+    let mut out = io::stdout().lock();
+    let written = if arguments.json {
+        writeln!(out, "{}", as_json(&outcome, &demands))
+    } else {
+        report(&outcome, &demands, &mut out)
+    };
+    match written {
+        Ok(()) if outcome.fine => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => complain("verify", &format!("standard output: {error}"), 1),
+    }
+}
+
+/// Each file once, also where a pattern of the shell and a name both mean it, or while it has two names.
+fn once(paths: &[PathBuf]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let identity = |path: &PathBuf| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let new = |path: &&PathBuf| identity(path).is_none_or(|identity| seen.insert(identity));
+    paths.iter().filter(new).map(|path| path.display().to_string()).collect()
+}
+
+/// `17:the hash of record 17`
+fn anchor(text: &str) -> Result<End, String> {
+    const SHAPE: &str =
+        "a record's number and hash are needed, such as 17:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
+    let (sequence, hash) = text.split_once(':').ok_or(SHAPE)?;
+    base64url_decode(hash).filter(|bytes| bytes.len() == 32).ok_or(SHAPE)?;
+    let hash = hash.as_bytes().try_into().map_err(|_| SHAPE)?;
+    match sequence.parse() {
+        Ok(sequence) if sequence > 0 => Ok(End { sequence, hash }),
+        Ok(_) | Err(_) => Err(SHAPE.to_owned()),
+    }
+}
+
+fn report(outcome: &Outcome, demands: &Demands, out: &mut impl Write) -> io::Result<()> {
+    for log in &outcome.logs {
+        let id = log.id.as_ref().map(|id| format!(" {}", id.escape_debug())).unwrap_or_default();
+        writeln!(out, "log{id}: {}", counted(log.files.len() as u64, "file"))?;
+        for line in told(log, demands) {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    for fault in &outcome.anchors {
+        writeln!(out, "{}: {fault}", place(fault))?;
+    }
+    if demands.keys.is_empty() {
+        writeln!(out, "signatures were not checked: no --key")?;
+    }
+    writeln!(out, "{}", if outcome.fine { "in order" } else { "NOT in order" })
+}
+
+/// What is told of one log, in lines.
+fn told(log: &Log, demands: &Demands) -> Vec<String> {
+    let mut lines = Vec::new();
+    if log.records > 0 {
+        lines.push(format!(
+            "records {} to {}, {} to {}",
+            log.first,
+            log.last.sequence,
+            log.first_time.escape_debug(),
+            log.last_time.escape_debug()
+        ));
+        lines.push(signed(log, demands));
+    }
+    if log.beginning == Beginning::Unknown {
+        lines.push(format!("begins at record {}; what was before can't be checked", log.first));
+    }
+    if log.recovered > 0 {
+        lines.push(format!("{} ended within a line, and the next said so", counted(log.recovered, "file")));
+    }
+    if log.lost > 0 {
+        lines.push(format!("{} could not be written, as the log says", counted(log.lost, "record")));
+    }
+    if log.unknown > 0 {
+        lines.push(format!("{} of a kind that this version does not know", counted(log.unknown, "record")));
+    }
+    match &log.fault {
+        Some(fault) => lines.push(format!("{}: {fault}", place(fault))),
+        None => lines.push(ending(log)),
+    }
+    lines.push(format!("last in order: {}", named(log.last)));
+    lines
+}
+
+fn signed(log: &Log, demands: &Demands) -> String {
+    let unsigned = match log.unsigned {
+        0 => String::new(),
+        1 => "; 1 record is not yet signed".to_owned(),
+        count => format!("; {count} records are not yet signed"),
+    };
+    let checked = if demands.keys.is_empty() { ", unchecked" } else { "" };
+    match log.signed {
+        Some(record) => format!("signed up to record {record}{checked}{unsigned}"),
+        None => "nothing is signed".to_owned(),
+    }
+}
+
+fn ending(log: &Log) -> String {
+    match log.ending {
+        Ending::Closed => "closed: it ends with a stop and a checkpoint".to_owned(),
+        Ending::Rotated => "goes on in a file that was not given".to_owned(),
+        Ending::Open => "open: whether it was cut off after the last record can't be told from it".to_owned(),
+        Ending::Incomplete { bytes } => format!(
+            "incomplete: {} of record {} are there, as after a crash or while it is written",
+            counted(bytes, "byte"),
+            log.last.sequence + 1
+        ),
+    }
+}
+
+fn place(fault: &Fault) -> String {
+    let file = fault.file.escape_debug();
+    if fault.line == 0 { file.to_string() } else { format!("{file}, line {}", fault.line) }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn named(end: End) -> String {
+    format!("{}:{}", end.sequence, String::from_utf8_lossy(&end.hash))
+}
+
+fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
+    let fault = |fault: &Fault| {
+        json!({
+            "file": fault.file, "line": (fault.line > 0).then_some(fault.line),
+            "from": fault.record, "to": fault.to(), "what": fault.to_string(),
+        })
+    };
+    let log = |log: &Log| {
+        let (ending, bytes) = match log.ending {
+            Ending::Closed => ("closed", None),
+            Ending::Rotated => ("rotated", None),
+            Ending::Open => ("open", None),
+            Ending::Incomplete { bytes } => ("incomplete", Some(bytes)),
+        };
+        json!({
+            "log": log.id, "files": log.files, "records": log.records, "first": log.first,
+            "first_time": log.first_time, "last": log.last.sequence, "last_time": log.last_time,
+            "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
+            "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
+            "recovered": log.recovered, "unknown_kinds": log.unknown, "ending": ending,
+            "incomplete_bytes": bytes, "fault": log.fault.as_ref().map(fault),
+        })
+    };
+    json!({
+        "fine": outcome.fine,
+        "signatures_checked": !demands.keys.is_empty(),
+        "logs": outcome.logs.iter().map(log).collect::<Vec<_>>(),
+        "anchors": outcome.anchors.iter().map(fault).collect::<Vec<_>>(),
+    })
+}
+
+const AFTER_HELP: &str = "\
+Every record is checked against its hash and against the record before it, and every signature if there is a key. The first \
+record that was changed, removed, put in or moved is named. That records were cut off at the end can be seen only in a log that \
+was closed (--closed), or by a record that is known from elsewhere (--anchor): keep the last line that this prints, or the one \
+in the sidecar's own log.";

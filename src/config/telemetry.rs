@@ -1,0 +1,79 @@
+//! `telemetry`, checked.
+
+use http::Uri;
+use tracing::level_filters::LevelFilter;
+
+/// `telemetry`
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// The OTLP endpoint.
+    pub otlp: Option<Uri>,
+    /// How it is spoken to.
+    pub otlp_protocol: OtlpProtocol,
+    /// The share of traces that are sampled, 0 to 1.
+    pub sample: f64,
+    /// Whether refused requests are recorded all the same.
+    pub sample_refusals: bool,
+    /// Where requests' traces begin.
+    pub context: TraceOrigin,
+    /// How spans name clients, subjects and tokens.
+    pub identifiers: Identifiers,
+    /// How logs look.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: LevelFilter,
+    /// How many lines in ten seconds may say the same of refusals; 0 means any number.
+    pub repeats: u32,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Telemetry {
+            otlp: None,
+            otlp_protocol: OtlpProtocol::Http,
+            sample: 1.0,
+            sample_refusals: false,
+            context: TraceOrigin::Continue,
+            identifiers: Identifiers::Hashed,
+            format: LogFormat::Json,
+            level: LevelFilter::INFO,
+            repeats: 0,
+        }
+    }
+}
+
+/// `telemetry.otlp_protocol`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// OTLP/HTTP with protobuf.
+    Http,
+    /// OTLP/gRPC.
+    Grpc,
+}
+
+/// `telemetry.context`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceOrigin {
+    /// With the caller, if it says so.
+    Continue,
+    /// Here.
+    Restart,
+}
+
+/// `telemetry.identifiers`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifiers {
+    /// By a digest.
+    Hashed,
+    /// As they are.
+    Plain,
+}
+
+/// `telemetry.log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Human,
+}

@@ -1,0 +1,97 @@
+//! What is read of a record besides its seal, without parsing the whole of it: when it was written, and of what kind.
+
+use serde::Deserialize;
+
+/// The kinds of records that mean something to a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A process began to write.
+    Start,
+    /// It ended in order.
+    Stop,
+    /// What was written is vouched for.
+    Checkpoint,
+    /// The log goes on in another file.
+    Rotated,
+    /// Records could not be written.
+    Lost,
+    /// The file before ends within a line.
+    Recovered,
+    /// Another kind that is known.
+    Plain,
+    /// None that is known: a newer version wrote it.
+    Unknown,
+}
+
+/// The time of a record as it is written, and its kind. Both stand right after the number, in this order.
+pub(super) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
+    let rest = line.strip_prefix(br#"{"seq":"#)?;
+    let comma = rest.iter().position(|byte| *byte == b',')?;
+    let (time, rest) = text(rest[comma..].strip_prefix(br#","time":""#)?)?;
+    let (name, _) = text(rest.strip_prefix(br#","kind":""#)?)?;
+    Some((time, kind(name)))
+}
+
+/// The members of those records of which more is read than their kind. All of them may be missing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Members {
+    /// Of `start`: what the log is called that the process writes.
+    pub(super) log: Option<String>,
+    /// Of `checkpoint`: whose signature it is.
+    pub(super) key: Option<String>,
+    /// Of `lost`: how many.
+    pub(super) records: Option<u64>,
+    /// Of `recovered`: how much of a record the file before ends with.
+    pub(super) bytes: Option<u64>,
+}
+
+/// Reads them.
+pub(super) fn members(line: &[u8]) -> Members {
+    serde_json::from_slice(line).unwrap_or_default()
+}
+
+/// Whether the line may be one JSON object: what a line that was sealed can lack is not looked for.
+pub(super) fn is_object(line: &[u8]) -> bool {
+    // Without a way out in the middle this is some instructions for many bytes.
+    line.iter().fold(true, |all, byte| all & (*byte >= b' ')) && std::str::from_utf8(line).is_ok()
+}
+
+/// What stands before the next quotation mark, and what after it.
+fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    Some((&rest[..end], &rest[end + 1..]))
+}
+
+fn kind(name: &[u8]) -> Kind {
+    match name {
+        b"decision" | b"config" | b"keys" | b"feed" | b"certificate" => Kind::Plain,
+        b"start" => Kind::Start,
+        b"stop" => Kind::Stop,
+        b"checkpoint" => Kind::Checkpoint,
+        b"rotated" => Kind::Rotated,
+        b"lost" => Kind::Lost,
+        b"recovered" => Kind::Recovered,
+        _ => Kind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_and_kind_stand_where_they_do() {
+        let read = |line: &'static str| time_and_kind(line.as_bytes());
+        assert_eq!(read(r#"{"seq":1,"time":"T","kind":"stop","x":"y"}"#), Some((&b"T"[..], Kind::Stop)));
+        assert_eq!(read(r#"{"seq":12,"time":"","kind":"news"}"#), Some((&b""[..], Kind::Unknown)));
+        for other in [
+            r#"{"seq":1,"kind":"stop","time":"T"}"#,
+            r#"{"seq":1}"#,
+            r#"{"seq":1,"time":"T","kind":"stop"#,
+            "",
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! One request on its way: its trace context (W3C, continued or begun) and, if it is recorded, its span.
+//!
+//! Decides what the service is told. The caller's "not sampled" is respected where its trace is continued; its
+//! "sampled" is only a wish. A request that is not recorded may still be kept for a refusal: then only the time is
+//! noted, the span is made after the verdict, and nobody downstream is told, for nothing goes there.
+
+use super::ids::{self, RequestId, TraceId};
+use super::sampling::{Sampler, new_trace};
+use super::spans::{Called, Exporter, Kind, OpenSpan, Parent, SpanRef, Step, Steps, client, server};
+use super::trace_context::{RANDOM, SAMPLED, TraceContext};
+use super::{Handshake, Record, baggage};
+use crate::config::{Identifiers, TraceOrigin};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use prometheus_client::metrics::gauge::Gauge;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+/// One request on its way. One that goes away unanswered ends its span too.
+#[derive(Debug)]
+pub struct RequestSpan {
+    /// What the service is told.
+    context: TraceContext,
+    id: RequestId,
+    trace_id: TraceId,
+    recorded: Recorded,
+    terms: Terms,
+    in_flight: Gauge,
+}
+
+/// How requests' traces are treated, from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) origin: TraceOrigin,
+    pub(super) identifiers: Identifiers,
+    pub(super) refusals: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Recorded {
+    Not,
+    /// Only if it is refused.
+    Refusal(Box<Waiting>),
+    Yes(Box<OpenSpan>),
+}
+
+/// What a span is made of when there is one after all.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    exporter: Exporter,
+    began: SystemTime,
+    trace: [u8; 16],
+    parent: Option<Parent>,
+    link: Option<SpanRef>,
+}
+
+impl RequestSpan {
+    /// Continues the caller's trace or begins one.
+    pub(super) fn begin(
+        headers: &HeaderMap,
+        sampler: &Sampler,
+        exporter: Option<&Exporter>,
+        terms: Terms,
+        in_flight: Gauge,
+    ) -> RequestSpan {
+        let caller = TraceContext::of(headers);
+        let (mut context, parent, link) = match (caller, terms.origin) {
+            (Some(caller), TraceOrigin::Continue) => {
+                let parent = Parent { span: caller.parent_id, remote: true };
+                (caller, Some(parent), None)
+            }
+            (Some(caller), TraceOrigin::Restart) => (begin_trace(), None, Some(caller.span())),
+            (None, TraceOrigin::Continue | TraceOrigin::Restart) => (begin_trace(), None, None),
+        };
+        let sampled = match parent {
+            None => sampler.share.has(&context.trace_id),
+            // Nothing is recorded here, so the caller's context passes as it came.
+            Some(_) if exporter.is_none() => context.sampled(),
+            Some(_) => context.sampled() && sampler.admits(&context.trace_id, context.state_text()),
+        };
+        if exporter.is_some() && (sampled || context.sampled()) {
+            context.parent_id = ids::random();
+        }
+        context.set_sampled(sampled);
+        let recorded = match exporter {
+            Some(exporter) if sampled => Recorded::Yes(Box::new(open(exporter, &context, parent, link))),
+            Some(exporter) if terms.refusals => {
+                let (exporter, trace) = (exporter.clone(), context.trace_id);
+                let began = SystemTime::now();
+                Recorded::Refusal(Box::new(Waiting { exporter, began, trace, parent, link }))
+            }
+            Some(_) | None => Recorded::Not,
+        };
+        let trace_id = TraceId::of(context.trace_id);
+        in_flight.inc();
+        RequestSpan { context, id: RequestId::random(), trace_id, recorded, terms, in_flight }
+    }
+
+    /// Writes `traceparent` and `tracestate` for the service; what the caller sent must be gone.
+    pub fn write_context(&self, headers: &mut HeaderMap) {
+        self.context.write(headers);
+    }
+
+    /// What of the caller's baggage the service may get, where callers' traces are continued. To be asked before it is
+    /// removed, for requests whose caller has proved who it is: nobody vouches for that of others (TRACE-08).
+    pub fn baggage(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        match self.terms.origin {
+            TraceOrigin::Continue => baggage::of(headers),
+            TraceOrigin::Restart => None,
+        }
+    }
+
+    /// Writes it.
+    pub fn write_baggage(&self, passing: Option<HeaderValue>, headers: &mut HeaderMap) {
+        if let Some(passing) = passing {
+            baggage::write(passing, headers);
+        }
+    }
+
+    /// What the request is called everywhere.
+    pub fn request_id(&self) -> RequestId {
+        self.id
+    }
+
+    /// The trace id.
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// Whether there is a trace for others to look up.
+    pub fn is_recorded(&self) -> bool {
+        self.open().is_some()
+    }
+
+    /// Where steps of the decision are begun.
+    pub fn steps(&self) -> Steps<'_> {
+        Steps::of(self.open())
+    }
+
+    /// The call to the service, which begins now.
+    pub fn call(&self, called: Called<'_>) -> Step {
+        let open = self.open().and_then(|server| called.begin(server, self.context.parent_id));
+        Step::of(open)
+    }
+
+    /// What the connection and the request's head say; to be called after the decision. `socket`: the other end of the
+    /// connection; `handshake`: what is still to be told of it.
+    pub fn received(
+        &mut self,
+        parts: &Parts,
+        socket: SocketAddr,
+        handshake: impl FnOnce() -> Option<Handshake>,
+    ) {
+        if let Recorded::Yes(open) = &mut self.recorded {
+            server::received(open, parts, socket);
+            if let Some(handshake) = handshake() {
+                handshake.record(open, socket);
+            }
+        }
+    }
+
+    /// The decision. A refusal that is to be kept becomes a span.
+    pub(super) fn decided(&mut self, record: &Record<'_>) {
+        if let Recorded::Refusal(waiting) = &self.recorded
+            && record.verdict.is_err()
+        {
+            let mut open = waiting.begin();
+            open.set("clinch.kept", "refusal");
+            self.recorded = Recorded::Yes(Box::new(open));
+        }
+        if let Recorded::Yes(open) = &mut self.recorded {
+            server::decided(open, record, self.terms.identifiers);
+        }
+    }
+
+    /// Why the service did not answer.
+    pub(super) fn unanswered(&mut self, reason: &'static str) {
+        if let Recorded::Yes(open) = &mut self.recorded {
+            open.set("clinch.reason", reason);
+            open.fail(reason);
+        }
+    }
+
+    pub(super) fn answered(mut self, status: StatusCode, upstream: Option<Duration>) {
+        if let Recorded::Yes(open) = &mut self.recorded {
+            server::answered(open, status, upstream);
+        }
+    }
+
+    fn open(&self) -> Option<&OpenSpan> {
+        match &self.recorded {
+            Recorded::Yes(open) => Some(open),
+            Recorded::Not | Recorded::Refusal(_) => None,
+        }
+    }
+}
+
+impl Step {
+    fn of(open: Option<OpenSpan>) -> Step {
+        Step(open.map(Box::new))
+    }
+
+    /// The service answered.
+    pub fn answered(mut self, status: StatusCode) {
+        if let Some(open) = &mut self.0 {
+            client::answered(open, status);
+        }
+    }
+}
+
+impl Waiting {
+    fn begin(&self) -> OpenSpan {
+        let of = SpanRef { trace: self.trace, span: ids::random() };
+        let mut open = OpenSpan::begun(&self.exporter, of, self.parent, SERVER, self.began);
+        if let Some(link) = self.link {
+            open.link(link, "caller");
+        }
+        open
+    }
+}
+
+impl Drop for RequestSpan {
+    fn drop(&mut self) {
+        self.in_flight.dec();
+    }
+}
+
+fn open(
+    exporter: &Exporter,
+    context: &TraceContext,
+    parent: Option<Parent>,
+    link: Option<SpanRef>,
+) -> OpenSpan {
+    let mut open = OpenSpan::begin(exporter, context.trace_id, parent, SERVER);
+    open.carry(context.flags, context.state.clone());
+    if let Some(link) = link {
+        open.link(link, "caller");
+    }
+    open
+}
+
+fn begin_trace() -> TraceContext {
+    TraceContext { trace_id: new_trace(), parent_id: ids::random(), flags: SAMPLED | RANDOM, state: None }
+}
+
+/// Until more is known of it.
+const SERVER: (Kind, &str) = (Kind::Server, "HTTP");

@@ -1,0 +1,174 @@
+//! Spans out, from a bounded queue, in batches, by a task of their own.
+//!
+//! A collector that is slow, refuses or is gone costs spans, never requests: what finds the queue full is dropped and
+//! counted, and so is a batch that was not taken after [`ATTEMPTS`]. The task tries again after a growing pause, so
+//! that a collector that comes back is found within [`LONGEST_PAUSE`].
+
+use super::counts::{Lost, SpanCounts};
+use super::{Span, encode};
+use crate::telemetry::collector::{Collector, Failure, Signal};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use parking_lot::Mutex;
+use prost::Message;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// The way out for spans; clones share one queue.
+#[derive(Clone, Debug)]
+pub(in crate::telemetry) struct Exporter {
+    queue: mpsc::Sender<Span>,
+    counts: SpanCounts,
+    ending: Arc<Ending>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    tell: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Task {
+    queue: mpsc::Receiver<Span>,
+    collector: Collector,
+    resource: Resource,
+    counts: SpanCounts,
+    ends: watch::Receiver<bool>,
+    failures: u32,
+}
+
+impl Exporter {
+    /// Starts the task; needs a tokio runtime.
+    pub(in crate::telemetry) fn start(
+        collector: Collector,
+        resource: Resource,
+        counts: SpanCounts,
+    ) -> Exporter {
+        let (queue, receiver) = mpsc::channel(WAITING_SPANS);
+        let (tell, ends) = watch::channel(false);
+        let task = Task { queue: receiver, collector, resource, counts: counts.clone(), ends, failures: 0 };
+        let task = Mutex::new(Some(tokio::spawn(task.run())));
+        Exporter { queue, counts, ending: Arc::new(Ending { tell, task }) }
+    }
+
+    /// Queues a span that has ended, or drops it.
+    pub(super) fn take(&self, span: Span) {
+        if self.queue.try_send(span).is_err() {
+            self.counts.lost(Lost::QueueFull, 1);
+        }
+    }
+
+    /// Sends what is queued, at most this long.
+    pub(in crate::telemetry) async fn shutdown(&self, limit: Duration) {
+        let _ = self.ending.tell.send(true);
+        let task = self.ending.task.lock().take();
+        if let Some(task) = task {
+            let stop = task.abort_handle();
+            // What is lost after the limit is lost: the process must end.
+            if timeout(limit, task).await.is_err() {
+                stop.abort();
+            }
+        }
+    }
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.fill(&mut batch).await {
+            self.export(&mut batch).await;
+        }
+    }
+
+    /// Waits for spans, and a little longer for more of them; false when there will be no more.
+    async fn fill(&mut self, batch: &mut Vec<Span>) -> bool {
+        let mut due = None;
+        while batch.len() < BATCH {
+            let room = BATCH - batch.len();
+            let ending = *self.ends.borrow();
+            if ending {
+                self.queue.close();
+            }
+            let waited = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                taken = self.queue.recv_many(batch, room) => match taken {
+                    0 => return !batch.is_empty(),
+                    _ => due = due.or(Some(Instant::now() + DELAY)),
+                },
+                Ok(()) = self.ends.changed(), if !ending => {}
+                () = waited => return true,
+            }
+        }
+        true
+    }
+
+    async fn export(&mut self, batch: &mut Vec<Span>) {
+        let count = batch.len() as u64;
+        let message = encode::request(&self.resource, batch.drain(..)).encode_to_vec();
+        for attempt in 1..=ATTEMPTS {
+            match self.collector.send(Signal::Traces, message.clone()).await {
+                Ok(answer) => return self.taken(&answer),
+                Err(failure) => {
+                    self.refused(&failure);
+                    let over = *self.ends.borrow();
+                    if !failure.again || attempt == ATTEMPTS || over {
+                        return self.counts.lost(Lost::NotTaken, count);
+                    }
+                    self.pause(failure.after).await;
+                }
+            }
+        }
+    }
+
+    /// The collector has the batch, or the greater part of it.
+    fn taken(&mut self, answer: &[u8]) {
+        self.counts.exported(true);
+        if std::mem::take(&mut self.failures) > 0 {
+            tracing::info!("the trace collector takes spans again");
+        }
+        let partial =
+            ExportTraceServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
+        let rejected = partial.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or(0);
+        if rejected > 0 {
+            self.counts.lost(Lost::Rejected, rejected);
+            tracing::warn!(rejected, "the trace collector takes only a part of the spans");
+        }
+    }
+
+    /// Counts, and says once when the collector goes.
+    fn refused(&mut self, failure: &Failure) {
+        self.counts.exported(false);
+        if self.failures == 0 {
+            tracing::warn!(why = failure.why, "the trace collector takes no spans");
+        }
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Half a second, doubled by every failure; as long as the collector asks for, within reason.
+    async fn pause(&mut self, asked: Option<Duration>) {
+        let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1)));
+        let pause = asked.unwrap_or(doubled).min(LONGEST_PAUSE);
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = self.ends.wait_for(|ending| *ending) => {}
+        }
+    }
+}
+
+/// Spans that may wait, about a kilobyte each; more are dropped.
+const WAITING_SPANS: usize = 8192;
+const BATCH: usize = 512;
+/// How long a span waits for company.
+const DELAY: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -1,0 +1,109 @@
+//! Spans: what is recorded of one thing that took time, until a collector has it.
+//!
+//! A span is begun by a [`Tracer`] (roots), by a request that is recorded, or by a [`Step`] within either, and goes to
+//! the exporter's queue when it ends, in whatever way. `server` and `client` put HTTP's semantic conventions in words,
+//! `export` queues and sends, `encode` makes OTLP's messages. Nothing in here waits, fails or is there at all where
+//! nothing is recorded.
+
+pub(super) mod client;
+mod counts;
+mod encode;
+mod export;
+mod open;
+pub(super) mod server;
+mod step;
+mod tracer;
+
+pub use client::Called;
+pub(super) use counts::SpanCounts;
+pub(super) use export::Exporter;
+pub(super) use open::OpenSpan;
+pub use step::{Step, Steps};
+pub use tracer::{RevocationSpan, Tracer};
+
+use http::HeaderValue;
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+/// Which span, for others to link to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanRef {
+    pub(super) trace: [u8; 16],
+    pub(super) span: [u8; 8],
+}
+
+/// What is recorded.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) of: SpanRef,
+    pub(super) parent: Option<Parent>,
+    /// W3C trace flags.
+    pub(super) flags: u8,
+    pub(super) state: Option<HeaderValue>,
+    pub(super) kind: Kind,
+    pub(super) name: Cow<'static, str>,
+    pub(super) began: SystemTime,
+    pub(super) ended: SystemTime,
+    pub(super) attributes: Vec<(&'static str, Value)>,
+    pub(super) links: Vec<(SpanRef, &'static str)>,
+    pub(super) failed: bool,
+}
+
+/// The span that this one is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parent {
+    pub(super) span: [u8; 8],
+    /// Another process's.
+    pub(super) remote: bool,
+}
+
+/// On which side of an exchange a span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Internal,
+    Server,
+    Client,
+    Consumer,
+}
+
+/// What an attribute says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Fixed(&'static str),
+    Text(String),
+    Number(i64),
+    Flag(bool),
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Value {
+        Value::Fixed(text)
+    }
+}
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number)
+    }
+}
+impl From<bool> for Value {
+    fn from(flag: bool) -> Value {
+        Value::Flag(flag)
+    }
+}
+
+/// Text of a caller's, no longer than is worth keeping: a batch of spans must fit into one message.
+pub(super) fn cut(text: &str, longest: usize) -> Value {
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Value::Text(text[..end].to_owned())
+}
+
+/// Bytes of a path, or of a name that nobody has bounded.
+pub(super) const LONGEST_TEXT: usize = 1024;

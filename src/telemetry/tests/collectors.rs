@@ -1,0 +1,110 @@
+//! Collectors on loopback: what they are sent is decoded by the messages of the OTLP specification.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// A collector that speaks both protocols.
+pub(super) struct Collector {
+    pub(super) endpoint: http::Uri,
+    /// What each message was sent to, and its spans.
+    pub(super) received: mpsc::UnboundedReceiver<(String, Vec<Span>)>,
+    mood: Arc<AtomicU16>,
+}
+
+/// It takes what comes.
+const WILLING: u16 = 200;
+/// It takes it and never says so.
+const HANGING: u16 = 0;
+/// It takes a part of it.
+const PICKY: u16 = 299;
+
+impl Collector {
+    pub(super) async fn start() -> Collector {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let (send, received) = mpsc::unbounded_channel();
+        let mood = Arc::new(AtomicU16::new(WILLING));
+        let of_service = Arc::clone(&mood);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (send, mood) = (send.clone(), Arc::clone(&of_service));
+                let service = service_fn(move |request| answer(request, send.clone(), mood.load(SeqCst)));
+                tokio::spawn(async move {
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Collector { endpoint, received, mood }
+    }
+
+    /// The next message's spans.
+    pub(super) async fn spans(&mut self) -> Vec<Span> {
+        self.message().await.1
+    }
+
+    pub(super) async fn message(&mut self) -> (String, Vec<Span>) {
+        let next = tokio::time::timeout(super::LIMIT, self.received.recv()).await;
+        next.expect("nothing came").expect("it runs")
+    }
+
+    pub(super) fn hangs(&self) {
+        self.mood.store(HANGING, SeqCst);
+    }
+
+    pub(super) fn rejects_one(&self) {
+        self.mood.store(PICKY, SeqCst);
+    }
+
+    pub(super) fn answers(&self, status: StatusCode) {
+        self.mood.store(status.as_u16(), SeqCst);
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    send: mpsc::UnboundedSender<(String, Vec<Span>)>,
+    mood: u16,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let grpc = request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc");
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    if mood == HANGING {
+        std::future::pending::<()>().await;
+    }
+    let message = ExportTraceServiceRequest::decode(&body[if grpc { 5 } else { 0 }..]).unwrap();
+    let scopes = message.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+    let spans = scopes.flat_map(|scope| scope.spans).collect();
+    let _ = send.send((path, spans));
+    let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "one".to_owned() };
+    let answer = ExportTraceServiceResponse { partial_success: (mood == PICKY).then_some(partial) };
+    let answer = answer.encode_to_vec();
+    let refused = mood != WILLING && mood != PICKY;
+    if !grpc {
+        let mut response = Response::new(Full::from(answer).boxed());
+        *response.status_mut() = StatusCode::from_u16(if refused { mood } else { 200 }).unwrap();
+        return Ok(response);
+    }
+    let framed = [&[0][..], &u32::try_from(answer.len()).unwrap().to_be_bytes(), &answer].concat();
+    let status = if refused { "14" } else { "0" };
+    let trailers: HeaderMap =
+        [("grpc-status".parse().unwrap(), status.parse().unwrap())].into_iter().collect();
+    let body = Full::from(framed).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed();
+    Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
+}
