@@ -53,6 +53,7 @@ async fn main() {
         proof: Some(ProofKind::Dpop),
         token: Some(&token),
         revocation: None,
+        revoked_by: None,
         because: None,
         verdict: Ok(Passed::Request),
         elapsed: Duration::ZERO,

@@ -4,7 +4,7 @@ mod failing;
 mod kept;
 mod survives;
 
-use crate::support::clinch::Clinch;
+use crate::support::clinch::{Clinch, command, finish};
 use crate::support::oauth_client::HOST;
 use crate::support::program::Program;
 use crate::support::stage::{Setting, Stage, VERIFIED};
@@ -63,11 +63,15 @@ impl Audited {
         assert!(limits.expect("prlimit is part of util-linux: apt-get install util-linux").success());
     }
 
-    /// Ends the sidecar in order.
+    /// Ends the sidecar in order, and lets the command line judge what it has written.
     async fn end(&mut self) {
         self.stage.clinch.program.terminate();
         let status = self.stage.clinch.program.ended().await;
         assert!(status.success(), "{}", self.stage.clinch.program.output());
+        let mut verify = command();
+        verify.args(["audit", "verify", "--closed", "--key"]).arg(self.stage.folder().join("audit.key"));
+        let verified = finish(verify.args(self.files())).await;
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
     }
 
     /// Every complete record, of closed files and the open one; each must follow the one before.
