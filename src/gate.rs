@@ -90,6 +90,8 @@ struct Findings<'g> {
     token: Option<Arc<AccessToken>>,
     proof: Option<ProofKind>,
     revocation: Option<&'static str>,
+    /// How far the revocation feed had come, at least.
+    position: Option<u64>,
     wait: Option<Duration>,
 }
 
@@ -132,12 +134,25 @@ impl Gate {
             verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
             elapsed: started.elapsed(),
         };
-        let verdict = match self.audit.decided(&record, span.trace_id()) {
+        let kept = match self.audit.decided(&record, span.trace_id(), found.position) {
+            Ok(None) => Ok(()),
+            // On the heap: few configurations wait, and every request's future would be larger for it.
+            Ok(Some(waiting)) => Box::pin(waiting.on_disk()).await,
+            Err(unwritten) => Err(unwritten),
+        };
+        // What is refused stays refused, whether it can be kept or not.
+        let unkept = kept.is_err().then(|| Because::of(Denial::AuditUnavailable));
+        let verdict = match kept {
             Ok(()) => verdict,
-            // What is refused stays refused, whether it can be written or not.
             Err(Unwritten) => verdict.and(Err(Denial::AuditUnavailable)),
         };
-        record.verdict = verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
+        if unkept.is_some() {
+            record.because = unkept.as_ref();
+            record.verdict = verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
+            record.elapsed = started.elapsed();
+            // A refusal is never unwritten.
+            let _ = self.audit.decided(&record, span.trace_id(), found.position);
+        }
         self.telemetry.decided(span, &record);
         Decision { route: found.route, scheme: found.scheme, verdict, wait: found.wait }
     }
@@ -174,6 +189,7 @@ impl Gate {
         let credentials = Credentials::of(request)?;
         found.scheme = Some(credentials.scheme);
         let belief = self.revocations.belief();
+        found.position = self.revocations.position();
         let trusts = || self.rates.trusts(peer, Instant::now());
         let text = credentials.token();
         let token = self.tokens.establish(

@@ -108,6 +108,13 @@ fn summary<'c>(config: &'c Config) -> String {
     } else {
         format!("tokens that are not JWTs are asked about at {}", list(asked))
     };
+    let audit = match &config.audit {
+        None => "no log of decisions is kept".to_owned(),
+        Some(audit) => {
+            let signed = if audit.key.is_some() { "signed" } else { "not signed" };
+            format!("every decision is kept in {}, {signed}", audit.file.display())
+        }
+    };
     let routes = config.routes.iter().count();
     let (address, upstream) = (config.listen.address, &config.upstream.address);
     [
@@ -120,6 +127,7 @@ fn summary<'c>(config: &'c Config) -> String {
         format!("  revocation   {revocation}"),
         format!("  replay       {replay}"),
         format!("  nonces       {nonces}"),
+        format!("  audit        {audit}"),
         format!("  admin        http://{}", config.admin),
         String::new(),
     ]

@@ -38,9 +38,10 @@ pub(super) fn why_unreadable(error: &std::io::Error) -> String {
 /// Checks a text as if it stood in `file`.
 pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Problems> {
     // A byte order mark is no part of the first line (YAML 1.2.2 section 5.2): columns count without it.
+    let original = text;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut faults = Vec::new();
-    let config = check(text, file.parent().unwrap_or(Path::new("")), now, &mut faults);
+    let config = check((text, original), file.parent().unwrap_or(Path::new("")), now, &mut faults);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => {
@@ -56,7 +57,12 @@ pub(super) fn text(text: &str, file: &Path, now: Timestamp) -> Result<Config, Pr
     }
 }
 
-fn check(text: &str, base: &Path, now: Timestamp, faults: &mut Vec<Fault>) -> Option<Config> {
+fn check(
+    (text, original): (&str, &str),
+    base: &Path,
+    now: Timestamp,
+    faults: &mut Vec<Fault>,
+) -> Option<Config> {
     let root = tree::read(text, faults);
     let Some(root) = root else {
         if faults.is_empty() {
@@ -65,7 +71,7 @@ fn check(text: &str, base: &Path, now: Timestamp, faults: &mut Vec<Fault>) -> Op
         return None;
     };
     let sound = shape::sound_part(&root, &file::schema(), faults)?;
-    let written = Written::new(sound.clone());
+    let written = Written::new(sound.clone(), original);
     match serde_json::from_value::<File>(sound) {
         Ok(file) => checks::all(&root, &file, base, now, faults).map(|config| Config { written, ..config }),
         Err(error) => {

@@ -4,6 +4,7 @@
 //! the keys and types of `file`?), `checks` (do the values make sense, here and now?). Each reports
 //! every fault it finds, and the next looks at whatever is sound.
 
+mod audit;
 mod checks;
 mod file;
 mod identity;
@@ -23,6 +24,7 @@ mod tree;
 mod words;
 mod written;
 
+pub use audit::{Audit, AuditSync, OnFull};
 pub use identity::{Assertion, Identity};
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
@@ -70,6 +72,8 @@ pub struct Config {
     pub identity: Identity,
     /// Logs and traces.
     pub telemetry: Telemetry,
+    /// The audit log; `None` where none is kept.
+    pub audit: Option<Audit>,
     /// Threads that serve; `None` means as many as there are processors.
     pub worker_threads: Option<usize>,
     /// Where metrics, `/live` and `/ready` are served.

@@ -1,22 +1,31 @@
 //! A configuration as it was written, to tell what a new one changes that a running process can't take over.
 
+use crate::pop::sha256;
 use serde_json::Value;
 use std::fmt;
 
 /// The sound part of a file. It may contain secrets, so its Debug shows nothing.
 #[derive(Clone, Default)]
-pub struct Written(Value);
+pub struct Written {
+    sound: Value,
+    digest: [u8; 32],
+}
 
 impl Written {
-    pub(super) fn new(sound: Value) -> Written {
-        Written(sound)
+    pub(super) fn new(sound: Value, text: &str) -> Written {
+        Written { sound, digest: sha256::of(text.as_bytes()) }
+    }
+
+    /// SHA-256 of the text of the file.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// The keys whose change takes effect at the next start only, of those that the other file writes differently.
     pub fn needing_restart(&self, other: &Written) -> Vec<&'static str> {
         let differs = |key: &&str| {
             let pointer = format!("/{}", key.replace('.', "/"));
-            self.0.pointer(&pointer) != other.0.pointer(&pointer)
+            self.sound.pointer(&pointer) != other.sound.pointer(&pointer)
         };
         AT_START.iter().copied().filter(differs).collect()
     }
@@ -54,17 +63,17 @@ mod tests {
 
     #[test]
     fn what_needs_a_restart_is_told() {
-        let before = Written::new(json!({"listen": {"address": "a", "drain": "1s"}, "routes": []}));
-        let after = Written::new(json!({"listen": {"address": "b", "drain": "2s"}, "routes": [1]}));
+        let before = Written::new(json!({"listen": {"address": "a", "drain": "1s"}, "routes": []}), "");
+        let after = Written::new(json!({"listen": {"address": "b", "drain": "2s"}, "routes": [1]}), "");
         assert_eq!(before.needing_restart(&after), ["listen.address"]);
         assert!(before.needing_restart(&before).is_empty());
-        let more = Written::new(json!({"listen": {"address": "a"}, "admin": {"address": "c"}}));
+        let more = Written::new(json!({"listen": {"address": "a"}, "admin": {"address": "c"}}), "");
         assert_eq!(before.needing_restart(&more), ["admin"]);
     }
 
     #[test]
     fn nothing_of_it_is_shown() {
-        let written = Written::new(json!({"url": "redis://user:hunter2@h"}));
+        let written = Written::new(json!({"url": "redis://user:hunter2@h"}), "");
         assert!(!format!("{written:?}").contains("hunter2"));
     }
 }

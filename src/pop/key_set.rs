@@ -27,8 +27,18 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// What the issuer calls it: its `kid`, or its thumbprint where it has none (RFC 7638).
     pub fn name(&self) -> String {
-        self.kid.map_or_else(|| self.key.thumbprint().as_str().to_owned(), str::to_owned)
+        name(self.kid, self.key)
     }
+}
+
+impl IssuerKey {
+    fn name(&self) -> String {
+        name(self.kid.as_deref(), &self.key)
+    }
+}
+
+fn name(kid: Option<&str>, key: &PublicJwk) -> String {
+    kid.map_or_else(|| key.thumbprint().as_str().to_owned(), str::to_owned)
 }
 
 /// The usable keys of an issuer.
@@ -52,6 +62,16 @@ impl KeySet {
     /// Whether no key can be used.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// The names of the keys that came and of those that went since `before`: by `kid`, or by thumbprint (RFC 7638).
+    /// One that stays by name and is another key, or is for another algorithm, has gone and come.
+    #[must_use]
+    pub fn changed_since(&self, before: &KeySet) -> (Vec<String>, Vec<String>) {
+        let missing = |from: &KeySet, of: &KeySet| {
+            of.keys.iter().filter(|key| !from.keys.contains(key)).map(IssuerKey::name).collect()
+        };
+        (missing(before, self), missing(self, before))
     }
 
     /// The keys that may have made a signature, at most four: those of the token's
@@ -133,6 +153,20 @@ mod tests {
         for not_a_set in [r#"{"keys":{}}"#, "[]", "{}"] {
             assert!(KeySet::parse(&Json::parse(not_a_set.as_bytes()).unwrap()).is_none());
         }
+    }
+
+    #[test]
+    fn what_came_and_what_went_is_told_by_name() {
+        let before = set(&[r#","kid":"1""#, r#","kid":"2""#, ""]);
+        let after = set(&[r#","kid":"2","alg":"ES256""#, r#","kid":"3""#, ""]);
+        let (added, removed) = after.changed_since(&before);
+        assert_eq!(
+            (added, removed),
+            (vec!["2".to_owned(), "3".to_owned()], vec!["1".to_owned(), "2".to_owned()])
+        );
+        let (added, removed) = set(&[""]).changed_since(&KeySet::default());
+        assert!(added.len() == 1 && added[0].len() == 43 && removed.is_empty(), "by thumbprint");
+        assert_eq!(before.changed_since(&before), (Vec::new(), Vec::new()));
     }
 
     /// JWKS-02, JWKS-03, AT-10, BCP-02, JW-008, JW-009

@@ -11,6 +11,7 @@ use super::proxy::{Peer, Proxy, now};
 use super::proxy_protocol::Source;
 use super::tls::{Chain, Terminator, Terms};
 use crate::pop::mtls::ClientCertificate;
+use crate::state::audit::Event;
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, RwLock};
 use slab::Slab;
@@ -62,15 +63,31 @@ impl Current {
     pub(super) fn replace(self: &Arc<Self>, proxy: Arc<Proxy>, terms: Option<Arc<Terms>>) {
         self.proxy.store(proxy);
         if let Some(terms) = terms {
-            self.tls.renew(terms);
+            self.renew(terms);
         }
         self.review();
     }
 
     /// From now on, other TLS terms.
     pub(super) fn renew_tls(self: &Arc<Self>, terms: Arc<Terms>) {
-        self.tls.renew(terms);
+        self.renew(terms);
         self.review();
+    }
+
+    fn renew(&self, terms: Arc<Terms>) {
+        let is_new = terms.own != self.tls.terms().own;
+        self.tls.renew(terms);
+        if is_new {
+            self.tell_certificate();
+        }
+    }
+
+    /// Which certificate we show, for the audit log.
+    pub(super) fn tell_certificate(&self) {
+        let terms = self.tls.terms();
+        if let Some((thumbprint, not_after)) = terms.own.zip(terms.expires_at) {
+            self.proxy().gate.audit.tell(Event::Certificate { thumbprint, not_after });
+        }
     }
 
     /// Judges everybody who is connected by what is in force: an idle connection would keep the generation before alive,

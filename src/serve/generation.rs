@@ -151,6 +151,8 @@ impl Proxy {
         number: u64,
     ) -> anyhow::Result<Proxy> {
         let Grounds { tokens, revocations, upstream, rates } = grounds;
+        tokens.issuers().recorded_in(&lasting.audit);
+        revocations.recorded_in(&lasting.audit);
         let hosts = config.listen.public_origins.iter().map(PublicHost::of).collect::<Result<_, _>>()?;
         let metadata = metadata(&config);
         let dpop = DpopPolicy { algorithms: config.dpop.algorithms, ..lasting.dpop.clone() };

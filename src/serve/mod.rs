@@ -1,6 +1,7 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force.
+//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force, and what
+//! happens to them is `recorded`.
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
 //! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
 //! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
@@ -31,6 +32,7 @@ mod pool;
 mod proxy;
 mod proxy_protocol;
 mod push;
+mod recorded;
 mod refusal;
 mod response;
 mod room;
@@ -53,7 +55,6 @@ mod workload;
 use crate::config::Config;
 use crate::pop::Timestamp;
 use crate::pop::metadata::Metadata;
-use crate::state::audit::Audit;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
@@ -120,7 +121,7 @@ impl Server {
         let replay = ReplayStore::start(&config.replay, &config.dpop, era, &telemetry.metrics.replay)?;
         let lasting = Lasting {
             telemetry: Arc::clone(&telemetry),
-            audit: Audit::off(),
+            audit: recorded::begin(&config, &telemetry)?,
             nonces: Arc::new(Nonces::start(&mut config.nonces)?),
             replay: Arc::new(replay),
             written: config.written.clone(),
@@ -134,6 +135,7 @@ impl Server {
         let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
         let room = Room::new(proxy.limits.connections);
         let current = Current::new(proxy, tls);
+        current.tell_certificate();
         let workload = Workload::start(&current, &current.proxy().made_of.tls).map(Arc::new);
         let admin = Arc::new(Admin {
             telemetry: Arc::clone(&telemetry),
@@ -177,10 +179,15 @@ impl Server {
     /// Something of it can't be started, or is not ready in time: then the old one stays in force as a whole.
     pub async fn reload(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
         let _one_at_a_time = self.reloading.lock().await;
-        let waiting = self.put_in_force(config).await.inspect_err(|_| self.reload_refused())?;
-        let how = if waiting.is_empty() { Reloaded::Applied } else { Reloaded::InPart };
-        self.lasting.telemetry.metrics.reloads.ended(how, self.generation());
-        Ok(waiting)
+        let digest = Some(config.written.digest());
+        let ended = self.put_in_force(config).await;
+        let how = match &ended {
+            Ok(waiting) if waiting.is_empty() => Reloaded::Applied,
+            Ok(_) => Reloaded::InPart,
+            Err(_) => Reloaded::Refused,
+        };
+        self.reloaded(how, digest);
+        ended
     }
 
     async fn put_in_force(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
@@ -209,11 +216,6 @@ impl Server {
             .forgotten_for(next.gate.tokens.issuers(), &self.lasting.telemetry.metrics);
         self.room.resize(next.limits.connections);
         Ok(waiting)
-    }
-
-    /// Records that there is a new configuration, and that it is at fault.
-    pub fn reload_refused(&self) {
-        self.lasting.telemetry.metrics.reloads.ended(Reloaded::Refused, self.generation());
     }
 
     /// How many configurations have been in force.
@@ -264,6 +266,7 @@ impl Server {
             let _ = timeout(LAST_WORDS, self.room.empty()).await;
         }
         proxy.gate.revocations.stop().await;
+        self.lasting.audit.stop(LAST_WORDS).await;
         self.lasting.telemetry.shutdown(LAST_WORDS).await;
         admin.abort();
         self.lasting.replay.settled_at()

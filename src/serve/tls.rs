@@ -11,8 +11,8 @@ use super::client_chain;
 use super::svid_chain::SvidVerifier;
 use super::workload::{Svid, Wishes};
 use crate::config::{ClientCertificates, ClientChain, Own, Tls};
-use crate::pop::Timestamp;
 use crate::pop::mtls::{ClientCertificate, Names};
+use crate::pop::{Timestamp, sha256};
 use anyhow::Context;
 use arc_swap::{ArcSwap, Guard};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -40,6 +40,8 @@ pub(super) struct Terms {
     server: Arc<ServerConfig>,
     clients: Arc<dyn ClientCertVerifier>,
     names: Names,
+    /// SHA-256 of our own certificate, in base64url.
+    pub(super) own: Option<[u8; 43]>,
     /// When our own certificate does; `None` where there is none.
     pub(super) expires_at: Option<Timestamp>,
 }
@@ -161,9 +163,10 @@ impl Terms {
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_single_cert(certificate.to_vec(), key.clone_key())
             .context("listen.tls: certificate and private key do not fit")?;
+        let own = certificate.first().map(|der| sha256::text(&sha256::of(der)));
         let leaf = certificate.first().and_then(|der| x509_parser::parse_x509_certificate(der).ok());
         let expires_at = leaf.map(|(_, leaf)| Timestamp::from_secs(leaf.validity().not_after.timestamp()));
-        Ok(Terms { server: settled(server, protocols)?, clients, names, expires_at })
+        Ok(Terms { server: settled(server, protocols)?, clients, names, own, expires_at })
     }
 
     /// Nobody can connect: there is no certificate yet, or none any more.
@@ -177,7 +180,7 @@ impl Terms {
             .with_client_cert_verifier(Arc::clone(&clients))
             .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
         let server = settled(server, protocols)?;
-        Ok(Terms { server, clients, names: Names::Unvouched, expires_at })
+        Ok(Terms { server, clients, names: Names::Unvouched, own: None, expires_at })
     }
 
     /// The client's certificate, as far as it says something.

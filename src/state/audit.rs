@@ -1,21 +1,108 @@
 //! The audit log: every decision in a file, each record bound to the one before it.
 //!
-//! `chain` seals records, and reads the seals again; `verify` reads whole logs.
+//! A request leaves an `entry` in the `queue` and goes on, but for `sync: always`, where a grant waits for the disk. One
+//! thread, the `writer`, puts entries into `record`s, which the `scribe` numbers and `chain` seals, and takes them to
+//! the `file`, which continues where the one before ended (`tail`) and makes way for the next (`names`). What can't be
+//! written is refused or counted, as the operator has it (`audit.on_full`).
+//!
+//! `verify` reads whole logs, and finds the first record that is not as it was written.
 
 pub mod chain;
+mod entry;
+mod file;
+mod names;
+mod queue;
+mod record;
+mod scribe;
+mod tail;
+#[cfg(test)]
+mod tests;
 pub mod verify;
+mod writer;
 
-use crate::telemetry::{Record, TraceId};
+pub use entry::Event;
 
-/// Where decisions are kept; cheap clones.
+use crate::config::{self, AuditSync, OnFull};
+use crate::telemetry::{AuditMetrics, Record, TraceId};
+use entry::{Decision, Entry};
+use queue::{Full, Queue};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use writer::Writer;
+
+/// Where decisions are kept; cheap clones. When the last is gone, so is the writer.
 #[derive(Clone, Debug, Default)]
-pub struct Audit {
-    _nothing: (),
-}
+pub struct Audit(Option<Arc<Handle>>);
 
 /// A decision could not be kept, and the operator wants none that is not.
 #[derive(Clone, Copy, Debug)]
 pub struct Unwritten;
+
+/// A grant whose record is on its way to the disk.
+#[derive(Debug)]
+#[must_use]
+pub struct Waiting {
+    shared: Arc<Shared>,
+    number: u64,
+    on_full: OnFull,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    sync: AuditSync,
+    on_full: OnFull,
+}
+
+/// What requests and the writer share.
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    failing: AtomicBool,
+    progress: watch::Sender<Progress>,
+    metrics: AuditMetrics,
+}
+
+/// How far the writer has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The last entry whose record is on the disk, as the queue counts them. Moves with `sync: always` only.
+    durable: u64,
+    failing: bool,
+    ended: bool,
+}
+
+/// The log as seen by `/ready` and `/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditStatus {
+    /// None is kept.
+    Off,
+    /// What is decided is written.
+    Current,
+    /// It can't be written, and requests are refused.
+    Failing,
+    /// It can't be written, and requests pass all the same.
+    Dropping,
+}
+
+impl AuditStatus {
+    /// Whether requests can be decided, as far as the log goes.
+    pub fn is_ready(self) -> bool {
+        self != AuditStatus::Failing
+    }
+    /// In `/ready` and `/status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuditStatus::Off => "off",
+            AuditStatus::Current => "current",
+            AuditStatus::Failing => "failing",
+            AuditStatus::Dropping => "dropping",
+        }
+    }
+}
 
 impl Audit {
     /// Nothing is kept.
@@ -24,11 +111,120 @@ impl Audit {
         Audit::default()
     }
 
-    /// Keeps one decision.
+    /// Opens the log, continues its chain and says that this process has begun, under this configuration.
     ///
     /// # Errors
-    /// It can't be kept, and `audit.on_full` is `deny`.
-    pub fn decided(&self, _record: &Record<'_>, _trace: TraceId) -> Result<(), Unwritten> {
-        Ok(())
+    /// The file can't be opened, or is no audit log.
+    pub fn start(config: &config::Audit, generation: u64, metrics: &AuditMetrics) -> anyhow::Result<Audit> {
+        Audit::with_room(config, generation, metrics, Queue::with_room(queue::ENTRIES, queue::BYTES))
+    }
+
+    fn with_room(
+        config: &config::Audit,
+        generation: u64,
+        metrics: &AuditMetrics,
+        queue: Queue,
+    ) -> anyhow::Result<Audit> {
+        let (failing, progress) = (AtomicBool::new(false), watch::Sender::default());
+        let shared = Arc::new(Shared { queue, failing, progress, metrics: metrics.clone() });
+        let writer = Writer::open(config, generation, &shared)?;
+        std::thread::Builder::new().name("clinch-audit".to_owned()).spawn(move || writer.run())?;
+        Ok(Audit(Some(Arc::new(Handle { shared, sync: config.sync, on_full: config.on_full }))))
+    }
+
+    /// Keeps one decision. `position`: how far the revocation feed had come. A grant may have to wait for what it gets.
+    ///
+    /// # Errors
+    /// It can't be kept, and `audit.on_full` is `deny`. What is refused is never an error, and counted if it is lost.
+    pub fn decided(
+        &self,
+        record: &Record<'_>,
+        trace: TraceId,
+        position: Option<u64>,
+    ) -> Result<Option<Waiting>, Unwritten> {
+        let Some(handle) = &self.0 else { return Ok(None) };
+        let shared = &handle.shared;
+        let granted = record.verdict.is_ok();
+        let must_be_kept = granted && handle.on_full == OnFull::Deny;
+        if must_be_kept && shared.failing.load(Relaxed) {
+            return Err(Unwritten);
+        }
+        let waits = granted && handle.sync == AuditSync::Always;
+        match shared.queue.push(Entry::of(Decision::of(record, trace, position))) {
+            Ok(number) => {
+                Ok(waits.then(|| Waiting { shared: Arc::clone(shared), number, on_full: handle.on_full }))
+            }
+            Err(Full) if must_be_kept => Err(Unwritten),
+            Err(Full) => {
+                shared.lost();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps what happened besides requests.
+    pub fn tell(&self, event: Event) {
+        if let Some(Handle { shared, .. }) = self.0.as_deref()
+            && shared.queue.push(Entry::of_event(event)).is_err()
+        {
+            shared.lost();
+        }
+    }
+
+    /// Writes what is left, that this process stops, and a last checkpoint; waits for it at most this long. What is decided
+    /// after that is not kept.
+    pub async fn stop(&self, limit: Duration) {
+        let Some(handle) = &self.0 else { return };
+        let mut progress = handle.shared.progress.subscribe();
+        handle.shared.queue.end(queue::Ending::Orderly);
+        if timeout(limit, progress.wait_for(|progress| progress.ended)).await.is_err() {
+            tracing::warn!("the end of the audit log was not written in time");
+        }
+    }
+
+    /// For `/ready` and `/status`.
+    pub fn status(&self) -> AuditStatus {
+        match &self.0 {
+            None => AuditStatus::Off,
+            Some(handle) if !handle.shared.failing.load(Relaxed) => AuditStatus::Current,
+            Some(handle) if handle.on_full == OnFull::Deny => AuditStatus::Failing,
+            Some(_) => AuditStatus::Dropping,
+        }
+    }
+
+    /// How many records wait to be written.
+    pub fn queued(&self) -> usize {
+        self.0.as_ref().map_or(0, |handle| handle.shared.queue.len())
     }
 }
+
+impl Waiting {
+    /// Returns when the record is on the disk.
+    ///
+    /// # Errors
+    /// It is not there in time, and `audit.on_full` is `deny`. It may come there later all the same.
+    pub async fn on_disk(self) -> Result<(), Unwritten> {
+        let mut progress = self.shared.progress.subscribe();
+        let over =
+            |progress: &Progress| progress.durable >= self.number || progress.failing || progress.ended;
+        let progress = timeout(PATIENCE, progress.wait_for(over)).await;
+        let durable = progress.is_ok_and(|progress| progress.is_ok_and(|there| there.durable >= self.number));
+        if durable || self.on_full == OnFull::DropAndCount { Ok(()) } else { Err(Unwritten) }
+    }
+}
+
+impl Shared {
+    fn lost(&self) {
+        self.queue.missed(SystemTime::now());
+        self.metrics.lost.inc();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.queue.end(queue::Ending::Abandoned);
+    }
+}
+
+/// How long a grant waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -128,7 +128,7 @@ impl Visit for Fields {
 }
 
 /// The beginning of a value: a caller chooses the length of a path, and thousands of lines may wait.
-fn cut(value: &str) -> &str {
+pub(crate) fn cut(value: &str) -> &str {
     let mut end = value.len().min(LONGEST_VALUE);
     while !value.is_char_boundary(end) {
         end -= 1;
@@ -162,7 +162,7 @@ fn write_plain(text: &str, out: &mut impl Write) -> fmt::Result {
 
 /// Controls (C0, DEL, C1), line and paragraph separators, and what turns the direction of text. All of them
 /// lie in the basic plane, so four hex digits are enough.
-fn breaks_lines(character: char) -> bool {
+pub(crate) fn breaks_lines(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

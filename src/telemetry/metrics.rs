@@ -5,6 +5,7 @@
 
 use super::Passed;
 use super::age::Age;
+use super::audit::AuditMetrics;
 use super::cuts;
 use super::introspections::Introspections;
 use super::logs;
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub upstream: UpstreamMetrics,
     /// Revocation.
     pub revocations: RevocationMetrics,
+    /// The audit log.
+    pub audit: AuditMetrics,
     /// Granted requests that were ended before their end.
     pub(super) cut: Family<Label, Counter>,
     /// Questions to introspection endpoints.
@@ -103,6 +106,7 @@ impl Metrics {
             reloads: Reloads::register(all),
             upstream: UpstreamMetrics::register(all),
             revocations: RevocationMetrics::register(all),
+            audit: AuditMetrics::register(all),
             cut: cuts::register(all),
             connections_refused: family(
                 all,

@@ -4,6 +4,7 @@
 //! decision in between. Nothing in here can fail, slow down or change a request.
 
 mod age;
+mod audit;
 mod cuts;
 mod ids;
 mod introspections;
@@ -20,9 +21,11 @@ mod span;
 mod trace_context;
 mod upstream;
 
+pub use audit::AuditMetrics;
 pub use cuts::Cut as CutRecord;
 pub use ids::{RequestId, TraceId};
 pub use logs::install_logging;
+pub(crate) use logs::{breaks_lines, cut};
 pub use metrics::Metrics;
 pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;

@@ -47,7 +47,8 @@ impl Reloads {
 }
 
 impl Reloaded {
-    fn name(self) -> &'static str {
+    /// As a metric label and in the audit log.
+    pub fn name(self) -> &'static str {
         match self {
             Reloaded::Applied => "applied",
             Reloaded::InPart => "in_part",

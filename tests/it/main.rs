@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod attacks;
+mod audit;
 mod audit_cli;
 mod balancers;
 mod config;

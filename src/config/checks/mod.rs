@@ -4,6 +4,7 @@
 //! none. Nothing here stops at the first fault.
 
 pub(super) mod algorithms;
+mod audit;
 mod delivery;
 mod dpop;
 mod identity;
@@ -74,6 +75,7 @@ pub(super) fn all(
     }
     let identity = identity::check(&mut c, &file.identity);
     let telemetry = telemetry::check(&mut c, &file.telemetry);
+    let audit = audit::check(&mut c, &file.audit);
     let admin = telemetry::admin(&mut c, &file.admin, file.listen.as_ref());
     if let Some(push) = revocation.as_ref().and_then(|r| r.as_ref()?.push.as_ref()) {
         let listen = listen.as_ref().and_then(|l| Some(l.as_ref()?.address));
@@ -99,6 +101,7 @@ pub(super) fn all(
         routes: routes?,
         identity,
         telemetry: telemetry?,
+        audit: audit?,
         worker_threads: file.runtime.worker_threads.and_then(|threads| usize::try_from(threads).ok()),
         admin: admin?,
         warnings: c.warnings,

@@ -7,31 +7,22 @@ use serde::{Deserialize, Serialize};
 /// `audit`
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[allow(dead_code, reason = "nothing in it works yet")]
 pub(in crate::config) struct Audit {
-    /// The file of the hash-chained audit log; null keeps none. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The file of the hash-chained audit log; null keeps none. Closed files lie beside it: `audit.000000000001.jsonl`.
     pub(in crate::config) file: Option<String>,
-    /// The PEM file of the Ed25519 key (PKCS #8) that signs its checkpoints. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The PEM file of the Ed25519 key (PKCS #8) that signs its checkpoints; null leaves them unsigned.
     pub(in crate::config) sign_key_file: Option<String>,
-    /// How often a checkpoint is written. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// How often a checkpoint is written, 1s to 1h, where there is something new.
     pub(in crate::config) checkpoint: Span,
-    /// When records are flushed to the disk. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
-    pub(in crate::config) sync: Sync,
-    /// What happens to requests whose decision can't be written. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// When records are flushed to the disk.
+    pub(in crate::config) sync: AuditSync,
+    /// What happens to requests whose decision can't be written.
     pub(in crate::config) on_full: OnFull,
-    /// The size at which a file is closed and another begun. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The size at which a file is closed and another begun, 1MiB or more.
     pub(in crate::config) rotate_size: Size,
-    /// The age at which it is. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// The age at which it is, 1m or more.
     pub(in crate::config) rotate_every: Span,
-    /// What this process is called in the records; null: the host's name. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// What this process is called in the records; null: the host's name.
     pub(in crate::config) replica: Option<String>,
 }
 impl Default for Audit {
@@ -40,7 +31,7 @@ impl Default for Audit {
             file: None,
             sign_key_file: None,
             checkpoint: Span::secs(60),
-            sync: Sync::default(),
+            sync: AuditSync::default(),
             on_full: OnFull::default(),
             rotate_size: Size(256 * 1024 * 1024),
             rotate_every: Span::secs(24 * 60 * 60),
@@ -52,7 +43,7 @@ impl Default for Audit {
 /// `audit.sync`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::config) enum Sync {
+pub(in crate::config) enum AuditSync {
     /// A request is granted only when its record is on the disk.
     Always,
     /// Every second, and with every checkpoint.

@@ -15,7 +15,7 @@ mod telemetry;
 mod transmitters;
 mod units;
 
-pub(super) use audit::Audit;
+pub(super) use audit::{Audit, AuditSync, OnFull};
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{
@@ -69,7 +69,6 @@ pub(super) struct File {
     pub(super) runtime: Runtime,
     /// The audit log.
     #[serde(default)]
-    #[allow(dead_code, reason = "nothing in it works yet")]
     pub(super) audit: Audit,
     /// Where metrics, /live and /ready are served.
     #[serde(default)]

@@ -2,8 +2,8 @@
 //! `/revocations` for operators, and for the service `/.well-known/jwks.json`, the keys of identity assertions. None of it is served by the public listener.
 //!
 //! Ready means: the keys of every issuer are usable, the revocation feed has caught up and is not stale, a
-//! shared replay store is in reach if requests depend on it, the service answers if it is asked
-//! (`upstream.readiness`), and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
+//! shared replay store is in reach if requests depend on it, the audit log can be written if they do on that, the service
+//! answers if it is asked (`upstream.readiness`), and we are not stopping. A feed that reconnects within `max_staleness` is still ready, and said so; so is a store that was lost a moment ago.
 
 mod query;
 mod revocations;
@@ -16,6 +16,7 @@ use super::upstream::Health;
 use super::workload::Workload;
 use crate::gate::Gate;
 use crate::pop::Timestamp;
+use crate::state::audit::AuditStatus;
 use crate::state::replay::shared::StoreStatus;
 use crate::state::revocation::FeedStatus;
 use crate::telemetry::Telemetry;
@@ -53,6 +54,7 @@ struct Readiness {
     remembers: bool,
     upstream: Health,
     certificate: &'static str,
+    audit: AuditStatus,
 }
 
 impl Admin {
@@ -106,6 +108,7 @@ impl Admin {
             remembers: gate.replay.is_ready(),
             upstream: proxy.upstream.health(),
             certificate: self.certificate(),
+            audit: gate.audit.status(),
         }
     }
 
@@ -113,11 +116,12 @@ impl Admin {
     fn metrics(&self) -> String {
         let metrics = &self.telemetry.metrics;
         let proxy = self.current.proxy();
-        let Gate { revocations, replay, .. } = &proxy.gate;
+        let Gate { revocations, replay, audit, .. } = &proxy.gate;
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.revocations.entries.set(gauge(revocations.entries()));
         let (connections, waiting) = proxy.upstream.load();
         metrics.upstream.set(proxy.upstream.health() == Health::Up, gauge(connections), gauge(waiting));
+        metrics.audit.queue.set(gauge(audit.queued()));
         metrics.replay_entries.set(gauge(replay.len()));
         metrics.replay.set_refused_blindly(replay.refused_blindly());
         metrics.replay.set_state(replay.status().name());
@@ -164,7 +168,8 @@ impl Readiness {
     fn is_ready(&self) -> bool {
         let fed = self.revocations.is_ready() && self.unready_issuers.is_empty();
         let served = self.upstream != Health::Down;
-        fed && served && self.is_certified() && self.remembers && !self.draining
+        let kept = self.remembers && self.audit.is_ready();
+        fed && served && self.is_certified() && kept && !self.draining
     }
 
     /// What the Workload API said last is good as long as it has not expired.
@@ -184,6 +189,9 @@ impl Readiness {
         if !self.remembers {
             missing.push(format!("the replay store ({})", self.replay.name()));
         }
+        if !self.audit.is_ready() {
+            missing.push("the audit log, which can't be written".to_owned());
+        }
         if self.upstream == Health::Down {
             missing.push("the service".to_owned());
         }
@@ -200,6 +208,7 @@ impl Readiness {
             "replay": self.replay.name(),
             "upstream": self.upstream.name(),
             "certificate": self.certificate,
+            "audit": self.audit.name(),
         });
         let status = if self.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, &document)

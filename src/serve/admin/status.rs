@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 impl Admin {
     pub(super) fn status(&self) -> Value {
         let proxy = self.current.proxy();
-        let Gate { tokens, revocations, replay, .. } = &proxy.gate;
+        let Gate { tokens, revocations, replay, audit, .. } = &proxy.gate;
         let unready = tokens.issuers().unready();
         let issuer = |name: &str| {
             let usable = unready.iter().all(|unready| unready != name);
@@ -35,6 +35,12 @@ impl Admin {
             "replay": {
                 "store": replay.status().name(),
                 "entries": replay.len(),
+            },
+            "audit": {
+                "state": audit.status().name(),
+                "sequence": self.telemetry.metrics.audit.sequence.get(),
+                "lost": self.telemetry.metrics.audit.lost.get(),
+                "queue": audit.queued(),
             },
         })
     }

@@ -171,6 +171,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
             format: config::LogFormat::Json,
             level: tracing::level_filters::LevelFilter::OFF,
         },
+        audit: None,
         worker_threads: None,
         admin: anywhere,
         written: config::Written::default(),

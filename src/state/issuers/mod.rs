@@ -16,6 +16,7 @@ use crate::config::Issuer;
 use crate::pop::Denial;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
+use crate::state::audit::Audit;
 use crate::state::https::system_roots;
 use crate::telemetry::Metrics;
 use discovery::Metadata;
@@ -113,6 +114,11 @@ impl Issuers {
             Some(tended) => tended.keys.refetch().await,
             None => Refetched::Recent,
         }
+    }
+
+    /// From now on the audit log is told which keys there are, and of every change.
+    pub fn recorded_in(&self, audit: &Audit) {
+        self.by_name.values().for_each(|tended| tended.keys.recorded_in(audit));
     }
 
     /// Every issuer.

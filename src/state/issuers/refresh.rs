@@ -9,6 +9,7 @@ use super::fetch::Fetcher;
 use crate::config::Issuer;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
+use crate::state::audit::{Audit, Event};
 use crate::state::https::Fault;
 use crate::telemetry::Metrics;
 use arc_swap::{ArcSwapOption, Guard};
@@ -33,6 +34,14 @@ pub(super) struct Keys {
     wake: Notify,
     done: watch::Sender<Done>,
     waiting: Semaphore,
+    recorded: Mutex<Recorded>,
+}
+
+/// What the audit log knows of the keys.
+#[derive(Debug, Default)]
+struct Recorded {
+    audit: Option<Audit>,
+    keys: Arc<KeySet>,
 }
 
 /// Keys that were good when fetched.
@@ -73,6 +82,7 @@ impl Keys {
             wake: Notify::new(),
             done: watch::Sender::new(Done::default()),
             waiting: Semaphore::new(MAX_WAITING),
+            recorded: Mutex::default(),
         }
     }
 
@@ -176,6 +186,23 @@ impl Keys {
         }
         let (keys, fetched) = (Arc::new(keys), Instant::now());
         self.latest.store(Some(Arc::new(Set { keys, edition, asked, fetched })));
+        self.record(&mut self.recorded.lock());
+    }
+
+    /// From now on this log is told of the keys; one is enough.
+    pub(super) fn recorded_in(&self, audit: &Audit) {
+        let mut recorded = self.recorded.lock();
+        recorded.audit.get_or_insert_with(|| audit.clone());
+        self.record(&mut recorded);
+    }
+
+    fn record(&self, recorded: &mut Recorded) {
+        let (Some(audit), Some(latest)) = (&recorded.audit, self.latest.load_full()) else { return };
+        let (added, removed) = latest.keys.changed_since(&recorded.keys);
+        if !added.is_empty() || !removed.is_empty() {
+            audit.tell(Event::Keys { issuer: Arc::clone(&self.expected.issuer), added, removed });
+            recorded.keys = Arc::clone(&latest.keys);
+        }
     }
 }
 

@@ -8,9 +8,10 @@
 use super::FeedStatus;
 use crate::config::OnStale;
 use crate::pop::Timestamp;
+use crate::state::audit::{Audit, Event};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
@@ -30,6 +31,8 @@ pub(super) struct Health {
     /// Whether whoever followed the feed is gone.
     ended: AtomicBool,
     told: Mutex<Told>,
+    /// Told of each change, too.
+    audit: OnceLock<Audit>,
     transitions: [AtomicU64; FeedStatus::ALL.len()],
 }
 
@@ -66,6 +69,7 @@ impl Health {
                 status: FeedStatus::CatchingUp,
                 since: Timestamp::from_system(SystemTime::now()),
             }),
+            audit: OnceLock::new(),
             transitions: Default::default(),
         }
     }
@@ -133,9 +137,25 @@ impl Health {
             return;
         }
         *told = Told { status, since: Timestamp::from_system(SystemTime::now()) };
+        self.record(status);
         drop(told);
         self.transitions[status as usize].fetch_add(1, Relaxed);
         self.tell(before, status);
+    }
+
+    /// From now on this log is told of the state; one is enough.
+    pub(super) fn recorded_in(&self, audit: &Audit) {
+        let told = self.told.lock();
+        if self.audit.set(audit.clone()).is_ok() {
+            self.record(told.status);
+        }
+    }
+
+    /// With `told` held, so that the log has the changes in their order.
+    fn record(&self, status: FeedStatus) {
+        if let Some(audit) = self.audit.get() {
+            audit.tell(Event::Feed { state: status.name() });
+        }
     }
 
     fn tell(&self, before: FeedStatus, status: FeedStatus) {

@@ -4,6 +4,7 @@ use super::event::Selector;
 use super::feed::Progress;
 use super::{Applied, FeedStatus, Revocations, Seen};
 use crate::pop::Timestamp;
+use crate::state::audit::Audit;
 use std::time::Duration;
 
 /// The feed at this moment.
@@ -36,6 +37,20 @@ impl Revocations {
             progress: fed.feed.progress(),
             transitions: health.transitions().collect(),
         })
+    }
+
+    /// How far everything from the feed has been applied at least: its own number where it has one (the sequence of a NATS stream,
+    /// the bytes of a journal), else the events applied since this process began. `None` where there is no feed.
+    pub fn position(&self) -> Option<u64> {
+        let fed = self.fed.as_ref()?;
+        Some(fed.feed.place().unwrap_or_else(|| fed.intake.applied()))
+    }
+
+    /// From now on this log is told of the feed's state.
+    pub fn recorded_in(&self, audit: &Audit) {
+        if let Some(fed) = &self.fed {
+            fed.intake.health.recorded_in(audit);
+        }
     }
 
     /// What became of the event of this name, if it was among the last few thousand.

@@ -1,7 +1,9 @@
 //! The files in `config/` load, and say what their comments say.
 
 use super::fixture::Fixture;
-use clinch::config::{ClientCertificates, Config, Feed, LogFormat, OnStale, OnUnavailable, Store};
+use clinch::config::{
+    AuditSync, ClientCertificates, Config, Feed, LogFormat, OnFull, OnStale, OnUnavailable, Store,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,32 @@ fn the_full_example_shows_the_defaults_and_warns_of_what_is_dangerous() {
     assert_eq!(config.routes.iter().count(), 4);
     let about: Vec<_> = config.warnings.iter().map(|w| w.split(':').next().unwrap()).collect();
     assert_eq!(about, ["routes[0]", "routes[3]"]);
+}
+
+#[test]
+fn the_audit_example_shows_the_defaults_and_one_without_a_key_is_warned_of() {
+    let fixture = Fixture::new("audit");
+    let config = load(&fixture, "audit.yaml");
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let audit = config.audit.unwrap();
+    assert_eq!(audit.file, fixture.path("audit.jsonl"));
+    assert!(audit.key.is_some() && audit.replica.is_none() && !audit.file.exists());
+    assert_eq!((audit.sync, audit.on_full), (AuditSync::Second, OnFull::Deny));
+    assert_eq!(
+        (audit.checkpoint, audit.rotate_every),
+        (Duration::from_secs(60), Duration::from_secs(86_400))
+    );
+    assert_eq!(audit.rotate_size, 256 << 20);
+    let text = std::fs::read_to_string(directory().join("audit.yaml")).unwrap();
+    let parse = |text: &str| Config::parse(text, &fixture.path("audit.yaml")).unwrap();
+    let about = |text: &str| {
+        let warnings = parse(text).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        warnings[0].clone()
+    };
+    assert!(about(&text.replace("audit.key  ", "null  ")).starts_with("audit.sign_key_file: without a key"));
+    let off = about(&text.replace("audit.jsonl  ", "null  "));
+    assert!(off.starts_with("audit.sign_key_file: no audit log is kept"), "{off}");
 }
 
 #[test]
@@ -151,13 +179,13 @@ fn the_signals_example_shows_the_defaults_and_an_open_port_is_pointed_out() {
 #[test]
 fn the_readme_shows_configurations_that_load() {
     let fixture = Fixture::new("readme");
-    let [readme, proofs, revocation, identity] =
-        ["README.md", "docs/fresh-proofs.md", "docs/revocation.md", "docs/identity.md"]
+    let [readme, proofs, revocation, identity, audit] =
+        ["README.md", "docs/fresh-proofs.md", "docs/revocation.md", "docs/identity.md", "docs/audit.md"]
             .map(|page| std::fs::read_to_string(directory().with_file_name(page)).unwrap());
-    let all = [readme, proofs, revocation, identity].concat();
+    let all = [readme, proofs, revocation, identity, audit].concat();
     let blocks: Vec<&str> =
         all.split("```yaml\n").skip(1).map(|after| after.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 8);
     let (first, pieces) = blocks.split_first().unwrap();
     for piece in [""].iter().chain(pieces) {
         let text = format!("{first}{piece}");

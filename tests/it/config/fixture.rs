@@ -27,6 +27,8 @@ impl Fixture {
         let secrets = directory.join("secrets");
         fs::create_dir_all(&secrets).unwrap();
         private(&directory.join("identity.key"), &KeyPair::generate().unwrap().serialize_pem());
+        let signer = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        private(&directory.join("audit.key"), &signer.serialize_pem());
         private(&secrets.join("introspection"), "a-client-secret\n");
         private(&secrets.join("empty"), "\n");
         let user = nkeys::KeyPair::new_user().seed().unwrap();

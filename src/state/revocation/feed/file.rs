@@ -66,6 +66,10 @@ impl Journal {
         Ok(Journal { stop, read, path })
     }
 
+    pub(super) fn place(&self) -> u64 {
+        self.read.load(Relaxed)
+    }
+
     pub(super) fn progress(&self) -> Progress {
         let place = Place { at: self.read.load(Relaxed), journal: &self.path };
         Progress { position: Some(place.to_string()), ..Progress::default() }

@@ -77,6 +77,15 @@ impl Feed {
         }
     }
 
+    /// The same as a number, where it is one.
+    pub(super) fn place(&self) -> Option<u64> {
+        match self {
+            Feed::File { journal } => Some(journal.place()),
+            Feed::Nats { follower } => Some(follower.place()),
+            Feed::Redis { .. } | Feed::Kafka { .. } => None,
+        }
+    }
+
     /// `revocation.feed.kind`
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -96,6 +96,11 @@ impl Follower {
         }
     }
 
+    /// See [`Feed::place`](super::Feed::place).
+    pub(super) fn place(&self) -> u64 {
+        self.mark.sequence()
+    }
+
     /// See [`Feed::position`](super::Feed::position).
     pub(super) fn position(&self) -> Option<Vec<u8>> {
         self.mark.to_bytes()

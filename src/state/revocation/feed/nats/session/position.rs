@@ -15,6 +15,11 @@ pub(in super::super) struct Mark {
 }
 
 impl Mark {
+    /// The last event that has been applied, with all before it; 0 before the first.
+    pub(in super::super) fn sequence(&self) -> u64 {
+        self.sequence.load(Acquire)
+    }
+
     /// Eight bytes of sequence, then the stream's time of creation. `None` before a stream was seen.
     pub(in super::super) fn to_bytes(&self) -> Option<Vec<u8>> {
         let stream = self.stream.lock();

@@ -1,0 +1,206 @@
+//! What waits to be written: owned, small, and quickly made, for a request makes it.
+
+use crate::pop::access_token::AccessToken;
+use crate::pop::policy::ProofKind;
+use crate::pop::{Denial, Timestamp};
+use crate::telemetry::{Passed, Record, Reloaded, RequestId, TraceId, cut};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// One record to come.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) time: SystemTime,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Decision(Decision),
+    Event(Event),
+}
+
+/// What is kept besides decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A configuration was put in force, or was not.
+    Config {
+        /// The one that is in force.
+        generation: u64,
+        /// How it ended.
+        result: Reloaded,
+        /// SHA-256 of the file's text, where it could be read.
+        digest: Option<[u8; 32]>,
+    },
+    /// An issuer's keys are others than before.
+    Keys {
+        /// Whose.
+        issuer: Arc<str>,
+        /// The names of those that came.
+        added: Vec<String>,
+        /// The names of those that went.
+        removed: Vec<String>,
+    },
+    /// The revocation feed is in another state.
+    Feed {
+        /// As in `/ready`.
+        state: &'static str,
+    },
+    /// Our own certificate is another one.
+    Certificate {
+        /// SHA-256 of it, in base64url.
+        thumbprint: [u8; 43],
+        /// Its end.
+        not_after: Timestamp,
+    },
+}
+
+/// One decision. Nothing in here is a secret: of the token only what it says.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) request: RequestId,
+    pub(super) trace: TraceId,
+    pub(super) peer: SocketAddr,
+    words: Words,
+    pub(super) scheme: Option<&'static str>,
+    pub(super) proof: Option<ProofKind>,
+    pub(super) token: Option<Arc<AccessToken>>,
+    pub(super) verdict: Result<Passed, Denial>,
+    pub(super) rule: Option<&'static str>,
+    pub(super) revocation: Option<&'static str>,
+    pub(super) generation: u64,
+    pub(super) position: Option<u64>,
+}
+
+/// The texts of a decision, in one piece of memory. One that is empty is not there.
+#[derive(Debug)]
+struct Words {
+    text: String,
+    ends: [u16; WORDS],
+}
+
+const METHOD: usize = 0;
+const TARGET: usize = 1;
+const HOST: usize = 2;
+const ROUTE: usize = 3;
+const EXPECTED: usize = 4;
+const FOUND: usize = 5;
+const WORDS: usize = 6;
+
+impl Entry {
+    pub(super) fn of(decision: Decision) -> Entry {
+        Entry { time: SystemTime::now(), what: What::Decision(decision) }
+    }
+
+    pub(super) fn of_event(event: Event) -> Entry {
+        Entry { time: SystemTime::now(), what: What::Event(event) }
+    }
+
+    /// What it takes of the queue's room, in bytes, besides its own size.
+    pub(super) fn weight(&self) -> usize {
+        match &self.what {
+            What::Decision(decision) => decision.words.text.len(),
+            What::Event(_) => 0,
+        }
+    }
+}
+
+impl Event {
+    /// `kind` of its record.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Event::Config { .. } => "config",
+            Event::Keys { .. } => "keys",
+            Event::Feed { .. } => "feed",
+            Event::Certificate { .. } => "certificate",
+        }
+    }
+}
+
+impl Decision {
+    pub(super) fn of(record: &Record<'_>, trace: TraceId, position: Option<u64>) -> Decision {
+        let because = record.because;
+        let words = Words::of([
+            Some(record.method),
+            record.target,
+            record.host,
+            record.route,
+            because.and_then(|because| because.expected.as_deref()),
+            because.and_then(|because| because.found.as_deref()),
+        ]);
+        Decision {
+            request: record.request,
+            trace,
+            peer: record.peer,
+            words,
+            scheme: record.scheme,
+            proof: record.proof,
+            token: record.token.cloned(),
+            verdict: record.verdict,
+            rule: because.map(|because| because.rule),
+            revocation: record.revocation,
+            generation: record.generation,
+            position,
+        }
+    }
+
+    pub(super) fn method(&self) -> &str {
+        self.words.get(METHOD)
+    }
+    pub(super) fn target(&self) -> &str {
+        self.words.get(TARGET)
+    }
+    pub(super) fn host(&self) -> &str {
+        self.words.get(HOST)
+    }
+    pub(super) fn route(&self) -> &str {
+        self.words.get(ROUTE)
+    }
+    pub(super) fn expected(&self) -> &str {
+        self.words.get(EXPECTED)
+    }
+    pub(super) fn found(&self) -> &str {
+        self.words.get(FOUND)
+    }
+
+    /// The thumbprint of the key that the token is bound to.
+    pub(super) fn key(&self) -> Option<&str> {
+        let bound = self.token.as_ref()?.confirmation();
+        bound.jkt.as_ref().map(|jkt| jkt.as_str()).or_else(|| bound.x5t.as_ref().map(|x5t| x5t.as_str()))
+    }
+}
+
+impl Words {
+    /// The beginning of each: a caller chooses the length of a path.
+    fn of(words: [Option<&str>; WORDS]) -> Words {
+        let words = words.map(|word| cut(word.unwrap_or("")));
+        let mut text = String::with_capacity(words.iter().map(|word| word.len()).sum());
+        let ends = words.map(|word| {
+            text.push_str(word);
+            // Six times what `cut` leaves is far less.
+            u16::try_from(text.len()).unwrap_or(u16::MAX)
+        });
+        Words { text, ends }
+    }
+
+    fn get(&self, index: usize) -> &str {
+        let from = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(usize::from(from)..usize::from(self.ends[index])).unwrap_or("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_kept_apart_and_short() {
+        let long = "é".repeat(5000);
+        let words = Words::of([Some("GET"), Some(&long), None, Some(""), Some("a"), Some(&long)]);
+        let got: [&str; WORDS] = std::array::from_fn(|index| words.get(index));
+        assert_eq!((got[METHOD], got[HOST], got[ROUTE], got[EXPECTED]), ("GET", "", "", "a"));
+        assert!(got[TARGET].len() == 2048 && long.starts_with(got[TARGET]) && got[TARGET] == got[FOUND]);
+        assert_eq!(words.text.len(), words.text.capacity(), "one piece of memory, of the right size");
+    }
+}

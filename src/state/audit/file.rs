@@ -1,0 +1,242 @@
+//! The file that is open for records: found, continued, and replaced by the next one.
+//!
+//! Whoever writes it has its lock, and only one has. At each moment the name of the configuration leads to a locked file:
+//! the next one takes its name in one step, after the one before got a second name. Nothing here removes or cuts
+//! what was written: a file that a crash left with half a record at its end is closed as it is.
+
+use super::chain::{End, NOTHING};
+use super::names::Names;
+use super::tail::{self, Head, Tail};
+use anyhow::{Context, bail};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+/// A locked file, and what is known of it.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    names: Names,
+    file: File,
+    length: u64,
+    /// The number of its first record.
+    first: u64,
+    /// When that was written.
+    begun: Instant,
+}
+
+/// A log that goes on.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: LogFile,
+    /// What the next record is bound to.
+    pub(super) end: End,
+    /// Bytes of half a record that the file before ends with.
+    pub(super) cut: Option<u64>,
+}
+
+impl LogFile {
+    /// Continues the log of this name, or if another process writes it, one beside it.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
+        let names = Names::of(path);
+        let id = std::process::id();
+        let beside = (0..MOST_BESIDE).map(|again| names.of_process(id, again));
+        for names in std::iter::once(names.clone()).chain(beside) {
+            let found = locked(&names).with_context(|| names.open().display().to_string())?;
+            let Some(file) = found else { continue };
+            if names.open() != Names::of(path).open() {
+                let file = names.open();
+                tracing::warn!(file = %file.display(), "another process writes the audit log: this one has a log of its own");
+            }
+            return continued(names, file);
+        }
+        bail!("{}: other processes write it, and all the logs beside it", path.display())
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+    /// What a file that begins with this record is called when it is closed.
+    pub(super) fn name_when_closed(&self, first: u64) -> String {
+        self.names.closed(first)
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    /// Everything written is on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Whether the name still leads to this file: somebody may have moved or removed it.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        is_at(&self.file, &self.names.open())
+    }
+
+    /// Makes the file that will be next: locked, and under another name yet.
+    pub(super) fn prepare(&self) -> io::Result<File> {
+        match fs::remove_file(self.names.next()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let file = options().create_new(true).open(self.names.next())?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes this file and gives its name to the next one. To do it again after it failed halfway does no harm.
+    pub(super) fn make_way_for(&self, next: &File) -> io::Result<()> {
+        self.make_way(next, &self.names.closed(self.first))
+    }
+
+    /// The next file, which begins with this record, is the open one now.
+    pub(super) fn go_on_in(&mut self, next: File, first: u64) {
+        (self.file, self.length, self.first, self.begun) = (next, 0, first, Instant::now());
+    }
+
+    fn make_way(&self, next: &File, closed: &str) -> io::Result<()> {
+        let (open, closed) = (self.names.open(), self.names.folder().join(closed));
+        if !is_at(next, &open)? {
+            if is_at(&self.file, &open)? {
+                self.name_again(&closed)?;
+            } else if fs::metadata(&open).is_ok_and(|found| found.len() > 0) {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "another file is in the place of the audit log",
+                ));
+            }
+            fs::rename(self.names.next(), &open)?;
+        }
+        File::open(self.names.folder())?.sync_all()
+    }
+
+    fn name_again(&self, closed: &Path) -> io::Result<()> {
+        if is_at(&self.file, closed)? {
+            return Ok(());
+        }
+        if closed.exists() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is a file of the name that it gets when closed",
+            ));
+        }
+        // Where a file can have one name only, there is a moment without.
+        fs::hard_link(self.names.open(), closed).or_else(|_| fs::rename(self.names.open(), closed))
+    }
+}
+
+/// Takes the file if nobody has it, and makes it if it is not there.
+fn locked(names: &Names) -> io::Result<Option<File>> {
+    for _ in 0..MOST_TRIES {
+        let file = options().create(true).open(names.open())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(
+                    "the file system of the audit log knows no locks: nothing keeps two processes apart"
+                );
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // It may have made way for the next one meanwhile.
+        if is_at(&file, &names.open())? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+fn continued(names: Names, file: File) -> anyhow::Result<Opened> {
+    let name = names.open();
+    let read = |file: &File| Ok::<_, io::Error>((tail::head(file)?, tail::tail(file)?));
+    let (head, Tail { end, cut }) = read(&file).with_context(|| name.display().to_string())?;
+    let length = file.metadata()?.len();
+    let begun = begun(head);
+    let Some(end) = end else {
+        let (end, before) = of_closed(&names)?;
+        let mut file = LogFile { names, file, length, first: end.sequence + 1, begun: Instant::now() };
+        if length > 0 && end == NOTHING && !begins_like_ours(&file.file)? {
+            bail!("{}: this is no audit log: move it away, or name another file", name.display());
+        }
+        if length > 0 {
+            let aside = file.names.aside(end.sequence + 1);
+            file.replace(&aside, end.sequence + 1)?;
+        }
+        return Ok(Opened { file, end, cut: Some(cut.max(before)).filter(|cut| *cut > 0) });
+    };
+    let first = head.map_or(end.sequence, |head| head.sequence);
+    let mut file = LogFile { names, file, length, first, begun };
+    if cut > 0 {
+        let closed = file.names.closed(first);
+        file.replace(&closed, end.sequence + 1)?;
+    }
+    Ok(Opened { file, end, cut: Some(cut).filter(|cut| *cut > 0) })
+}
+
+impl LogFile {
+    /// Leaves the file as it is, under another name, and begins the next one.
+    fn replace(&mut self, closed: &str, first: u64) -> anyhow::Result<()> {
+        let next = self.prepare().and_then(|next| self.make_way(&next, closed).map(|()| next));
+        let next = next.with_context(|| format!("{} can't be closed", self.names.open().display()))?;
+        self.go_on_in(next, first);
+        Ok(())
+    }
+}
+
+/// The end of the newest closed file, and the bytes of half a record behind it.
+fn of_closed(names: &Names) -> anyhow::Result<(End, u64)> {
+    let Some(newest) = names.newest_closed()? else { return Ok((NOTHING, 0)) };
+    let tail = File::open(&newest).and_then(|file| tail::tail(&file));
+    match tail.with_context(|| newest.display().to_string())? {
+        Tail { end: Some(end), cut } => Ok((end, cut)),
+        Tail { end: None, .. } => bail!("{}: there is no record in it to continue after", newest.display()),
+    }
+}
+
+/// Whether a file without one whole record may be what a crash left of the first: its beginning, or blocks never written.
+fn begins_like_ours(file: &File) -> io::Result<bool> {
+    let mut first = [0; 7];
+    let count = file.read_at(&mut first, 0)?;
+    Ok(first[0] == 0 || br#"{"seq":"#.starts_with(&first[..count]))
+}
+
+fn begun(head: Option<Head>) -> Instant {
+    let age = head.and_then(|head| SystemTime::now().duration_since(head.time?).ok());
+    age.and_then(|age| Instant::now().checked_sub(age)).unwrap_or_else(Instant::now)
+}
+
+/// Whether the path leads to this file.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(path) {
+        Ok(found) => Ok(identity(found) == identity(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(0o640);
+    options
+}
+
+/// Processes of one number on several machines that share a folder.
+const MOST_BESIDE: usize = 16;
+/// How often the file may change under whoever wants its lock.
+const MOST_TRIES: usize = 16;
+
+#[cfg(test)]
+mod tests;

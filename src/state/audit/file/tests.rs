@@ -1,0 +1,104 @@
+use super::*;
+use crate::state::audit::scribe::Scribe;
+use crate::state::audit::tests::{Folder, follow};
+
+/// Opens the log, writes so many records, and says how it was found.
+fn write(path: &Path, records: usize) -> (Opened, Scribe) {
+    let mut opened = LogFile::open(path).unwrap();
+    let mut scribe = Scribe::new(opened.end, "a".to_owned(), None);
+    (0..records).for_each(|_| scribe.stop());
+    scribe.write(|bytes| opened.file.write(bytes)).unwrap();
+    (opened, scribe)
+}
+
+fn read(folder: &Folder, names: &[&str]) -> usize {
+    let texts: Vec<_> = names.iter().map(|name| fs::read(folder.at(name)).unwrap()).collect();
+    follow(&texts).len()
+}
+
+#[test]
+fn a_second_process_has_a_log_of_its_own_and_takes_it_up_again() {
+    let folder = Folder::new();
+    let path = folder.at("audit.jsonl");
+    let first = write(&path, 2);
+    let beside = format!("audit.{}.jsonl", std::process::id());
+    drop(write(&path, 3));
+    let (second, _) = write(&path, 1);
+    assert_eq!((second.end.sequence, read(&folder, &[&beside]), read(&folder, &["audit.jsonl"])), (3, 4, 2));
+    let third = format!("audit.{}-1.jsonl", std::process::id());
+    let (other, _) = write(&path, 1);
+    assert_eq!((other.end, read(&folder, &[&third])), (NOTHING, 1), "nor do those of another machine mix");
+    drop(first);
+    assert_eq!(write(&path, 0).0.end.sequence, 2, "what is free is continued");
+}
+
+#[test]
+fn a_log_goes_on_after_its_newest_closed_file() {
+    let folder = Folder::new();
+    let path = folder.at("audit.jsonl");
+    let (mut opened, scribe) = write(&path, 3);
+    let next = opened.file.prepare().unwrap();
+    opened.file.make_way_for(&next).unwrap();
+    opened.file.make_way_for(&next).unwrap();
+    opened.file.go_on_in(next, scribe.sequence() + 1);
+    assert!(opened.file.is_in_place().unwrap());
+    assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
+    drop(opened);
+    fs::remove_file(&path).unwrap();
+    let (opened, _) = write(&path, 1);
+    assert_eq!((opened.end.sequence, opened.cut), (3, None));
+    drop(opened);
+    assert_eq!(read(&folder, &["audit.000000000001.jsonl", "audit.jsonl"]), 4);
+}
+
+#[test]
+fn a_crash_between_two_names_is_no_end_of_the_log() {
+    let folder = Folder::new();
+    let path = folder.at("audit.jsonl");
+    drop(write(&path, 3));
+    fs::hard_link(&path, folder.at("audit.000000000001.jsonl")).unwrap();
+    fs::write(folder.at("audit.jsonl.next"), "").unwrap();
+    let (mut opened, scribe) = write(&path, 1);
+    assert_eq!((opened.end.sequence, opened.cut), (3, None));
+    let next = opened.file.prepare().unwrap();
+    opened.file.make_way_for(&next).unwrap();
+    opened.file.go_on_in(next, scribe.sequence() + 1);
+    assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
+    assert_eq!(read(&folder, &["audit.000000000001.jsonl", "audit.jsonl"]), 4);
+}
+
+#[test]
+fn half_a_record_stays_as_it_is_under_another_name() {
+    let folder = Folder::new();
+    let path = folder.at("audit.jsonl");
+    drop(write(&path, 2));
+    let mut text = fs::read(&path).unwrap();
+    text.truncate(text.len() - 10);
+    fs::write(&path, &text).unwrap();
+    let (opened, _) = write(&path, 1);
+    let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    assert_eq!((opened.end.sequence, opened.cut), (1, Some((text.len() - whole) as u64)));
+    assert_eq!(fs::read(folder.at("audit.000000000001.jsonl")).unwrap(), text, "untouched");
+    assert_eq!(read(&folder, &["audit.000000000001.jsonl", "audit.jsonl"]), 2);
+}
+
+#[test]
+fn less_than_one_record_is_put_aside_and_what_is_no_log_is_left_alone() {
+    let folder = Folder::new();
+    let path = folder.at("audit.jsonl");
+    fs::write(&path, "{\"seq\":1,\"ti").unwrap();
+    let (opened, _) = write(&path, 1);
+    assert_eq!((opened.end, opened.cut), (NOTHING, Some(12)));
+    assert_eq!(folder.names(), ["audit.000000000001.jsonl.cut", "audit.jsonl"]);
+    for other in ["listen:\n", "{\"seq\":1}\n{\"a\":1}\n"] {
+        let path = folder.at("other.yaml");
+        fs::write(&path, other).unwrap();
+        let opened = LogFile::open(&path);
+        if other.starts_with("{\"seq\":") {
+            assert_eq!(opened.unwrap().cut, Some(other.len() as u64));
+            continue;
+        }
+        assert!(format!("{:#}", opened.unwrap_err()).contains("this is no audit log"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+    }
+}

@@ -1,0 +1,163 @@
+//! Numbers records, puts them into words and seals them, in one buffer that is used again and again.
+//!
+//! The chain goes on here, whatever becomes of the bytes: what could not be written yet stays in the buffer and is
+//! finished later, so that a record is never begun twice.
+
+use super::chain::{End, Hash};
+use super::entry::{Entry, What};
+use super::queue::Lost;
+use super::record::Members;
+use crate::pop::sha256;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Where the chain is, and what of it is not written yet.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    end: End,
+    replica: String,
+    key: Option<(Arc<Ed25519KeyPair>, Hash)>,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that are in the file.
+    written: usize,
+    /// Records in the buffer.
+    records: u64,
+    /// Records since the last checkpoint, or since this process began.
+    unvouched: u64,
+    /// The checkpoint in the buffer.
+    checkpoint: Option<Checkpoint>,
+}
+
+/// What is told of a checkpoint elsewhere, so that the log has an anchor outside of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checkpoint {
+    pub(super) end: End,
+    pub(super) records: u64,
+}
+
+/// What a buffer has brought into the file.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    pub(super) records: u64,
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
+impl Scribe {
+    pub(super) fn new(end: End, replica: String, key: Option<Arc<Ed25519KeyPair>>) -> Scribe {
+        let key = key.map(|key| {
+            let name = sha256::text(&sha256::of(key.public_key().as_ref()));
+            (key, name)
+        });
+        let buffer = Vec::with_capacity(2 * LONG);
+        Scribe { end, replica, key, buffer, written: 0, records: 0, unvouched: 0, checkpoint: None }
+    }
+
+    /// The number of the last record.
+    pub(super) fn sequence(&self) -> u64 {
+        self.end.sequence
+    }
+    /// Whether there is something that no checkpoint vouches for.
+    pub(super) fn is_unvouched(&self) -> bool {
+        self.unvouched > 0
+    }
+    /// Whether the buffer should be written before more is put into it.
+    pub(super) fn is_long(&self) -> bool {
+        self.buffer.len() >= LONG
+    }
+
+    pub(super) fn entry(&mut self, entry: &Entry) {
+        match &entry.what {
+            What::Decision(decision) => {
+                self.record(entry.time, "decision", |members| members.decision(decision));
+            }
+            What::Event(event) => self.record(entry.time, event.kind(), |members| members.event(event)),
+        }
+    }
+
+    /// This process has begun; `log` is a random number of 128 bits.
+    pub(super) fn start(&mut self, generation: u64, log: &[u8; 16]) {
+        self.unvouched = 0;
+        self.record(SystemTime::now(), "start", |members| members.start(generation, log));
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.record(SystemTime::now(), "stop", |_| {});
+    }
+
+    /// The file before ended in the middle of a record, after so many bytes of it.
+    pub(super) fn recovered(&mut self, bytes: u64) {
+        self.record(SystemTime::now(), "recovered", |mut members| members.number("bytes", bytes));
+    }
+
+    /// The next file will be called this once it is closed, too.
+    pub(super) fn rotated(&mut self, next: &str) {
+        self.record(SystemTime::now(), "rotated", |mut members| members.text("next", next));
+    }
+
+    pub(super) fn lost(&mut self, lost: &Lost) {
+        self.record(SystemTime::now(), "lost", |members| members.lost(lost));
+    }
+
+    /// Vouches for everything so far.
+    pub(super) fn checkpoint(&mut self) {
+        let records = self.unvouched;
+        let from = self.begin(SystemTime::now(), "checkpoint");
+        let key = self.key.as_ref();
+        Members(&mut self.buffer).checkpoint(records, key.map(|(_, name)| name));
+        let sign = key.map(|(key, _)| |message: &[u8]| signature(key, message));
+        let sign = sign.as_ref().map(|sign| sign as &dyn Fn(&[u8]) -> [u8; 64]);
+        self.end.seal(&mut self.buffer, from, sign);
+        self.records += 1;
+        self.unvouched = 0;
+        self.checkpoint = Some(Checkpoint { end: self.end, records });
+    }
+
+    /// Writes the buffer, from where the last time ended.
+    ///
+    /// # Errors
+    /// Not all of it could be written; the rest stays for the next time.
+    pub(super) fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) -> io::Result<Brought> {
+        while let Some(rest) = self.buffer.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.buffer.clear();
+        self.buffer.shrink_to(2 * LONG);
+        self.written = 0;
+        Ok(Brought { records: std::mem::take(&mut self.records), checkpoint: self.checkpoint.take() })
+    }
+
+    fn record(&mut self, time: SystemTime, kind: &str, members: impl FnOnce(Members<'_>)) {
+        let from = self.begin(time, kind);
+        members(Members(&mut self.buffer));
+        self.end.seal(&mut self.buffer, from, None);
+        self.records += 1;
+        self.unvouched += 1;
+    }
+
+    /// What every record begins with, and where it begins.
+    fn begin(&mut self, time: SystemTime, kind: &str) -> usize {
+        let from = self.buffer.len();
+        self.end.begin(&mut self.buffer);
+        let mut members = Members(&mut self.buffer);
+        members.time("time", time);
+        members.text("kind", kind);
+        members.text("replica", &self.replica);
+        from
+    }
+}
+
+fn signature(key: &Ed25519KeyPair, message: &[u8]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    bytes.copy_from_slice(key.sign(message).as_ref());
+    bytes
+}
+
+/// How much is written at a time, in bytes.
+const LONG: usize = 256 * 1024;

@@ -1,0 +1,268 @@
+//! The thread that writes: entries into records, records into the file, the file to the disk, in time.
+//!
+//! A failure leaves everything where it is: bytes in the scribe's buffer, entries in the batch and in the queue, and
+//! each second it is tried again, from the very byte. Until then the queue fills up, and then requests
+//! are refused, or lost and counted. Both changes are told once in the log.
+
+mod rotation;
+
+use super::chain::Hash;
+use super::entry::Entry;
+use super::file::{LogFile, Opened};
+use super::queue::{Ending, Lost};
+use super::scribe::{Checkpoint, Scribe};
+use super::{Progress, Shared};
+use crate::config::{self, AuditSync, OnFull};
+use anyhow::Context;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    plan: Plan,
+    file: LogFile,
+    scribe: Scribe,
+    batch: VecDeque<Entry>,
+    /// The last entry of the batch.
+    number: u64,
+    lost: Option<Lost>,
+    ending: Option<Ending>,
+    /// When something was written that may not be on the disk yet, and that no checkpoint vouches for.
+    unsynced: Option<Instant>,
+    unvouched: Option<Instant>,
+    /// The file to come, while the one before makes way.
+    next: Option<File>,
+    rotate_not_before: Instant,
+    looked: Instant,
+    /// When it is tried again, while the log can't be written.
+    retry: Option<Instant>,
+}
+
+/// What the configuration wants.
+struct Plan {
+    sync: AuditSync,
+    on_full: OnFull,
+    checkpoint: Duration,
+    rotate_size: u64,
+    rotate_every: Duration,
+}
+
+impl Writer {
+    /// Opens the log; its first record is that it begins, or goes on after a crash.
+    pub(super) fn open(
+        config: &config::Audit,
+        generation: u64,
+        shared: &Arc<Shared>,
+    ) -> anyhow::Result<Writer> {
+        let Opened { file, end, cut } = LogFile::open(&config.file).context("audit.file")?;
+        let mut log = [0; 16];
+        aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
+        let replica = config.replica.clone().unwrap_or_else(host_name);
+        let mut scribe = Scribe::new(end, replica, config.key.clone());
+        if let Some(bytes) = cut {
+            tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");
+            scribe.recovered(bytes);
+        }
+        scribe.start(generation, &log);
+        let plan = Plan {
+            sync: config.sync,
+            on_full: config.on_full,
+            checkpoint: config.checkpoint,
+            rotate_size: config.rotate_size,
+            rotate_every: config.rotate_every,
+        };
+        let now = Instant::now();
+        Ok(Writer {
+            shared: Arc::clone(shared),
+            plan,
+            file,
+            scribe,
+            batch: VecDeque::new(),
+            number: 0,
+            lost: None,
+            ending: None,
+            unsynced: None,
+            unvouched: None,
+            next: None,
+            rotate_not_before: now,
+            looked: now,
+            retry: None,
+        })
+    }
+
+    /// Writes until the end.
+    pub(super) fn run(mut self) {
+        let _farewell = Farewell(Arc::clone(&self.shared));
+        loop {
+            match self.work() {
+                Ok(()) => self.recovers(),
+                Err(error) => self.fails(&error),
+            }
+            if let Some(ending) = self.ending {
+                return self.close(ending);
+            }
+            self.take();
+        }
+    }
+
+    fn take(&mut self) {
+        if let Some(retry) = self.retry {
+            self.ending = self.shared.queue.pause(retry);
+            return;
+        }
+        let linger = if self.plan.sync == AuditSync::Always { Duration::ZERO } else { LINGER };
+        let due = self.due();
+        let taken = self.shared.queue.take(&mut self.batch, due, linger);
+        (self.number, self.lost, self.ending) = (taken.number, taken.lost, taken.ending);
+    }
+
+    /// Everything that is to be done now.
+    fn work(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.finish_rotation()?;
+        self.look_after_file()?;
+        while let Some(entry) = self.batch.pop_front() {
+            self.scribe.entry(&entry);
+            if self.scribe.is_long() {
+                self.flush()?;
+                self.rotate_if_due()?;
+            }
+        }
+        if let Some(lost) = self.lost.take() {
+            self.scribe.lost(&lost);
+        }
+        self.flush()?;
+        if self.unvouched.is_some_and(|since| since.elapsed() >= self.plan.checkpoint) {
+            self.scribe.checkpoint();
+            self.flush()?;
+        }
+        self.rotate_if_due()?;
+        self.sync_if_due()?;
+        if self.plan.sync == AuditSync::Always {
+            self.shared.progress.send_if_modified(|progress| {
+                std::mem::replace(&mut progress.durable, self.number) != self.number
+            });
+        }
+        Ok(())
+    }
+
+    /// When there is something to do although nothing comes.
+    fn due(&self) -> Option<Instant> {
+        let sync = self.unsynced.filter(|_| self.plan.sync == AuditSync::Second).map(|since| since + SECOND);
+        let checkpoint = self.unvouched.map(|since| since + self.plan.checkpoint);
+        [sync, checkpoint, self.rotation_due()].into_iter().flatten().min()
+    }
+
+    /// Takes what the scribe has to the file.
+    fn flush(&mut self) -> io::Result<()> {
+        let brought = self.scribe.write(|bytes| self.file.write(bytes))?;
+        if brought.records == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.unsynced.get_or_insert(now);
+        self.unvouched = self.scribe.is_unvouched().then(|| self.unvouched.unwrap_or(now));
+        let metrics = &self.shared.metrics;
+        metrics.records.inc_by(brought.records);
+        metrics.sequence.set(i64::try_from(self.scribe.sequence()).unwrap_or(i64::MAX));
+        if let Some(checkpoint) = brought.checkpoint {
+            tell(&checkpoint);
+            if self.plan.sync == AuditSync::Second {
+                self.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_if_due(&mut self) -> io::Result<()> {
+        let due = self.unsynced.is_some_and(|since| match self.plan.sync {
+            AuditSync::Always => true,
+            AuditSync::Second => since.elapsed() >= SECOND,
+            AuditSync::Never => false,
+        });
+        if due { self.sync() } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        self.unsynced = None;
+        Ok(())
+    }
+
+    fn fails(&mut self, error: &io::Error) {
+        self.retry = Some(Instant::now() + SECOND);
+        if self.shared.failing.swap(true, Relaxed) {
+            return;
+        }
+        self.shared.metrics.failing.set(1);
+        self.shared.progress.send_modify(|progress| progress.failing = true);
+        let on_full = match self.plan.on_full {
+            OnFull::Deny => "deny: requests are refused",
+            OnFull::DropAndCount => "drop-and-count: what does not fit into memory is lost",
+        };
+        tracing::error!(%error, on_full, "the audit log can't be written");
+    }
+
+    fn recovers(&mut self) {
+        self.retry = None;
+        if self.shared.failing.swap(false, Relaxed) {
+            self.shared.metrics.failing.set(0);
+            self.shared.progress.send_modify(|progress| progress.failing = false);
+            tracing::warn!(sequence = self.scribe.sequence(), "the audit log is written again");
+        }
+    }
+
+    /// The last words. What could not be written a moment ago is not tried again.
+    fn close(mut self, ending: Ending) {
+        let written = match (self.retry, ending) {
+            (Some(_), _) => return,
+            (None, Ending::Abandoned) => self.sync(),
+            (None, Ending::Orderly) => {
+                self.scribe.stop();
+                self.scribe.checkpoint();
+                self.flush().and_then(|()| self.sync())
+            }
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "the end of the audit log can't be written");
+        }
+    }
+}
+
+/// Said however the thread ends, be it by a panic: from then on nothing is kept.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.queue.end(Ending::Abandoned);
+        if std::thread::panicking() {
+            self.0.failing.store(true, Relaxed);
+            self.0.metrics.failing.set(1);
+        }
+        self.0.progress.send_modify(|progress: &mut Progress| progress.ended = true);
+    }
+}
+
+/// An anchor outside of the file: who writes it anew can't change what was logged elsewhere.
+fn tell(checkpoint: &Checkpoint) {
+    let Checkpoint { end, records } = checkpoint;
+    let hash: &Hash = &end.hash;
+    let hash = std::str::from_utf8(hash).unwrap_or_default();
+    tracing::info!(sequence = end.sequence, hash, records, "audit checkpoint");
+}
+
+/// What this machine is called.
+fn host_name() -> String {
+    let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = of_kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+/// How long entries gather before they are written, where nobody waits for them.
+const LINGER: Duration = Duration::from_millis(5);
