@@ -3,7 +3,9 @@
 //! A request leaves an `entry` in the `queue` and goes on, but for `sync: always`, where a grant waits for the disk. One
 //! thread, the `writer`, puts entries into `record`s, which the `scribe` numbers and `chain` seals, and takes them to
 //! the `file`, which continues where the one before ended (`tail`) and makes way for the next (`names`). What can't be
-//! written is refused or counted, as the operator has it (`audit.on_full`). `verify` reads whole logs.
+//! written is refused or counted, as the operator has it (`audit.on_full`).
+//!
+//! `verify` reads whole logs, and finds the first record that is not as it was written.
 
 pub mod chain;
 mod entry;

@@ -2,6 +2,7 @@
 
 mod failing;
 mod kept;
+mod read;
 mod survives;
 
 use crate::support::clinch::{Clinch, command, finish};

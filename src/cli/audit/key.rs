@@ -34,8 +34,8 @@ struct Which {
 
 const EXAMPLE: &str = "\
 Example:
-  clinch audit key --new-key audit-sign.pem > audit-sign.pub
-  clinch audit verify --key audit-sign.pub audit*.jsonl";
+  clinch audit key --new-key audit.key > audit.pub
+  clinch audit verify --key audit.pub audit*.jsonl";
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     match run(&arguments.key) {

@@ -117,7 +117,9 @@ fn report(outcome: &Outcome, demands: &Demands, out: &mut impl Write) -> io::Res
 /// What is told of one log, in lines.
 fn told(log: &Log, demands: &Demands) -> Vec<String> {
     let mut lines = Vec::new();
-    if log.records > 0 {
+    if log.records == 0 {
+        lines.push("no record is in it".to_owned());
+    } else {
         lines.push(format!(
             "records {} to {}, {} to {}",
             log.first,
@@ -129,6 +131,12 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
     }
     if log.beginning == Beginning::Unknown {
         lines.push(format!("begins at record {}; what was before can't be checked", log.first));
+    }
+    if log.crashes > 0 {
+        lines.push(format!(
+            "{} began although the one before had not ended in order",
+            counted(log.crashes, "process")
+        ));
     }
     if log.recovered > 0 {
         lines.push(format!("{} ended within a line, and the next said so", counted(log.recovered, "file")));
@@ -179,7 +187,8 @@ fn place(fault: &Fault) -> String {
 }
 
 fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    let plural = if what.ends_with('s') { "es" } else { "s" };
+    format!("{count} {what}{}", if count == 1 { "" } else { plural })
 }
 
 fn named(end: End) -> String {
@@ -205,7 +214,7 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "first_time": log.first_time, "last": log.last.sequence, "last_time": log.last_time,
             "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
             "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
-            "recovered": log.recovered, "unknown_kinds": log.unknown, "ending": ending,
+            "crashes": log.crashes, "recovered": log.recovered, "unknown_kinds": log.unknown, "ending": ending,
             "incomplete_bytes": bytes, "fault": log.fault.as_ref().map(fault),
         })
     };

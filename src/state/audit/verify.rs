@@ -87,6 +87,8 @@ pub struct Log {
     pub lost: u64,
     /// How often a file ended within a line, and the next said so.
     pub recovered: u64,
+    /// How often a process began although the one before had not ended in order.
+    pub crashes: u64,
     /// How many records are of a kind that is not known here.
     pub unknown: u64,
     /// How it ends.
@@ -218,6 +220,7 @@ impl Log {
             keys: Vec::new(),
             lost: 0,
             recovered: 0,
+            crashes: 0,
             unknown: 0,
             ending: Ending::Open,
             fault: None,

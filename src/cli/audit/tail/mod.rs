@@ -8,8 +8,10 @@ mod follow;
 mod request;
 mod show;
 
+use super::super::EX_USAGE;
 use super::record::Record;
 use super::{complain, files};
+use crate::config::Config;
 use crate::state::audit::verify::{Line, Lines};
 use back::Back;
 use filter::Filter;
@@ -25,9 +27,8 @@ use std::time::Duration;
 #[derive(clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Arguments {
-    /// The open file of the log, `audit.file` in the configuration
-    #[arg(long, value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    log: Which,
     /// Go on showing records as they are written
     #[arg(long, short, conflicts_with = "request")]
     follow: bool,
@@ -44,22 +45,51 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The open file of the log
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The configuration of the sidecar, whose `audit.file` it is
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Which {
+    fn file(&self) -> Result<PathBuf, String> {
+        match (&self.file, &self.config) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(config)) => {
+                let read = Config::load(config).map_err(|problems| problems.to_string())?;
+                let audit = read.audit.ok_or_else(|| format!("{} has no `audit.file`", config.display()))?;
+                Ok(audit.file)
+            }
+            (None, None) => Err("--file or --config is needed".to_owned()),
+        }
+    }
+}
+
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let file = match arguments.log.file() {
+        Ok(file) => file,
+        Err(fault) => return complain("tail", &fault, EX_USAGE),
+    };
     let show = Show::on_standard_output();
     let done = match &arguments.request {
-        Some(id) => request::show(&arguments.file, id, arguments.json, show),
-        None => run(arguments, show).map(|()| true),
+        Some(id) => request::show(&file, id, arguments.json, show),
+        None => run(arguments, &file, show).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => complain("tail", "no record of this request in the log", 1),
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => complain("tail", &format!("{}: {error}", arguments.file.display()), 1),
+        Err(error) => complain("tail", &format!("{}: {error}", file.display()), 1),
     }
 }
 
-fn run(arguments: &Arguments, show: Show) -> io::Result<()> {
+fn run(arguments: &Arguments, file: &Path, show: Show) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut print = |line: &[u8]| match Record::read(line) {
         _ if !arguments.filter.shows(line) => Ok(()),
@@ -68,10 +98,10 @@ fn run(arguments: &Arguments, show: Show) -> io::Result<()> {
         None => Ok(()),
     };
     // Opened before anything is looked for: whatever is rotated from now on, it is the one to go on with.
-    let open = File::open(&arguments.file)?;
+    let open = File::open(file)?;
     let mut sources = vec![open.try_clone()?];
     if arguments.filter.looks_back() {
-        sources.extend(older(&arguments.file, &open)?);
+        sources.extend(older(file, &open)?);
     }
     let (mut at, mut offset) = beginning(arguments, &sources)?;
     let (position, last) = loop {
@@ -84,7 +114,7 @@ fn run(arguments: &Arguments, show: Show) -> io::Result<()> {
     if !arguments.follow {
         return Ok(());
     }
-    let mut follow = Follow::new(&arguments.file, open, position, last);
+    let mut follow = Follow::new(file, open, position, last);
     loop {
         follow.poll(&mut print)?;
         std::thread::sleep(PAUSE);
@@ -154,7 +184,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 const AFTER_HELP: &str = "\
 Examples:
-  clinch audit tail --file /var/log/clinch/audit.jsonl -f --verdict refused
+  clinch audit tail --config clinch.yaml -f --verdict refused
   clinch audit tail --file /var/log/clinch/audit.jsonl --request 4bf92f3577b34da6
   clinch audit tail --file /var/log/clinch/audit.jsonl --since 5m --client banking-app --json
 The id of a request is in the answer to its caller, the log and the trace. With --since and --request, rotated files \

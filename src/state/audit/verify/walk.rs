@@ -189,6 +189,8 @@ impl<'a> Walk<'a> {
 
     /// What the record says that the end of the log will be told by.
     fn note(&mut self, time: &[u8], kind: Kind, line: &[u8]) {
+        let after_an_end = self.kinds == [Kind::Stop, Kind::Checkpoint];
+        self.log.crashes += u64::from(kind == Kind::Start && self.log.records > 0 && !after_an_end);
         self.log.records += 1;
         self.kinds = [self.kinds[1], kind];
         self.time.clear();

@@ -90,6 +90,8 @@ fn what_was_recovered_after_a_crash_goes_on() {
     let recovered =
         [writer.record("recovered", r#","bytes":40"#), writer.start(), writer.checkpoint()].concat();
 
+    let found = verified(&after(recovered.clone()), &demands(vec![key()]));
+    assert_eq!((found.logs[0].recovered, found.logs[0].crashes), (1, 1));
     let fault = |next| {
         let log = verified(&after(next), &demands(vec![key()])).logs.remove(0);
         log.fault.map(|fault| (fault.record, fault.what))
