@@ -12,7 +12,7 @@ use super::known::Known;
 use super::latency::Latency;
 use super::nonces::NonceChallenges;
 use super::process::Process;
-use super::registering::{DroppedLines, keys, latency, started};
+use super::registering::{BUILD, DroppedLines, keys, latency, started};
 use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
@@ -278,18 +278,6 @@ impl Metrics {
     }
 }
 
-/// What runs: a packager may say which commit it was built of.
-const BUILD: [(&str, &str); 3] = [
-    ("version", env!("CARGO_PKG_VERSION")),
-    ("features", if cfg!(feature = "kafka") { "kafka" } else { "" }),
-    (
-        "commit",
-        match option_env!("CLINCH_COMMIT") {
-            Some(commit) => commit,
-            None => "unknown",
-        },
-    ),
-];
 const DECISION: &str = "decision_seconds";
 const UPSTREAM: &str = "upstream_seconds";
 const TRANSMITTERS: [&str; 3] =

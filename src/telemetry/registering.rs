@@ -75,3 +75,15 @@ pub(super) fn started() -> Gauge {
 
 const JWKS_AGE: &str = "Time since an issuer's keys were last fetched; absent before the first good fetch: \
                         alert on absent, and on jwks_fetches with result ok at 0";
+/// What runs: a packager may say which commit it was built of.
+pub(super) const BUILD: [(&str, &str); 3] = [
+    ("version", env!("CARGO_PKG_VERSION")),
+    ("features", if cfg!(feature = "kafka") { "kafka" } else { "" }),
+    (
+        "commit",
+        match option_env!("CLINCH_COMMIT") {
+            Some(commit) => commit,
+            None => "unknown",
+        },
+    ),
+];
