@@ -124,12 +124,18 @@ impl Server {
         command.query_async(&mut self.raw().await).await
     }
 
-    /// Patient: the machine may be busy.
+    /// Patient: the machine may be busy, and a server that changes its role resets connections.
     pub(super) async fn raw(&self) -> MultiplexedConnection {
         let patience = Some(Duration::from_secs(20));
         let patient =
             AsyncConnectionConfig::new().set_response_timeout(patience).set_connection_timeout(patience);
         let client = ::redis::Client::open(self.url()).unwrap();
+        for _ in 0..PERSISTENCE {
+            if let Ok(connection) = client.get_multiplexed_async_connection_with_config(&patient).await {
+                return connection;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 }
@@ -139,6 +145,8 @@ impl Drop for Server {
         self.kill();
     }
 }
+
+const PERSISTENCE: usize = 20;
 
 pub(super) fn target(url: &str) -> config::Redis {
     let address = config::RedisAddress::parse(url).unwrap();
