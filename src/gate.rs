@@ -5,10 +5,10 @@
 //! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
-use crate::pop::access_token::AccessToken;
-use crate::pop::because::{Because, Scene};
+mod undecided;
+
 use crate::pop::credentials::{Credentials, Scheme};
-use crate::pop::policy::{Access, Policy, ProofKind, Route};
+use crate::pop::policy::{Access, Policy, Route};
 use crate::pop::{self, Denial, Request, Timestamp, preflight};
 use crate::state::assertions::Assertions;
 use crate::state::audit::{Audit, Unwritten};
@@ -17,12 +17,12 @@ use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::Revocations;
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Part, Passed, Record, RequestSpan, RevokedBy, Steps, Telemetry};
-use http::header;
+use crate::telemetry::{Part, Passed, RequestSpan, Steps, Telemetry};
 use http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use undecided::{Findings, Undecided};
 
 /// Everything a decision needs.
 #[derive(Debug)]
@@ -82,22 +82,6 @@ pub enum Admission {
     Preflight,
 }
 
-/// What was learnt on the way to a decision.
-#[derive(Default)]
-struct Findings<'g> {
-    route: Option<&'g Route>,
-    scheme: Option<Scheme>,
-    token: Option<Arc<AccessToken>>,
-    /// The configured issuer that a token names which was not found to be genuine.
-    named: Option<Arc<str>>,
-    proof: Option<ProofKind>,
-    revocation: Option<&'static str>,
-    /// How far the revocation feed had come, at least.
-    position: Option<u64>,
-    revoked_by: Option<Arc<RevokedBy>>,
-    wait: Option<Duration>,
-}
-
 impl Gate {
     /// Decides on a request, or records why there is none to decide on.
     pub async fn decide(
@@ -108,13 +92,13 @@ impl Gate {
         span: &mut RequestSpan,
         clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
-        let started = Instant::now();
-        let mut found = Findings::default();
+        let mut undecided = Undecided::begin(self, parts, request.as_ref().ok(), peer, span);
+        let found = &mut undecided.found;
         let verdict = match &request {
             Ok(request) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
                 None => {
-                    let admission = self.judge(request, peer.ip(), &clock, &mut found, span.steps()).await;
+                    let admission = self.judge(request, peer.ip(), &clock, found, span.steps()).await;
                     admission.map(Verdict::Admit)
                 }
             },
@@ -123,46 +107,34 @@ impl Gate {
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
         }
-        let request = request.as_ref().ok();
-        let because = verdict.as_ref().err().map(|denial| self.because(*denial, request, &found, clock()));
-        let mut record = Record {
-            request: span.request_id(),
-            generation: self.generation,
-            method: parts.method.as_str(),
-            target: request.map(|r| r.target.as_str()),
-            host: if request.is_none() { named_host(parts) } else { None },
-            route: found.route.map(|r| &*r.path),
-            peer,
-            scheme: found.scheme.map(Scheme::name),
-            proof: found.proof,
-            token: found.token.as_ref(),
-            revocation: found.revocation,
-            revoked_by: found.revoked_by.as_deref(),
-            because: because.as_ref(),
-            verdict: verdict.as_ref().map(Verdict::passed).map_err(|d| *d),
-            elapsed: started.elapsed(),
-        };
-        let kept = match self.audit.decided(&record, span.trace_id(), found.position) {
+        let asked = request.as_ref().ok();
+        let because = |denial| self.because(denial, asked, &undecided.found, clock());
+        let why = verdict.as_ref().err().map(|denial| because(*denial));
+        let passed =
+            |verdict: &Result<Verdict, Denial>| verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
+        let mut record = undecided.record(why.as_ref(), passed(&verdict));
+        let position = undecided.found.position;
+        let kept = match self.audit.decided(&record, span.trace_id(), position) {
             Ok(None) => Ok(()),
             // On the heap: few configurations wait, and every request's future would be larger for it.
             Ok(Some(waiting)) => Box::pin(waiting.on_disk()).await,
             Err(unwritten) => Err(unwritten),
         };
         // What is refused stays refused, whether it can be kept or not.
-        let unkept = kept.is_err().then(|| self.because(Denial::AuditUnavailable, request, &found, clock()));
+        let unkept = kept.is_err().then(|| because(Denial::AuditUnavailable));
         let verdict = match kept {
             Ok(()) => verdict,
             Err(Unwritten) => verdict.and(Err(Denial::AuditUnavailable)),
         };
         if unkept.is_some() {
-            record.because = unkept.as_ref();
-            record.verdict = verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
-            record.elapsed = started.elapsed();
+            record = undecided.record(unkept.as_ref(), passed(&verdict));
             // A refusal is never unwritten.
-            let _ = self.audit.decided(&record, span.trace_id(), found.position);
+            let _ = self.audit.decided(&record, span.trace_id(), position);
         }
         self.telemetry.decided(span, &record);
-        self.telemetry.noticed(span, &record, found.named.as_deref(), started);
+        self.telemetry.noticed(span, &record, undecided.found.named.as_deref(), undecided.started());
+        undecided.decided();
+        let found = &undecided.found;
         Decision { route: found.route, scheme: found.scheme, verdict, wait: found.wait }
     }
 
@@ -248,34 +220,6 @@ impl Gate {
     }
 }
 
-impl Gate {
-    /// What there is to say of a refusal, put together only now that it is one.
-    #[cold]
-    fn because(
-        &self,
-        denial: Denial,
-        request: Option<&Request<'_>>,
-        found: &Findings<'_>,
-        now: Timestamp,
-    ) -> Because {
-        let issuers = self.tokens.issuers();
-        let scene = Scene {
-            request,
-            route: found.route,
-            token: found.token.as_deref(),
-            expected: &|issuer| issuers.expected(issuer),
-            issuers: &|| issuers.names().into_iter().map(str::to_owned).collect(),
-            dpop: &self.policy.dpop,
-            now,
-        };
-        let because = Because::of(denial, &scene);
-        match found.revoked_by.as_ref().filter(|_| denial == Denial::TokenRevoked) {
-            Some(event) => Because { found: Some(format!("revoked by the event {}", event.id)), ..because },
-            None => because,
-        }
-    }
-}
-
 impl Verdict {
     fn passed(&self) -> Passed {
         match self {
@@ -284,10 +228,4 @@ impl Verdict {
             Verdict::Publish(_) => Passed::Metadata,
         }
     }
-}
-
-/// The authority a request names, for the log: nothing is decided by it.
-fn named_host(parts: &Parts) -> Option<&str> {
-    let in_target = parts.uri.authority().map(|authority| authority.as_str());
-    in_target.or_else(|| parts.headers.get(header::HOST)?.to_str().ok())
 }

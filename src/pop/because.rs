@@ -136,6 +136,7 @@ fn pair(denial: Denial, scene: &Scene<'_>) -> Pair {
         | Denial::Overloaded
         | Denial::RateLimited
         | Denial::TooManyFailures
+        | Denial::Cancelled
         | Denial::Internal => None,
     };
     pair.unwrap_or((None, None))
@@ -234,10 +235,28 @@ fn line(text: String) -> String {
     if text.contains("eyJ") {
         return "(withheld: it may be a token)".to_owned();
     }
+    let text = without_userinfo(text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
+}
+
+/// URLs may have passwords in them (RFC 3986 section 3.2.1): what stands before the `@` of an authority goes.
+fn without_userinfo(text: String) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("//") {
+        let (before, after) = rest.split_at(at + 2);
+        let end = after.find(['/', '?', '#', '"', ' ', ',']).unwrap_or(after.len());
+        clean.push_str(before);
+        rest = match after[..end].rfind('@') {
+            Some(userinfo) => &after[userinfo + 1..],
+            None => after,
+        };
+    }
+    clean.push_str(rest);
+    clean
 }
 
 /// Characters of a value.

@@ -233,6 +233,8 @@ denials! {
     RateLimited, TOO_MANY_REQUESTS, None, "rate_limited", "too many requests with this key";
     /// More requests of this address have failed authentication than `limits.failures_per_peer`.
     TooManyFailures, TOO_MANY_REQUESTS, None, "too_many_failures", "too many requests from this address fail authentication";
+    /// The client went away while its request was being judged; nothing is answered, but who asked is not forgotten.
+    Cancelled, BAD_REQUEST, None, "cancelled", "the client went away before the decision";
     /// A panic or another fault of ours: it costs this request and lets nothing through.
     Internal, INTERNAL_SERVER_ERROR, None, "internal", "internal error";
 }

@@ -164,6 +164,9 @@ impl Listener {
         if reason == tls::CLIENT_CERTIFICATE {
             self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());
         }
+        if !self.telemetry.is_worth_a_line(reason, peer.ip()) {
+            return;
+        }
         match reason {
             "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
             _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),

@@ -210,11 +210,7 @@ impl Server {
         if let Some((push, _)) = &self.push {
             push.renew(&next.made_of, &next.gate.revocations)?;
         }
-        before
-            .gate
-            .tokens
-            .issuers()
-            .forgotten_for(next.gate.tokens.issuers(), &self.lasting.telemetry.metrics);
+        next.gate.tokens.take_over(&before.gate.tokens);
         self.room.resize(next.limits.connections);
         Ok(waiting)
     }

@@ -65,6 +65,9 @@ impl Unreadable {
     pub(super) fn record(self, telemetry: &Telemetry, peer: SocketAddr) {
         let reason = self.reason();
         telemetry.metrics.request_unreadable(reason);
+        if !telemetry.is_worth_a_line(reason, peer.ip()) {
+            return;
+        }
         match self {
             Unreadable::BrokenOff => tracing::debug!(%peer, reason, "request not readable"),
             Unreadable::Malformed | Unreadable::TooLarge | Unreadable::Late | Unreadable::Http2 => {

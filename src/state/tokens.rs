@@ -57,6 +57,12 @@ impl Tokens {
         &self.issuers
     }
 
+    /// From now on these decide, and no longer those: nothing more is told of whom only those knew.
+    pub fn take_over(&self, before: &Tokens) {
+        before.issuers.forgotten_for(&self.issuers, &self.metrics);
+        self.introspection.takes_over(&before.introspection, &self.metrics);
+    }
+
     /// The token, from the cache or after its signature is verified; refetches keys once if its key is
     /// unknown. `KeysUnavailable` when the issuer can't be asked for a key nobody has seen,
     /// `IntrospectionUnavailable` when it can't be asked about the token.

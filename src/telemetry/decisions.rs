@@ -5,9 +5,22 @@
 use super::repeats::Line;
 use super::{Passed, Record, Telemetry};
 use crate::pop::policy::ProofKind;
+use std::net::IpAddr;
 use std::time::Instant;
 
 impl Telemetry {
+    /// Whether a line about a peer is to be written, that something of it failed before it was a request: what repeats
+    /// itself is left out, and counted.
+    pub fn is_worth_a_line(&self, reason: &'static str, peer: IpAddr) -> bool {
+        match self.repeats.judge_words(reason, None, peer, Instant::now()) {
+            Line::Written { .. } | Line::Last { .. } => true,
+            Line::LeftOut => {
+                self.metrics.line_left_out();
+                false
+            }
+        }
+    }
+
     /// Writes the line about a decision.
     pub(super) fn log(&self, trace_id: &str, record: &Record<'_>) {
         macro_rules! line {
@@ -51,7 +64,7 @@ impl Telemetry {
         };
         let (left_out, then) = match self.repeats.judge(record, Instant::now()) {
             Line::Written { left_out } => (Some(left_out).filter(|count| *count > 0), None),
-            Line::Last => (None, Some("the next ones like this are left out for up to ten seconds")),
+            Line::Last { left_out } => (Some(left_out).filter(|count| *count > 0), Some(THEN)),
             Line::LeftOut => return self.metrics.line_left_out(),
         };
         if denial.status().is_server_error() {
@@ -61,3 +74,5 @@ impl Telemetry {
         }
     }
 }
+
+const THEN: &str = "the next ones like this are left out for up to ten seconds";

@@ -53,7 +53,13 @@ impl Introspections {
         for result in ["active", "inactive"] {
             drop(self.asked.get_or_create(&ResultLabels { issuer: Arc::clone(issuer), result }));
         }
-        self.breaker(issuer, false);
+        // What it says stays: who asks now may be followed by somebody who is never in force.
+        drop(self.breaker_open.get_or_create(&IssuerLabel { issuer: Arc::clone(issuer) }));
+    }
+
+    /// An issuer that is not asked any more.
+    pub(crate) fn forgotten(&self, issuer: &Arc<str>) {
+        self.breaker_open.remove(&IssuerLabel { issuer: Arc::clone(issuer) });
     }
 
     /// A question was answered, or not: `result` is a name of a closed set. `elapsed` if the server was asked.

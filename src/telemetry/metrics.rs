@@ -12,7 +12,7 @@ use super::known::Known;
 use super::latency::Latency;
 use super::nonces::NonceChallenges;
 use super::process::Process;
-use super::registering::{BUILD, DroppedLines, keys, latency, started};
+use super::registering::{BUILD, DroppedLines, KEYS, TRANSMITTERS, keys, latency, started};
 use super::reloads::Reloads;
 use super::replay::ReplayMetrics;
 use super::requests::Requests;
@@ -167,7 +167,7 @@ impl Metrics {
                 "upstream_failures",
                 "Requests the service did not answer, by reason",
             ),
-            keys: keys(all, ["jwks_fetches", "jwks_age_seconds", "jwks_fetch_seconds"], JWKS_FETCHES),
+            keys: keys(all, KEYS, JWKS_FETCHES),
             keys_of_transmitters: keys(all, TRANSMITTERS, TRANSMITTER_FETCHES),
             tracer: Tracer::default(),
             spans: SpanCounts::register(all),
@@ -263,8 +263,8 @@ impl Metrics {
     }
 
     /// A configured issuer whose keys will be fetched.
-    pub(crate) fn jwks_expected(&self, issuer: &Arc<str>) {
-        self.keys.expected(issuer);
+    pub(crate) fn jwks_expected(&self, issuer: &Arc<str>, refresh: Duration) {
+        self.keys.expected(issuer, refresh);
     }
 
     /// An issuer that is configured no longer.
@@ -280,8 +280,6 @@ impl Metrics {
 
 const DECISION: &str = "decision_seconds";
 const UPSTREAM: &str = "upstream_seconds";
-const TRANSMITTERS: [&str; 3] =
-    ["transmitter_jwks_fetches", "transmitter_jwks_age_seconds", "transmitter_jwks_fetch_seconds"];
 const STEP: &str = "Time for a step of a decision, of one request in 8, drawn at random";
 const VERIFICATIONS: &str = "Requests with credentials, by the issuer of the token and what became of them: refused is \
                              the caller's fault, failed ours or the issuer's";

@@ -1,17 +1,25 @@
 //! What is counted of a decision besides, and the page of metrics on its ways out.
 
 use super::otlp_metrics::MetricsOut;
-use super::{Format, Record, RequestSpan, Telemetry};
+use super::{Format, Record, RequestSpan, Telemetry, TraceId};
 use std::time::{Duration, Instant};
 
 impl Telemetry {
     /// What else is counted of a decision that was begun at this time. `issuer`: the configured one that a token
     /// names which was not found to be genuine.
     pub fn noticed(&self, span: &RequestSpan, record: &Record<'_>, issuer: Option<&str>, begun: Instant) {
-        if record.scheme.is_some() {
+        // What fails before its credentials are read is nobody's fault but ours, whether it has any or not.
+        let failed = record.verdict.is_err_and(|denial| denial.status().is_server_error());
+        if record.scheme.is_some() || failed {
             self.metrics.verifications.count(record.issuer().or(issuer), record.verdict);
         }
         self.metrics.suspicious.decided(record, span.trace_id().as_str(), begun);
+    }
+
+    /// A request whose client went away before it was decided: its span says so by itself.
+    pub fn cancelled(&self, trace: TraceId, record: &Record<'_>) {
+        self.metrics.decided(record.route, record.verdict, record.elapsed, None);
+        self.log(trace.as_str(), record);
     }
 
     /// The metrics, in OpenMetrics.

@@ -58,11 +58,16 @@ pub(super) fn latency(registry: &mut Registry, name: &str, help: &str, bounds: &
     latency
 }
 
-pub(super) fn keys(registry: &mut Registry, [fetches, age, seconds]: [&str; 3], help: &str) -> KeyFetches {
+pub(super) fn keys(
+    registry: &mut Registry,
+    [fetches, age, seconds, refresh]: [&str; 4],
+    help: &str,
+) -> KeyFetches {
     let keys = KeyFetches::default();
     registry.register(fetches, help, keys.fetches.clone());
     registry.register(age, JWKS_AGE, keys.age.clone());
     registry.register(seconds, "Time for a fetch, good or not", keys.seconds.clone());
+    registry.register(refresh, "How often they are fetched, by the configuration", keys.refresh.clone());
     keys
 }
 
@@ -86,4 +91,12 @@ pub(super) const BUILD: [(&str, &str); 3] = [
             None => "unknown",
         },
     ),
+];
+pub(super) const KEYS: [&str; 4] =
+    ["jwks_fetches", "jwks_age_seconds", "jwks_fetch_seconds", "jwks_refresh_seconds"];
+pub(super) const TRANSMITTERS: [&str; 4] = [
+    "transmitter_jwks_fetches",
+    "transmitter_jwks_age_seconds",
+    "transmitter_jwks_fetch_seconds",
+    "transmitter_jwks_refresh_seconds",
 ];

@@ -5,8 +5,10 @@
 //! What is remembered is bounded, whatever comes: two that fall on the same place take turns.
 
 use super::Record;
+use super::suspicious::network;
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// What was written lately.
@@ -30,8 +32,8 @@ struct Place {
 pub(super) enum Line {
     /// It is written; so many like it, or others in its place, were left out before.
     Written { left_out: u64 },
-    /// It is written, and the next ones like it will not be for a while.
-    Last,
+    /// It is written, as the first one or another, and the next ones like it will not be for a while.
+    Last { left_out: u64 },
     /// It is left out.
     LeftOut,
 }
@@ -45,22 +47,27 @@ impl Repeats {
 
     /// What becomes of the line about this refusal.
     pub(super) fn judge(&self, record: &Record<'_>, now: Instant) -> Line {
+        let reason = record.verdict.map_or_else(|denial| denial.reason(), |_| "");
+        self.judge_words(reason, record.route, record.peer.ip(), now)
+    }
+
+    /// The same of anything that is said of a peer, in these words.
+    pub(super) fn judge_words(&self, reason: &str, route: Option<&str>, peer: IpAddr, now: Instant) -> Line {
         if self.most == 0 {
             return Line::Written { left_out: 0 };
         }
-        let reason = record.verdict.map_err(|denial| denial.reason()).err();
-        let same = self.hasher.hash_one((reason, record.route, record.peer.ip()));
+        let same = self.hasher.hash_one((reason, route, network(peer)));
         let at = usize::try_from(same % PLACES as u64).unwrap_or_default();
         let mut place = self.places[at].lock();
         if place.same != same || place.until.is_none_or(|until| now >= until) {
             let left_out = place.left_out;
             *place = Place { same, until: Some(now + WINDOW), lines: 1, left_out: 0 };
-            return if self.most == 1 { Line::Last } else { Line::Written { left_out } };
+            return if self.most == 1 { Line::Last { left_out } } else { Line::Written { left_out } };
         }
         place.lines = place.lines.saturating_add(1);
         match place.lines.cmp(&self.most) {
             std::cmp::Ordering::Less => Line::Written { left_out: 0 },
-            std::cmp::Ordering::Equal => Line::Last,
+            std::cmp::Ordering::Equal => Line::Last { left_out: 0 },
             std::cmp::Ordering::Greater => {
                 place.left_out += 1;
                 Line::LeftOut
@@ -107,7 +114,7 @@ mod tests {
         let judge = |now| repeats.judge(&refusal(Denial::ProofReplayed, [192, 0, 2, 1]), now);
         let first: Vec<Line> = (0..5).map(|_| judge(now)).collect();
         let written = Line::Written { left_out: 0 };
-        assert_eq!(first, [written, written, Line::Last, Line::LeftOut, Line::LeftOut]);
+        assert_eq!(first, [written, written, Line::Last { left_out: 0 }, Line::LeftOut, Line::LeftOut]);
         assert_eq!(repeats.judge(&refusal(Denial::ProofExpired, [192, 0, 2, 1]), now), written);
         assert_eq!(repeats.judge(&refusal(Denial::ProofReplayed, [192, 0, 2, 2]), now), written);
         assert_eq!(judge(now + WINDOW), Line::Written { left_out: 2 });

@@ -32,8 +32,8 @@ pub(super) struct Suspicious(Arc<Watched>);
 #[derive(Debug)]
 struct Watched {
     counters: [Counter; KINDS.len()],
-    /// By kind: when it was last spoken of, in milliseconds, and how often it was not since.
-    said: [(AtomicU64, AtomicU64); KINDS.len()],
+    /// By kind and by whom: when it was last spoken of, in milliseconds, and how often it was not since.
+    said: Box<[(AtomicU64, AtomicU64)]>,
     tokens: Sketch,
     addresses: Sketch,
     failures: Sketch,
@@ -56,7 +56,7 @@ impl Suspicious {
         let counters = KINDS.map(|kind| family.get_or_create_owned(&[("kind", kind)]));
         let watched = Watched {
             counters,
-            said: Default::default(),
+            said: (0..PLACES).map(|_| Default::default()).collect(),
             tokens: Sketch::of_different(MANY_TOKENS),
             addresses: Sketch::of_different(MANY_ADDRESSES),
             failures: Sketch::of_times(MANY_FAILURES),
@@ -115,7 +115,10 @@ impl Watched {
         age: Duration,
     ) {
         self.counters[kind as usize].inc();
-        let (last, unsaid) = &self.said[kind as usize];
+        let who = who();
+        // Somebody who makes much noise takes nobody else's word.
+        let place = self.random.hash_one((kind as usize, &who)) % PLACES as u64;
+        let (last, unsaid) = &self.said[usize::try_from(place).unwrap_or_default()];
         let now = u64::try_from(age.as_millis()).unwrap_or(u64::MAX).saturating_add(SILENCE_MILLIS);
         let before = last.load(Relaxed);
         let due = now.saturating_sub(before) >= SILENCE_MILLIS;
@@ -123,7 +126,7 @@ impl Watched {
             unsaid.fetch_add(1, Relaxed);
             return;
         }
-        let (kind, who, more) = (KINDS[kind as usize], hashed(&who()), unsaid.swap(0, Relaxed));
+        let (kind, who, more) = (KINDS[kind as usize], hashed(&who), unsaid.swap(0, Relaxed));
         let request = record.request;
         let (request, route, issuer) = (request.as_str(), record.route, record.issuer());
         tracing::warn!(kind, who, more, route, issuer, request, trace_id, "suspicious use");
@@ -149,7 +152,7 @@ fn hashed(who: &str) -> String {
 }
 
 /// An IPv4 address, or the /64 of an IPv6 address, within which a host has as many as it likes (RFC 8981).
-fn network(address: IpAddr) -> u128 {
+pub(super) fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & (u128::MAX << 64),
@@ -176,7 +179,9 @@ const MANY_FAILURES: u64 = 50;
 /// What is seen in it is seen together.
 const WINDOW: Duration = Duration::from_secs(600);
 const MINUTE: u64 = 60;
-/// Between two lines of a kind.
+/// Whose lines are told apart.
+const PLACES: usize = 64;
+/// Between two lines of a kind about somebody.
 const SILENCE: Duration = Duration::from_secs(10);
 const SILENCE_MILLIS: u64 = SILENCE.as_millis() as u64;
 

@@ -102,7 +102,7 @@ fn the_page_has_every_metric_and_ends() {
     };
     assert!(!lags(None) && lags(Some(7)) && !lags(None) && lags(Some(7)), "absent where it is not known");
     let issuer: Arc<str> = "https://as.example.com".into();
-    telemetry.metrics.jwks_expected(&issuer);
+    telemetry.metrics.jwks_expected(&issuer, Duration::from_secs(300));
     let before = telemetry.render();
     let fetches = "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 0\n";
     assert!(before.contains(fetches) && !before.contains("clinch_jwks_age_seconds{"), "{before}");

@@ -152,6 +152,28 @@ const MAY_BE_EMPTY: [&str; 19] = [
     "clinch_span_exports",
 ];
 
+/// A runbook is found by the name of the alert that pages.
+#[test]
+fn runbooks_name_alerts_that_there_are() {
+    let alerts = read("prometheus/alerts.yaml");
+    let alerts: BTreeSet<&str> =
+        alerts.split("- alert: ").skip(1).filter_map(|rest| rest.lines().next()).collect();
+    let folder = folder().join("../../docs/runbooks");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        for name in text
+            .split('`')
+            .filter(|word| word.starts_with("Clinch") && word.bytes().all(|b| b.is_ascii_alphanumeric()))
+        {
+            assert!(alerts.contains(name), "{}: no alert {name}", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} names");
+}
+
 async fn traffic(front: &Front) {
     for number in 0..6 {
         let path = format!("/a/{number}");

@@ -115,6 +115,10 @@ fn nothing_that_may_be_a_token_is_told_and_nothing_long() {
     let (_, found) =
         of_proof(Denial::ProofTarget, |_, claims| claims["htu"] = json!(format!("https://a/{jwt}")));
     assert_eq!(found, "(withheld: it may be a token)");
+    let of = |htu: &str| of_proof(Denial::ProofTarget, |_, claims| claims["htu"] = json!(htu)).1;
+    assert_eq!(of("https://alice:hunter2@a/x"), "https://a/x");
+    assert_eq!(of("https://a@b:c@d//e@f/x@y"), "https://d//f/x@y");
+    assert_eq!(of("//u:p@"), "//");
     let (_, found) = of_proof(Denial::ProofTarget, |_, claims| claims["htu"] = json!("é".repeat(5_000)));
     assert_eq!(found.chars().count(), LONGEST + 1);
 }

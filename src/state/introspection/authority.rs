@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 /// An issuer with an introspection endpoint.
 #[derive(Debug)]
 pub struct Authority {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     pub(super) always: bool,
     pub(super) answers: Answers,
     endpoint: Endpoint,

@@ -45,6 +45,15 @@ impl Introspection {
         Ok(Introspection(authorities))
     }
 
+    /// From now on these are asked, and no longer those.
+    pub fn takes_over(&self, before: &Introspection, metrics: &Metrics) {
+        let among = |all: &[Arc<Authority>], name: &str| all.iter().any(|one| one.name() == name);
+        let gone = before.0.iter().filter(|one| !among(&self.0, one.name()));
+        gone.for_each(|one| metrics.introspections.forgotten(&one.name));
+        let new = self.0.iter().filter(|one| !before.0.iter().any(|other| Arc::ptr_eq(one, other)));
+        new.for_each(|one| metrics.introspections.breaker(&one.name, false));
+    }
+
     /// Whom to ask about a JWT of this issuer, even after it was verified.
     pub fn confirms(&self, issuer: &str) -> Option<&Arc<Authority>> {
         self.of(issuer).filter(|authority| authority.always)

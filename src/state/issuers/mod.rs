@@ -202,7 +202,7 @@ impl Issuers {
 impl Tended {
     fn begin(issuer: &Issuer, fetcher: Fetcher, metrics: &Metrics, limit: Duration) -> Arc<Tended> {
         let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
-        metrics.jwks_expected(&issuer.expected.issuer);
+        metrics.jwks_expected(&issuer.expected.issuer, issuer.jwks_refresh);
         let mut task = JoinSet::new();
         task.spawn(Arc::clone(&keys).keep_fresh(fetcher));
         Arc::new(Tended { config: issuer.clone(), keys, _task: task })

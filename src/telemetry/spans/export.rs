@@ -120,7 +120,7 @@ impl Task {
     async fn send(&mut self, message: &[u8], count: u64) {
         for attempt in 1..=ATTEMPTS {
             match self.collector.send(Signal::Traces, message.to_vec()).await {
-                Ok(answer) => return self.taken(&answer),
+                Ok(answer) => return self.taken(&answer, count),
                 Err(failure) => {
                     self.refused(&failure);
                     let over = *self.ends.borrow();
@@ -134,7 +134,7 @@ impl Task {
     }
 
     /// The collector has the batch, or the greater part of it.
-    fn taken(&mut self, answer: &[u8]) {
+    fn taken(&mut self, answer: &[u8], count: u64) {
         self.counts.exported(true);
         if std::mem::take(&mut self.failures) > 0 {
             tracing::info!("the trace collector takes spans again");
@@ -142,6 +142,8 @@ impl Task {
         let partial =
             ExportTraceServiceResponse::decode(answer).ok().and_then(|answer| answer.partial_success);
         let rejected = partial.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or(0);
+        // It can't reject what it was not given.
+        let rejected = rejected.min(count);
         if rejected > 0 {
             self.counts.lost(Lost::Rejected, rejected);
             tracing::warn!(rejected, "the trace collector takes only a part of the spans");

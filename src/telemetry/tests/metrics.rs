@@ -56,13 +56,16 @@ fn a_decision_counts_for_its_issuer() {
     let unknown = Record { token: None, ..record(Err(Denial::KeysUnavailable)) };
     telemetry.noticed(&span, &unknown, Some("https://as.example.com"), begun);
     telemetry.noticed(&span, &unknown, None, begun);
-    let nothing = Record { scheme: None, ..unknown };
+    let nothing = Record { scheme: None, ..record(Err(Denial::CredentialsMissing)) };
     telemetry.noticed(&span, &nothing, None, begun);
+    let overloaded = Record { scheme: None, ..record(Err(Denial::Overloaded)) };
+    telemetry.noticed(&span, &Record { token: None, ..overloaded }, None, begun);
     let page = telemetry.render();
     for line in [
         "clinch_verifications_total{issuer=\"https://as.example.com\",result=\"ok\"} 1\n",
         "clinch_verifications_total{issuer=\"https://as.example.com\",result=\"failed\"} 1\n",
-        "clinch_verifications_total{issuer=\"-\",result=\"failed\"} 1\n",
+        "clinch_verifications_total{issuer=\"-\",result=\"failed\"} 2\n",
+        "clinch_verifications_total{issuer=\"-\",result=\"refused\"} 0\n",
     ] {
         assert!(page.contains(line), "{line}\n{page}");
     }

@@ -239,6 +239,27 @@ async fn a_herd_causes_one_fetch() {
     stage.finish().await;
 }
 
+/// Whoever guesses must not be spared the trace of it by hanging up in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_while_keys_are_fetched_is_recorded_all_the_same() {
+    let stage = with_jwks("cooldown: 1s, refresh: 1h").await;
+    let mut jwk = stage.issuer.key.jwk();
+    jwk["kid"] = json!("k1");
+    stage.issuer.answer(JWKS, Reply::json(&json!({ "keys": [jwk] })).after(Duration::from_secs(4)));
+    // As soon as the issuer may be asked again, the request waits for it.
+    eventually("a request that waits", async || {
+        let call = by(&ProofKey::new(), unique())(&stage);
+        let answered = tokio::time::timeout(Duration::from_millis(700), stage.send(&call, false)).await;
+        answered.is_err().then_some(())
+    })
+    .await;
+    let counted = async || stage.metrics().await.contains("reason=\"cancelled\"} 1").then_some(());
+    eventually("the request to be counted", counted).await;
+    eventually("a line", async || stage.clinch.program.output().contains("\"cancelled\"").then_some(()))
+        .await;
+    stage.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_config_says_how_often() {
     let cached = |age: &'static str| {
