@@ -4,6 +4,7 @@ mod export;
 mod files;
 mod key;
 mod record;
+mod safe;
 mod tail;
 mod verify;
 
@@ -40,6 +41,8 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 /// A complaint on standard error, and the exit code.
 fn complain(command: &str, fault: &str, code: u8) -> ExitCode {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "clinch audit {command}: {fault}");
+    // The names of files are strangers' text, too.
+    let fault: Vec<String> = fault.lines().map(safe::safe).collect();
+    let _ = writeln!(std::io::stderr(), "clinch audit {command}: {}", fault.join("\n"));
     ExitCode::from(code)
 }

@@ -3,9 +3,10 @@
 //! Exit code 0 when they are, 1 when not or when a file can't be read, 64 for a wrong command line.
 
 use super::super::EX_USAGE;
+use super::safe::{self, safe as shown};
 use super::{complain, files};
 use crate::pop::jose::base64url_decode;
-use crate::state::audit::chain::End;
+use crate::state::audit::chain::{End, LAST};
 use crate::state::audit::verify::{Beginning, Demands, Ending, Fault, Log, Outcome, Unread, verify};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -34,11 +35,11 @@ pub(super) struct Arguments {
     /// A log may begin at any record
     #[arg(long)]
     partial: bool,
-    /// Each log must end in order, with a stop and a checkpoint
+    /// Each log must end as an orderly stop ends it; that nothing came after that stop only --anchor proves
     #[arg(long)]
     closed: bool,
-    /// How long records may go on without a signature, where there is a key
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = humantime::parse_duration)]
+    /// How long records may go on without a signature, anywhere in the log, where there is a key
+    #[arg(long, value_name = "TIME", default_value = "65m", value_parser = humantime::parse_duration)]
     max_unsigned: Duration,
     /// Print one JSON object
     #[arg(long)]
@@ -65,7 +66,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     };
     let mut out = io::stdout().lock();
     let written = if arguments.json {
-        writeln!(out, "{}", as_json(&outcome, &demands))
+        writeln!(out, "{}", safe::json(&as_json(&outcome, &demands).to_string()))
     } else {
         report(&outcome, &demands, &mut out)
     };
@@ -92,21 +93,21 @@ fn anchor(text: &str) -> Result<End, String> {
     base64url_decode(hash).filter(|bytes| bytes.len() == 32).ok_or(SHAPE)?;
     let hash = hash.as_bytes().try_into().map_err(|_| SHAPE)?;
     match sequence.parse() {
-        Ok(sequence) if sequence > 0 => Ok(End { sequence, hash }),
+        Ok(sequence) if (1..=LAST).contains(&sequence) => Ok(End { sequence, hash }),
         Ok(_) | Err(_) => Err(SHAPE.to_owned()),
     }
 }
 
 fn report(outcome: &Outcome, demands: &Demands, out: &mut impl Write) -> io::Result<()> {
     for log in &outcome.logs {
-        let id = log.id.as_ref().map(|id| format!(" {}", id.escape_debug())).unwrap_or_default();
+        let id = log.id.as_ref().map(|id| format!(" {}", safe::word(id))).unwrap_or_default();
         writeln!(out, "log{id}: {}", counted(log.files.len() as u64, "file"))?;
         for line in told(log, demands) {
             writeln!(out, "  {line}")?;
         }
     }
     for fault in &outcome.anchors {
-        writeln!(out, "{}: {fault}", place(fault))?;
+        writeln!(out, "{}: {}", place(fault), shown(&fault.to_string()))?;
     }
     if demands.keys.is_empty() {
         writeln!(out, "signatures were not checked: no --key")?;
@@ -118,14 +119,15 @@ fn report(outcome: &Outcome, demands: &Demands, out: &mut impl Write) -> io::Res
 fn told(log: &Log, demands: &Demands) -> Vec<String> {
     let mut lines = Vec::new();
     if log.records == 0 {
-        lines.push("no record is in it".to_owned());
+        let order = if log.fault.is_some() { "no record of it is in order" } else { "no record is in it" };
+        lines.push(order.to_owned());
     } else {
         lines.push(format!(
             "records {} to {}, {} to {}",
             log.first,
             log.last.sequence,
-            log.first_time.escape_debug(),
-            log.last_time.escape_debug()
+            shown(&log.first_time),
+            shown(&log.last_time)
         ));
         lines.push(signed(log, demands));
     }
@@ -147,8 +149,14 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
     if log.unknown > 0 {
         lines.push(format!("{} of a kind that this version does not know", counted(log.unknown, "record")));
     }
+    if let Some(record) = log.first_back {
+        lines.push(format!(
+            "{} older by minutes than the one before, first record {record}: the clock was set back, or the times are not true",
+            if log.back == 1 { "1 record is".to_owned() } else { format!("{} records are", log.back) },
+        ));
+    }
     match &log.fault {
-        Some(fault) => lines.push(format!("{}: {fault}", place(fault))),
+        Some(fault) => lines.push(format!("{}: {}", place(fault), shown(&fault.to_string()))),
         None => lines.push(ending(log)),
     }
     lines.push(format!("last in order: {}", named(log.last)));
@@ -170,7 +178,10 @@ fn signed(log: &Log, demands: &Demands) -> String {
 
 fn ending(log: &Log) -> String {
     match log.ending {
-        Ending::Closed => "closed: it ends with a stop and a checkpoint".to_owned(),
+        Ending::Closed => {
+            "closed: it ends with a stop and a checkpoint; whether more came after them can't be told from it"
+                .to_owned()
+        }
         Ending::Rotated => "goes on in a file that was not given".to_owned(),
         Ending::Open => "open: whether it was cut off after the last record can't be told from it".to_owned(),
         Ending::Incomplete { bytes } => format!(
@@ -182,8 +193,8 @@ fn ending(log: &Log) -> String {
 }
 
 fn place(fault: &Fault) -> String {
-    let file = fault.file.escape_debug();
-    if fault.line == 0 { file.to_string() } else { format!("{file}, line {}", fault.line) }
+    let file = shown(&fault.file);
+    if fault.line == 0 { file } else { format!("{file}, line {}", fault.line) }
 }
 
 fn counted(count: u64, what: &str) -> String {
@@ -192,7 +203,7 @@ fn counted(count: u64, what: &str) -> String {
 }
 
 fn named(end: End) -> String {
-    format!("{}:{}", end.sequence, String::from_utf8_lossy(&end.hash))
+    format!("{}:{}", end.sequence, shown(&String::from_utf8_lossy(&end.hash)))
 }
 
 fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
@@ -214,7 +225,8 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "first_time": log.first_time, "last": log.last.sequence, "last_time": log.last_time,
             "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
             "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
-            "crashes": log.crashes, "recovered": log.recovered, "unknown_kinds": log.unknown, "ending": ending,
+            "crashes": log.crashes, "recovered": log.recovered, "unknown_kinds": log.unknown,
+            "times_back": log.back, "first_time_back": log.first_back, "ending": ending,
             "incomplete_bytes": bytes, "fault": log.fault.as_ref().map(fault),
         })
     };
@@ -228,6 +240,8 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
 
 const AFTER_HELP: &str = "\
 Every record is checked against its hash and against the record before it, and every signature if there is a key. The first \
-record that was changed, removed, put in or moved is named. That records were cut off at the end can be seen only in a log that \
-was closed (--closed), or by a record that is known from elsewhere (--anchor): keep the last line that this prints, or the one \
-in the sidecar's own log.";
+record that was changed, removed, put in or moved is named. That records were cut off at the end can be seen only by a record \
+that is known from elsewhere (--anchor): keep the last line that this prints, or the one in the sidecar's own log. --closed \
+says that the log ends as an orderly stop ends it, and a log that was cut back to an earlier stop does so, too. Nothing proves \
+those records that are younger than --max-unsigned when somebody got at the file: they may be anybody's, if no anchor names them \
+and no signature came before.";

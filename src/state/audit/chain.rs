@@ -39,7 +39,7 @@ impl End {
     /// Begins the next record: its sequence number. What follows is its other members, each after a comma.
     pub fn begin(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(br#"{"seq":"#);
-        line.extend_from_slice((self.sequence + 1).to_string().as_bytes());
+        line.extend_from_slice(self.sequence.saturating_add(1).to_string().as_bytes());
     }
 
     /// Seals the record that began at `from` in `line`, line end included, and moves on to it.
@@ -52,7 +52,7 @@ impl End {
         let hash = sha256::text(&sha256::of(&line[from..]));
         member(line, HASH, &hash);
         line.extend_from_slice(b"}\n");
-        *self = End { sequence: self.sequence + 1, hash };
+        *self = End { sequence: self.sequence.saturating_add(1), hash };
     }
 }
 
@@ -102,7 +102,7 @@ pub fn unseal(line: &[u8]) -> Result<Seal<'_>, Broken> {
         }
         None => None,
     };
-    let prev = Hash::try_from(prev).map_err(|_| Broken::NoRecord)?;
+    let prev = Hash::try_from(prev).ok().filter(is_base64url).ok_or(Broken::NoRecord)?;
     Ok(Seal { sequence: sequence(line).ok_or(Broken::NoRecord)?, prev, hash, signed: signature })
 }
 
@@ -111,7 +111,15 @@ pub(super) fn sequence(line: &[u8]) -> Option<u64> {
     let rest = line.strip_prefix(br#"{"seq":"#)?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number: u64 = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-    (rest.get(digits) == Some(&b',') && rest[0] != b'0').then_some(number)
+    (rest.get(digits) == Some(&b',') && rest[0] != b'0' && number <= LAST).then_some(number)
+}
+
+/// No log has as many records: a greater number is none, so that counting on from any has no end to reach.
+pub const LAST: u64 = u64::MAX >> 1;
+
+/// Whether it is text of the alphabet of RFC 4648 section 5: a hash is shown to people.
+fn is_base64url(hash: &Hash) -> bool {
+    hash.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn member(line: &mut Vec<u8>, (name, _): Member, value: &[u8]) {
@@ -171,6 +179,19 @@ mod tests {
         for length in 0..line.len() {
             assert!(unseal(&line[..length]).is_err(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_seal_is_made_of_base64url_and_of_numbers_that_can_be_counted_on() {
+        let mut evil = End { sequence: 4, hash: FIRST };
+        evil.hash[..4].copy_from_slice(b"\x1b[2J");
+        assert_eq!(unseal(&record(&mut evil, "", None)), Err(Broken::NoRecord));
+        let at = |sequence| {
+            let mut end = End { sequence, hash: FIRST };
+            unseal(&record(&mut end, "", None)).map(|seal| seal.sequence)
+        };
+        assert_eq!((at(LAST - 1), at(LAST)), (Ok(LAST), Err(Broken::NoRecord)));
+        assert_eq!((at(u64::MAX - 1), at(u64::MAX)), (Err(Broken::NoRecord), Err(Broken::NoRecord)));
     }
 
     #[test]

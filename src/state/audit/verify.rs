@@ -6,7 +6,9 @@
 //!
 //! - a signature vouches for everything before it, to whoever has the public key;
 //! - an anchor, the number and hash of a record that was noted elsewhere, does so too;
-//! - the end itself is beyond doubt only where the log was closed: `stop`, and a checkpoint after it.
+//! - a process that starts signs on top of what it finds, so a signature vouches only for what did not wait too long for
+//!   one, wherever in the log;
+//! - the end itself is beyond doubt only where an anchor names it: an earlier orderly stop is an orderly end, too.
 //!
 //! Not decided here: whether what the records say is true, and whether the times are right.
 
@@ -15,6 +17,7 @@ mod heads;
 mod keys;
 mod lines;
 mod members;
+mod stretch;
 mod suspect;
 mod walk;
 
@@ -41,7 +44,7 @@ pub struct Demands {
     pub partial: bool,
     /// They must end in order.
     pub closed: bool,
-    /// How long the records after the last signature may go on, where there are keys.
+    /// How long records may go on without a signature, where there are keys: anywhere, not at the end only.
     pub max_unsigned: Duration,
 }
 
@@ -91,6 +94,10 @@ pub struct Log {
     pub crashes: u64,
     /// How many records are of a kind that is not known here.
     pub unknown: u64,
+    /// How many records are older by minutes than the one before.
+    pub back: u64,
+    /// The first of them.
+    pub first_back: Option<u64>,
     /// How it ends.
     pub ending: Ending,
     /// The first thing that is wrong with it. Nothing after it was checked.
@@ -222,6 +229,8 @@ impl Log {
             recovered: 0,
             crashes: 0,
             unknown: 0,
+            back: 0,
+            first_back: None,
             ending: Ending::Open,
             fault: None,
             before,

@@ -12,10 +12,12 @@ const VERSION: &str = "8.17.0";
 /// The record as an event.
 pub(super) fn event(mut record: Record) -> Value {
     let kind = record.take_text("kind").unwrap_or_default();
-    let verdict = record.take_text("verdict");
+    let is_decision = kind == "decision";
+    let of_decision = |record: &mut Record, name| is_decision.then(|| record.take_text(name)).flatten();
+    let verdict = of_decision(&mut record, "verdict");
     let (category, types, outcome) = categorised(&kind, verdict.as_deref());
     let reason = record.take_text("reason").map(Value::from);
-    let request = record.take_text("request").map(Value::from);
+    let request = of_decision(&mut record, "request").map(Value::from);
     let about = [
         ("kind", Some("event".into())),
         ("category", Some([category].as_slice().into())),
@@ -27,7 +29,7 @@ pub(super) fn event(mut record: Record) -> Value {
         ("module", Some("clinch".into())),
         ("provider", Some("clinch".into())),
         ("sequence", record.take("seq")),
-        ("hash", record.take("hash")),
+        ("hash", record.take_text("hash").map(Value::from)),
     ];
     let mut event = Map::new();
     put(&mut event, "@timestamp", record.take_text("time"));
@@ -37,11 +39,11 @@ pub(super) fn event(mut record: Record) -> Value {
         ("vendor", Some("clinch".into())),
         ("product", Some("clinch".into())),
         ("type", Some("proxy".into())),
-        ("name", record.take("replica")),
-        ("version", if kind == "start" { record.take("version") } else { None }),
+        ("name", record.take_text("replica").map(Value::from)),
+        ("version", if kind == "start" { record.take_text("version").map(Value::from) } else { None }),
     ];
     put(&mut event, "observer", object(observer));
-    if kind == "decision" {
+    if is_decision {
         let said =
             reason.as_ref().and_then(Value::as_str).map(|reason| format!(": {reason}")).unwrap_or_default();
         put(&mut event, "message", Some(format!("{}{said}", verdict.as_deref().unwrap_or("decision"))));
@@ -93,7 +95,7 @@ fn decision(
     let http = [("method", record.take_text("method").map(Value::from)), ("id", request)];
     put(event, "http", object([("request", object(http))]));
     put(event, "url", target(record).and_then(url));
-    put(event, "trace", object([("id", record.take("trace"))]));
+    put(event, "trace", object([("id", record.take_text("trace").map(Value::from))]));
     let rule = record.take_text("rule").map(Value::from);
     put(event, "rule", rule.and_then(|rule| object([("name", Some(rule)), ("id", reason)])));
 }

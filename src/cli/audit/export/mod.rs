@@ -7,10 +7,10 @@ mod ecs;
 mod ocsf;
 
 use super::record::Record;
-use super::{complain, files};
+use super::{complain, files, safe};
 use crate::state::audit::verify::{Line, Lines};
 use serde_json::{Map, Value};
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -81,7 +81,7 @@ fn one<R: BufRead>(
     out: &mut impl Write,
     live: bool,
 ) -> Result<bool, Failed> {
-    let mut fine = true;
+    let (mut fine, terminal) = (true, io::stdout().is_terminal());
     loop {
         let number = lines.number + 1;
         let record = match lines.next().map_err(Failed::Read)? {
@@ -103,8 +103,9 @@ fn one<R: BufRead>(
             Format::Ocsf => ocsf::event(record),
             Format::Ecs => ecs::event(record),
         };
-        serde_json::to_writer(&mut *out, &event).map_err(|error| Failed::Write(error.into()))?;
-        out.write_all(b"\n").map_err(Failed::Write)?;
+        let text = event.to_string();
+        let text = if terminal { safe::json(&text) } else { text };
+        writeln!(out, "{text}").map_err(Failed::Write)?;
         if live {
             out.flush().map_err(Failed::Write)?;
         }

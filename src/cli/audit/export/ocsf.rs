@@ -75,7 +75,7 @@ fn classified<'a>(kind: &'a str, method: Option<&str>) -> (Class, u64, &'a str) 
         "stop" => (LIFECYCLE, 4, "Stop"),
         "config" => (LIFECYCLE, 8, "Update"),
         "rotated" => (EVENT_LOG, 6, "Rotate"),
-        "checkpoint" | "lost" | "recovered" => (EVENT_LOG, OTHER, kind),
+        "checkpoint" | "lost" | "recovered" | "unsynced" => (EVENT_LOG, OTHER, kind),
         _ => (LIFECYCLE, OTHER, kind),
     }
 }
@@ -125,7 +125,15 @@ fn decision(record: &mut Record, event: &mut Map<String, Value>) {
     let text = |record: &mut Record, name| record.take_text(name).map(Value::from);
     let (request, method, route) =
         (text(record, "request"), record.take_text("method"), record.take_text("route"));
-    let granted = record.take_text("verdict").map(|verdict| verdict == "granted");
+    let granted = match record.text("verdict") {
+        Some("granted") => Some(true),
+        Some("refused") => Some(false),
+        // Another word stays what it is, beside the rest.
+        Some(_) | None => None,
+    };
+    if granted.is_some() {
+        record.take("verdict");
+    }
     let outcome = |yes: &'static str, no: &'static str| granted.map(|granted| if granted { yes } else { no });
     put(event, "status_id", Some(granted.map_or(0, |granted| if granted { 1 } else { 2 })));
     put(event, "status", outcome("Success", "Failure"));

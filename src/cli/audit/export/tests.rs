@@ -127,3 +127,38 @@ fn the_life_of_the_sidecar_and_of_its_log_has_classes_too() {
         nothing_is_lost(&event, &text);
     }
 }
+
+/// Whatever a record has in it, the event is one line of JSON with all of it, and what is not of the right type is in no
+/// field of the schema.
+#[test]
+fn hostile_values_are_kept_and_stay_values() {
+    let nasty = "\\\"},{\\\"x\\\":[\\u0000\\n\\u2028\\ud83d\\ude00";
+    let members = [
+        "request", "method", "target", "route", "subject", "issuer", "client", "token_id", "reason", "rule",
+        "trace", "peer",
+    ];
+    let texts: String = members.iter().map(|name| format!(r#","{name}":"{name}{nasty}""#)).collect();
+    let wrong: String = members.iter().map(|name| format!(r#","{name}":{{"{name}":[1,null]}}"#)).collect();
+    for kind in ["decision", "start", "stop", "lost", "unsynced", nasty] {
+        for (verdict, said) in [("evil", &texts), ("refused", &texts), ("evil", &wrong)] {
+            let text = format!(
+                r#"{{"seq":1,"time":"T{nasty}","kind":"{kind}","replica":{{"r":1}},"hash":["h"],"verdict":"{verdict}"{said}}}"#
+            );
+            for event in [exported(ocsf::event, &text), exported(ecs::event, &text)] {
+                let line = event.to_string();
+                assert!(!line.contains(|c: char| c.is_ascii_control()), "{line}");
+                assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), event);
+                for name in members {
+                    assert!(
+                        line.contains(&format!("{name}\\\"}},{{"))
+                            || line.contains(&format!(r#"{{"{name}":[1,null]}}"#)),
+                        "{name}: {line}"
+                    );
+                }
+                assert!(line.contains(verdict) || verdict == "refused", "{line}");
+                assert!(line.contains(r#"{"r":1}"#) && line.contains(r#"["h"]"#), "{line}");
+                assert!(event.get("observer").is_none_or(|observer| observer.get("name").is_none()));
+            }
+        }
+    }
+}

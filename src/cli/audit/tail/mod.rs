@@ -99,13 +99,13 @@ fn run(arguments: &Arguments, file: &Path, show: Show) -> io::Result<()> {
     };
     // Opened before anything is looked for: whatever is rotated from now on, it is the one to go on with.
     let open = File::open(file)?;
-    let mut sources = vec![open.try_clone()?];
+    let mut sources = vec![Source::Open(open.try_clone()?)];
     if arguments.filter.looks_back() {
         sources.extend(older(file, &open)?);
     }
     let (mut at, mut offset) = beginning(arguments, &sources)?;
     let (position, last) = loop {
-        let read = forward(&sources[at], offset, &mut print)?;
+        let read = forward(&sources[at].open()?, offset, &mut print)?;
         if at == 0 {
             break read;
         }
@@ -121,27 +121,44 @@ fn run(arguments: &Arguments, file: &Path, show: Show) -> io::Result<()> {
     }
 }
 
+/// A file of the log. Rotated ones are opened one after the other: there may be more of them than may be open.
+enum Source {
+    Open(File),
+    Rotated(PathBuf),
+}
+
+impl Source {
+    fn open(&self) -> io::Result<File> {
+        match self {
+            Source::Open(file) => file.try_clone(),
+            Source::Rotated(path) => File::open(path),
+        }
+    }
+}
+
 /// The rotated files, the latest first.
-fn older(path: &Path, open: &File) -> io::Result<Vec<File>> {
+fn older(path: &Path, open: &File) -> io::Result<Vec<Source>> {
     use std::os::unix::fs::MetadataExt as _;
     let held = open.metadata()?.ino();
     let mut found = Vec::new();
     for (_, path) in files::rotated(path)?.into_iter().rev() {
-        let file = File::open(path)?;
-        if file.metadata()?.ino() != held {
-            found.push(file);
+        if path.metadata()?.ino() != held {
+            found.push(Source::Rotated(path));
         }
     }
     Ok(found)
 }
 
 /// Where to begin, so that as many records are shown as are wanted: which file, and at which byte.
-fn beginning(arguments: &Arguments, sources: &[File]) -> io::Result<(usize, u64)> {
+fn beginning(arguments: &Arguments, sources: &[Source]) -> io::Result<(usize, u64)> {
     let unbounded = if arguments.filter.looks_back() { usize::MAX } else { USUAL };
     let wanted = arguments.lines.unwrap_or(unbounded);
-    let (mut found, mut begin) = (0, (0, sources[0].metadata()?.len()));
-    for (at, file) in sources.iter().enumerate() {
-        let mut back = Back::new(file.try_clone()?)?;
+    let (mut found, mut begin) = (0, (0, sources[0].open()?.metadata()?.len()));
+    for (at, source) in sources.iter().enumerate() {
+        if found >= wanted {
+            break;
+        }
+        let mut back = Back::new(source.open()?)?;
         while found < wanted
             && let Some((offset, line)) = back.previous()?
         {

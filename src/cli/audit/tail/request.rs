@@ -36,13 +36,14 @@ struct Found {
 
 /// Looks for it from the end of the log, and on from there for what was before.
 fn find(path: &Path, id: &str) -> io::Result<Option<Found>> {
-    let mut sources = vec![(path.to_owned(), File::open(path)?)];
-    for (_, path) in files::rotated(path)?.into_iter().rev() {
-        sources.push((path.clone(), File::open(path)?));
-    }
+    // Opened before the rest is looked for: what is rotated meanwhile is read twice rather than not at all. The rotated
+    // ones one after the other: there may be more of them than may be open.
+    let mut open = Some(File::open(path)?);
+    let rotated = files::rotated(path)?.into_iter().rev().map(|(_, path)| path);
     let needle = format!(r#""request":{}"#, serde_json::Value::from(id)).into_bytes();
     let mut found: Option<Found> = None;
-    for (path, file) in sources {
+    for path in std::iter::once(path.to_owned()).chain(rotated) {
+        let file = open.take().map_or_else(|| File::open(&path), Ok)?;
         let mut back = Back::new(file)?;
         while let Some((_, line)) = back.previous()? {
             if let Some(before) = &mut found {

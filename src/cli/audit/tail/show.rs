@@ -4,6 +4,8 @@
 //! those that turn the direction of text, are shown by their numbers.
 
 use super::super::record::Record;
+use super::super::safe;
+use super::super::safe::word;
 use owo_colors::Style;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _};
@@ -26,13 +28,13 @@ impl Show {
 
     /// One line.
     pub(super) fn line(self, record: &Record) -> String {
-        let time = safe(record.text("time").unwrap_or_default());
+        let time = word(record.text("time").unwrap_or_default());
         if record.text("kind") != Some("decision") {
-            let kind = self.paint(Style::new().cyan(), &safe(record.text("kind").unwrap_or_default()));
-            let said = record.said().map(|(name, value)| format!(" {}={}", safe(name), plain(value)));
+            let kind = self.paint(Style::new().cyan(), &word(record.text("kind").unwrap_or_default()));
+            let said = record.said().map(|(name, value)| format!(" {}={}", word(name), plain(value)));
             return format!("{time} {kind}{}", said.collect::<String>());
         }
-        let text = |name: &str| record.text(name).map(safe);
+        let text = |name: &str| record.text(name).map(word);
         let target = text("target").or_else(|| text("host")).unwrap_or_else(|| "-".to_owned());
         let named = |name: &str| text(name).map(|value| format!(" {name}={value}")).unwrap_or_default();
         format!(
@@ -47,7 +49,8 @@ impl Show {
 
     /// Everything about one decision, and what was recorded before it that may explain it.
     pub(super) fn decision(self, record: &Record, before: &[Record], file: &str) -> Vec<String> {
-        let text = |name: &str| record.text(name).map(safe);
+        // A value that has a line of its own needs no quotation marks.
+        let text = |name: &str| record.text(name).map(safe::safe);
         let request = text("request").unwrap_or_default();
         let mut lines = vec![format!("request {}  {}", self.bold(&request), self.verdict(record))];
         let mut say = |label: &str, value: Option<String>| {
@@ -56,13 +59,15 @@ impl Show {
             }
         };
         let list = |names: &[&str]| {
-            let known = names.iter().filter_map(|name| text(name).map(|value| format!("{name} {value}")));
+            let known = names
+                .iter()
+                .filter_map(|name| record.text(name).map(|value| format!("{name} {}", word(value))));
             let known = known.collect::<Vec<_>>().join(", ");
             (!known.is_empty()).then_some(known)
         };
-        let target = text("target").or_else(|| text("host")).unwrap_or_default();
+        let asked = ["method", "target", "host"].iter().filter_map(|name| record.text(name).map(word));
         say("time", text("time"));
-        say("asked", Some(format!("{} {target}", text("method").unwrap_or_default())));
+        say("asked", Some(asked.collect::<Vec<_>>().join(" ")));
         say("from", text("peer"));
         say("route", text("route"));
         say("shown", list(&["scheme", "proof", "key"]));
@@ -79,10 +84,11 @@ impl Show {
         say("position", record.said().find(|(name, _)| *name == "position").map(|(_, value)| plain(value)));
         say("trace", text("trace"));
         let generation = record.number("generation").map(|generation| format!("generation {generation}"));
-        let replica = text("replica").map(|replica| format!(" of {replica}")).unwrap_or_default();
+        let replica =
+            record.text("replica").map(word).map(|replica| format!(" of {replica}")).unwrap_or_default();
         say("by", generation.map(|generation| format!("configuration {generation}{replica}")));
         let sequence = record.number("seq").unwrap_or_default();
-        say("record", Some(format!("{sequence} in {}", safe(file))));
+        say("record", Some(format!("{sequence} in {}", safe::safe(file))));
         if !before.is_empty() {
             lines.push("before it".to_owned());
         }
@@ -96,12 +102,11 @@ impl Show {
         if !self.terminal {
             return text.into_owned();
         }
-        let spelled = |c: char| if commands(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-        text.chars().map(spelled).collect()
+        safe::json(&text)
     }
 
     fn verdict(self, record: &Record) -> String {
-        let verdict = safe(record.text("verdict").unwrap_or("-"));
+        let verdict = word(record.text("verdict").unwrap_or("-"));
         match record.text("verdict") {
             Some("granted") => self.paint(Style::new().green(), &verdict),
             Some("refused") => self.paint(Style::new().red().bold(), &verdict),
@@ -118,23 +123,11 @@ impl Show {
     }
 }
 
-/// Text without what a terminal would take for a command.
-pub(super) fn safe(text: &str) -> String {
-    let spelled = |c: char| if commands(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    text.chars().map(spelled).collect()
-}
-
-/// Control characters of either kind, line and paragraph ends, and what turns or hides text.
-fn commands(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => safe(text),
+        Value::String(text) => word(text),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            safe(&value.to_string())
+            word(&value.to_string())
         }
     }
 }
@@ -162,12 +155,30 @@ mod tests {
     }
 
     #[test]
+    fn no_text_looks_like_another_field() {
+        let spoofed = r#"{"seq":1,"time":"T","kind":"decision","method":"GET","host":"evil client=bank","client":"a request=r1",
+            "subject":"x, issuer https://good","verdict":"refused","request":"r2"}"#;
+        assert_eq!(
+            PLAIN.line(&record(spoofed)),
+            r#"T refused GET "evil client=bank" client="a request=r1" request=r2"#
+        );
+        let told = PLAIN.decision(&record(spoofed), &[], "f").join("\n");
+        assert!(
+            told.contains(r#"  who        client "a request=r1", subject "x, issuer https://good""#),
+            "{told}"
+        );
+        assert!(told.contains(r#"  asked      GET "evil client=bank""#), "{told}");
+        let feed = r#"{"seq":1,"time":"T","kind":"feed","state":"x kind=y"}"#;
+        assert_eq!(PLAIN.line(&record(feed)), r#"T feed state="x kind=y""#);
+    }
+
+    #[test]
     fn no_text_commands_the_terminal() {
         let nasty = r#"{"seq":1,"time":"T","kind":"decision","host":"\u001b[2J\u009b\u202e\nx","method":"\u0007","verdict":"\u007f"}"#;
         let line = PLAIN.line(&record(nasty));
-        assert_eq!(line, r"T \u{7f} \u{7} \u{1b}[2J\u{9b}\u{202e}\u{a}x");
+        assert_eq!(line, r#"T \u{7f} \u{7} "\u{1b}[2J\u{9b}\u{202e}\u{a}x""#);
         for line in PLAIN.decision(&record(nasty), &[], "\u{1b}file") {
-            assert!(!line.chars().any(commands), "{line:?}");
+            assert!(!line.chars().any(safe::commands), "{line:?}");
         }
         let raw = "{\"seq\":1,\"time\":\"T\",\"kind\":\"feed\",\"state\":\"\u{9b}\"}";
         let spelled = PLAIN.json(raw.as_bytes());

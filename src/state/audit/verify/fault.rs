@@ -58,18 +58,24 @@ pub enum What {
         /// What it calls the key.
         key: Option<String>,
     },
-    /// A checkpoint is not signed, and none after it is.
+    /// A checkpoint is not signed.
     Unsigned {
         /// The checkpoint.
         checkpoint: u64,
     },
     /// No record of the log is signed.
     NothingSigned,
-    /// From this record on more is unsigned than there should be.
+    /// From this record on more is unsigned than there should be, even if a later signature vouches for it.
     SignedTooLongAgo {
-        /// From the first unsigned record to the last, in seconds.
+        /// From the earliest unsigned record to the latest, in seconds.
         seconds: u64,
     },
+    /// From this record on a process decided on requests that never signed anything, and the next one found that.
+    NeverSigned,
+    /// A process begins, and what it says about the last signature before it is not so.
+    Continues,
+    /// After an orderly stop something follows although no process began.
+    AfterStop,
     /// An anchor says that the record `anchor` is another: something up to it was changed and sealed again.
     Anchor {
         /// The record that the anchor names.
@@ -112,6 +118,9 @@ impl Fault {
             | What::CutShort
             | What::NothingSigned
             | What::SignedTooLongAgo { .. }
+            | What::NeverSigned
+            | What::Continues
+            | What::AfterStop
             | What::NotClosed => self.record,
         }
     }
@@ -154,14 +163,25 @@ impl fmt::Display for Fault {
             }
             What::Unsigned { checkpoint } => write!(
                 f,
-                "record {checkpoint} is a checkpoint without a signature, and nothing after it is signed: what \
-                 from record {record} on says is nobody's word"
+                "record {checkpoint} is a checkpoint without a signature: what was said from record {record} on is \
+                 nobody's word"
             ),
             What::NothingSigned => write!(f, "no record is signed"),
             What::SignedTooLongAgo { seconds } => write!(
                 f,
-                "from record {record} on nothing is signed, for {seconds} seconds: longer than --max-unsigned"
+                "from record {record} on nothing is signed for {seconds} seconds: longer than --max-unsigned"
             ),
+            What::NeverSigned => write!(
+                f,
+                "from record {record} on requests were decided by a process that signed nothing, which clinch does first"
+            ),
+            What::Continues => write!(
+                f,
+                "record {record} is a start that goes on after another signature than the last one here"
+            ),
+            What::AfterStop => {
+                write!(f, "record {record} follows an orderly stop, and no process began before it")
+            }
             What::Anchor { .. } if record == to => {
                 write!(f, "record {to} is not the one that --anchor names")
             }

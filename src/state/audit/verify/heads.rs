@@ -79,8 +79,9 @@ pub(super) fn place(head: &Head, name: &str, walks: &[Walk<'_>], demands: &Deman
     if named.is_none() && head.begins || head.order == 1 && !(head.lone && named.is_some()) {
         return Place::New(NOTHING, Beginning::First);
     }
-    let bound =
-        |end: End| head.first.is_some_and(|(own, prev, _)| own == end.sequence + 1 && prev == end.hash);
+    let bound = |end: End| {
+        head.first.is_some_and(|(own, prev, _)| own.checked_sub(1) == Some(end.sequence) && prev == end.hash)
+    };
     if let Some(at) = walks.iter().position(|walk| bound(walk.end())) {
         return Place::Of(at);
     }

@@ -1,6 +1,7 @@
 //! What is read of a record besides its seal, without parsing the whole of it: when it was written, and of what kind.
 
 use serde::Deserialize;
+use std::time::SystemTime;
 
 /// The kinds of records that mean something to a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub(super) enum Kind {
     Lost,
     /// The file before ends within a line.
     Recovered,
+    /// The file before was left: whether the disk has all of it is not known.
+    Unsynced,
+    /// A request was let through or not.
+    Decision,
     /// Another kind that is known.
     Plain,
     /// None that is known: a newer version wrote it.
@@ -32,12 +37,21 @@ pub(super) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
     Some((time, kind(name)))
 }
 
+/// The time of a record; nothing if it is none.
+pub(super) fn time(written: &[u8]) -> Option<SystemTime> {
+    humantime::parse_rfc3339(std::str::from_utf8(written).ok()?).ok()
+}
+
 /// The members of those records of which more is read than their kind. All of them may be missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Members {
     /// Of `start`: what the log is called that the process writes.
     pub(super) log: Option<String>,
+    /// Of `start`: the last record that a signature vouched for when the file was opened, `SEQ:HASH`.
+    pub(super) continues: Option<String>,
+    /// Of `start`: how many records came after that one.
+    pub(super) unsigned: Option<u64>,
     /// Of `checkpoint`: whose signature it is.
     pub(super) key: Option<String>,
     /// Of `lost`: how many.
@@ -65,13 +79,15 @@ fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn kind(name: &[u8]) -> Kind {
     match name {
-        b"decision" | b"config" | b"keys" | b"feed" | b"certificate" => Kind::Plain,
+        b"decision" => Kind::Decision,
+        b"config" | b"keys" | b"feed" | b"certificate" => Kind::Plain,
         b"start" => Kind::Start,
         b"stop" => Kind::Stop,
         b"checkpoint" => Kind::Checkpoint,
         b"rotated" => Kind::Rotated,
         b"lost" => Kind::Lost,
         b"recovered" => Kind::Recovered,
+        b"unsynced" => Kind::Unsynced,
         _ => Kind::Unknown,
     }
 }

@@ -8,6 +8,7 @@ use std::io::Cursor;
 use std::sync::LazyLock;
 
 mod forged;
+mod restart;
 mod whole;
 
 pub(super) static SIGNER: LazyLock<Ed25519KeyPair> = LazyLock::new(|| Ed25519KeyPair::generate().unwrap());

@@ -4,10 +4,14 @@ use super::super::chain::{End, Seal, unseal};
 use super::fault::{Fault, What};
 use super::heads::Head;
 use super::lines::{Line, Lines};
-use super::members::{Kind, is_object, members, time_and_kind};
+use super::members::{Kind, is_object, members, time, time_and_kind};
+use super::stretch::Stretch;
 use super::suspect::{Suspect, broken};
 use super::{Beginning, Demands, Ending, Log};
 use std::io::{self, BufRead};
+use std::time::{Duration, SystemTime};
+
+mod vouch;
 
 /// One chain as far as it has been read.
 pub(super) struct Walk<'a> {
@@ -19,15 +23,43 @@ pub(super) struct Walk<'a> {
     anchor: u64,
     /// The kinds of the last two records.
     kinds: [Kind; 2],
-    /// The time of the last record.
+    /// The time of the last record, as it is written and as it is read.
     time: Vec<u8>,
+    moment: Option<SystemTime>,
     /// The first checkpoint without a signature since the last with one: file, line, number.
     bare: Option<(String, u64, u64)>,
     /// What the last file has after its last record.
     rest: Option<Rest>,
     /// The first unsigned record's time.
     unsigned_since: Vec<u8>,
+    /// What nobody vouches for yet.
+    stretch: Stretch,
+    /// The last good signature of each key, by its name.
+    signatures: Vec<(String, End)>,
+    /// What went unsigned for too long, unless an anchor is still to come that vouches for it.
+    doubt: Option<Fault>,
+    /// The last record before that for which something vouches, and its time.
+    sound: (End, String),
     pub(super) log: Log,
+}
+
+/// The next record.
+struct Entry<'a> {
+    seal: Seal<'a>,
+    kind: Kind,
+    /// Its time as it is written, and as it is read.
+    written: &'a [u8],
+    time: SystemTime,
+    line: &'a [u8],
+    file: &'a str,
+    at: u64,
+}
+
+impl Entry<'_> {
+    /// Something that is seen here.
+    fn fault(&self, record: u64, what: What) -> Fault {
+        Fault { file: self.file.to_owned(), line: self.at, record, what }
+    }
 }
 
 /// What a file has after its last record.
@@ -47,9 +79,14 @@ impl<'a> Walk<'a> {
             anchor: 0,
             kinds: [Kind::Plain; 2],
             time: Vec::new(),
+            moment: None,
             bare: None,
             rest: None,
             unsigned_since: Vec::new(),
+            stretch: Stretch::new(beginning != Beginning::First),
+            signatures: Vec::new(),
+            doubt: None,
+            sound: (end, String::new()),
             log: Log::new(end, beginning),
         };
         walk.next_anchor();
@@ -112,20 +149,25 @@ impl<'a> Walk<'a> {
         if seal.prev != self.end.hash {
             return Err(Suspect::Binding(seal.hash));
         }
-        let (time, kind) =
-            time_and_kind(line).filter(|_| is_object(line)).ok_or_else(|| clear(What::Strange))?;
+        let strange = || clear(What::Strange);
+        let (written, kind) = time_and_kind(line).filter(|_| is_object(line)).ok_or_else(strange)?;
+        let time = time(written).ok_or_else(strange)?;
         if let Some(rest) = self.rest.take() {
             let told = members(line).bytes.filter(|_| kind == Kind::Recovered);
             if told.is_none_or(|told| told < rest.bytes) {
                 return Err(rest.fault.map_or(clear(What::CutShort), |fault| clear(fault.what)));
             }
         }
+        if self.kinds == STOPPED && !matches!(kind, Kind::Start | Kind::Recovered | Kind::Unsynced) {
+            return Err(clear(What::AfterStop));
+        }
         if kind == Kind::Start && self.log.id.is_none() {
             self.log.id = members(line).log;
         }
         self.end = End { sequence: seal.sequence, hash: seal.hash };
-        self.vouch(&seal, kind, line, (file, at))?;
-        self.note(time, kind, line);
+        let entry = Entry { seal, kind, written, time, line, file, at };
+        self.vouch(&entry)?;
+        self.note(&entry);
         Ok(())
     }
 
@@ -136,84 +178,42 @@ impl<'a> Walk<'a> {
         part[..common] == begin.as_bytes()[..common]
     }
 
-    /// Anchors and signatures: who vouches for everything up to here?
-    fn vouch(
-        &mut self,
-        seal: &Seal<'_>,
-        kind: Kind,
-        line: &[u8],
-        (file, at): (&str, u64),
-    ) -> Result<(), Suspect> {
-        let since = self.vouched + 1;
-        if self.anchor == seal.sequence {
-            let mut same = self.demands.named().filter(|anchor| anchor.sequence == seal.sequence);
-            if same.any(|anchor| anchor.hash == seal.hash) {
-                self.log.anchors.push(self.end);
-                self.vouched = seal.sequence;
-            } else {
-                let what = What::Anchor { anchor: seal.sequence };
-                self.log.differs.push(Fault { file: file.to_owned(), line: at, record: since, what });
-            }
-            self.next_anchor();
-        }
-        let Some((signed, signature)) = seal.signed else {
-            if kind == Kind::Checkpoint && self.bare.is_none() {
-                self.bare = Some((file.to_owned(), at, seal.sequence));
-            }
-            return Ok(());
-        };
-        if !self.demands.keys.is_empty() {
-            let Some(key) = self.demands.keys.iter().find(|key| key.made(&signature, signed)) else {
-                return Err(self.by_whom(line, seal.sequence, since));
-            };
-            self.vouched = seal.sequence;
-            if !self.log.keys.iter().any(|name| name == key.name()) {
-                self.log.keys.push(key.name().to_owned());
-            }
-        }
-        self.bare = None;
-        self.log.signed = Some(seal.sequence);
-        Ok(())
-    }
-
-    /// A signature by none of our keys: is it a wrong one, or another's?
-    fn by_whom(&self, line: &[u8], checkpoint: u64, since: u64) -> Suspect {
-        let key = members(line).key;
-        let ours = key.as_ref().is_some_and(|name| self.demands.keys.iter().any(|key| key.name() == name));
-        if ours {
-            Suspect::Clear { record: since, what: What::Signature { checkpoint } }
-        } else {
-            Suspect::Clear { record: since, what: What::OtherKey { checkpoint, key } }
-        }
-    }
-
     /// What the record says that the end of the log will be told by.
-    fn note(&mut self, time: &[u8], kind: Kind, line: &[u8]) {
-        let after_an_end = self.kinds == [Kind::Stop, Kind::Checkpoint];
+    fn note(&mut self, entry: &Entry<'_>) {
+        let Entry { kind, written, line, .. } = *entry;
+        let after_an_end = self.kinds == STOPPED;
         self.log.crashes += u64::from(kind == Kind::Start && self.log.records > 0 && !after_an_end);
         self.log.records += 1;
         self.kinds = [self.kinds[1], kind];
         self.time.clear();
-        self.time.extend_from_slice(time);
+        self.time.extend_from_slice(written);
+        let back = self.moment.replace(entry.time).and_then(|last| last.duration_since(entry.time).ok());
+        if back.is_some_and(|back| back > TOLERATED) {
+            self.log.back += 1;
+            self.log.first_back.get_or_insert(self.end.sequence);
+        }
         if self.log.first_time.is_empty() {
-            self.log.first_time = String::from_utf8_lossy(time).into_owned();
+            self.log.first_time = String::from_utf8_lossy(written).into_owned();
         }
         if self.log.signed == Some(self.end.sequence) {
             self.unsigned_since.clear();
         } else if self.unsigned_since.is_empty() {
-            self.unsigned_since.extend_from_slice(time);
+            self.unsigned_since.extend_from_slice(written);
         }
         match kind {
-            Kind::Lost => self.log.lost += members(line).records.unwrap_or(0),
+            Kind::Lost => {
+                self.log.lost = self.log.lost.saturating_add(members(line).records.unwrap_or(0));
+            }
             Kind::Unknown => self.log.unknown += 1,
             Kind::Recovered => self.log.recovered += 1,
-            Kind::Start | Kind::Stop | Kind::Checkpoint | Kind::Rotated | Kind::Plain => {}
+            Kind::Start
+            | Kind::Stop
+            | Kind::Checkpoint
+            | Kind::Rotated
+            | Kind::Unsynced
+            | Kind::Decision
+            | Kind::Plain => {}
         }
-    }
-
-    fn next_anchor(&mut self) {
-        let after = self.demands.named().map(|anchor| anchor.sequence);
-        self.anchor = after.filter(|sequence| *sequence > self.end.sequence).min().unwrap_or(u64::MAX);
     }
 
     /// What is told at the end.
@@ -226,11 +226,18 @@ impl<'a> Walk<'a> {
         self.log.unsigned_since = text(&self.unsigned_since);
         self.log.ending = match (&self.rest, self.kinds) {
             (Some(rest), _) => Ending::Incomplete { bytes: rest.bytes },
-            (None, [Kind::Stop, Kind::Checkpoint]) => Ending::Closed,
+            (None, STOPPED) => Ending::Closed,
             (None, [Kind::Rotated, Kind::Checkpoint] | [_, Kind::Rotated]) => Ending::Rotated,
             (None, _) => Ending::Open,
         };
-        if self.log.fault.is_none() {
+        if let Some(doubt) = self.doubt.take() {
+            // As if it ended where it was last beyond doubt: nobody should take anything later for an anchor.
+            let (end, time) = self.sound;
+            self.log.records = end.sequence + 1 - self.log.first;
+            self.log.signed = (end.sequence >= self.log.first).then_some(end.sequence);
+            (self.log.last, self.log.last_time, self.log.unsigned) = (end, time, 0);
+            self.log.fault = Some(doubt);
+        } else if self.log.fault.is_none() {
             self.log.fault = self.at_the_end();
         }
         self.log
@@ -240,37 +247,23 @@ impl<'a> Walk<'a> {
     fn at_the_end(&self) -> Option<Fault> {
         let next = self.end.sequence + 1;
         let file = self.log.files.last().cloned().unwrap_or_default();
-        let fault = |line, record, what| Some(Fault { file: file.clone(), line, record, what });
         if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
             return Some(fault.clone());
         }
-        if !self.demands.keys.is_empty() {
-            let unsigned = self.log.signed.map_or(self.log.first, |signed| signed + 1);
-            if let Some((file, line, checkpoint)) = &self.bare {
-                let what = What::Unsigned { checkpoint: *checkpoint };
-                return Some(Fault { file: file.clone(), line: *line, record: unsigned, what });
-            }
-            if self.log.signed.is_none() {
-                return fault(0, self.log.first, What::NothingSigned);
-            }
-            let seconds = seconds_between(&self.unsigned_since, &self.time);
-            if seconds > self.demands.max_unsigned.as_secs() {
-                return fault(0, unsigned, What::SignedTooLongAgo { seconds });
-            }
+        if let Some(fault) = self.unsigned_at_the_end(self.demands) {
+            return Some(fault);
         }
         let closed = self.log.ending == Ending::Closed;
-        (self.demands.closed && !closed).then(|| fault(0, next, What::NotClosed)).flatten()
+        (self.demands.closed && !closed).then_some(Fault {
+            file,
+            line: 0,
+            record: next,
+            what: What::NotClosed,
+        })
     }
 }
 
-/// How much later the second time is; as long as can be where one of them is no time.
-fn seconds_between(from: &[u8], to: &[u8]) -> u64 {
-    if from.is_empty() {
-        return 0;
-    }
-    let time = |text| std::str::from_utf8(text).ok().and_then(|text| humantime::parse_rfc3339(text).ok());
-    match (time(from), time(to)) {
-        (Some(from), Some(to)) => to.duration_since(from).map_or(0, |between| between.as_secs()),
-        (Some(_) | None, _) => u64::MAX,
-    }
-}
+/// How a process ends that ends in order.
+const STOPPED: [Kind; 2] = [Kind::Stop, Kind::Checkpoint];
+/// By how much a record may be older than the one before without being noted: requests of one moment wait for one another.
+const TOLERATED: Duration = Duration::from_secs(300);

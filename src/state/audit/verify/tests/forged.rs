@@ -159,9 +159,12 @@ proptest! {
         let line = std::mem::take(&mut changed.lines[one].1);
         changed.lines[one].1 = std::mem::replace(&mut changed.lines[other].1, line);
         let found = changed.verified(&whole, &demands(Vec::new()));
-        // Of two short files whose first records were swapped, each is taken for the other.
+        // Of two short files whose first records were swapped, each is taken for the other; and of a file of two
+        // records nobody can say which one was put there.
+        let short = |at: usize| whole.lines.iter().filter(|(of, _)| *of == whole.lines[at].0).count() < 3;
         let first = |at: usize| at == 0 || whole.lines[at].0 != whole.lines[at - 1].0;
-        if !(first(one) && first(other)) || names(&found, one + 2).is_err() {
+        let told = short(one) || short(other) || first(one) && first(other) && names(&found, one + 2).is_ok();
+        if !told {
             names(&found, one + 1)?;
         }
         prop_assert!(!found.fine);

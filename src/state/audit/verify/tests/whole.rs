@@ -142,13 +142,15 @@ fn the_longest_line_is_bounded() {
 #[test]
 fn what_has_no_signature_is_told_and_not_for_too_long() {
     let mut writer = Writer::new("a", true);
-    let lines = [writer.start(), writer.checkpoint(), writer.decision(), writer.decision()].concat();
+    let lines =
+        [writer.start(), writer.checkpoint(), writer.decision(), writer.decision(), writer.decision()]
+            .concat();
     let file = Files::from([("audit.jsonl".to_owned(), lines)]);
     let found = verified(&file, &demands(vec![key()]));
-    assert!(found.fine && found.logs[0].unsigned == 2, "{found:?}");
-    let soon = Demands { max_unsigned: Duration::ZERO, ..demands(vec![key()]) };
+    assert!(found.fine && found.logs[0].unsigned == 3, "{found:?}");
+    let soon = Demands { max_unsigned: Duration::from_secs(1), ..demands(vec![key()]) };
     let fault = verified(&file, &soon).logs[0].fault.clone().unwrap();
-    assert_eq!((fault.record, fault.what), (3, What::SignedTooLongAgo { seconds: 1 }));
+    assert_eq!((fault.record, fault.what), (3, What::SignedTooLongAgo { seconds: 2 }));
     let unsigned = files(&log("a", false, &[6], true));
     assert!(verified(&unsigned, &demands(Vec::new())).fine);
     assert!(!verified(&unsigned, &demands(vec![key()])).fine, "a key demands signatures");
