@@ -85,6 +85,7 @@ pub struct AccessToken {
     claims: Object<'static>,
     headers: identity::TokenHeaders,
     proof_key: OnceLock<Box<KnownKey>>,
+    weight: usize,
 }
 
 /// What a token says, checked.
@@ -110,7 +111,11 @@ impl AccessToken {
         let headers = identity::TokenHeaders::of(&expected.issuer, &said);
         let Said { subject, client, token_id, signing_key, scope, issued_at, expires_at, confirmation } =
             said;
+        // Twice: most of them are in the headers for the service, too.
+        let texts = 2 * (subject.len() + client.len() + token_id.len() + scope.len());
+        let weight = size_of::<AccessToken>() + size_of::<KnownKey>() + texts + claims.weight();
         AccessToken {
+            weight,
             hash,
             expected: Arc::clone(expected),
             headers,
@@ -147,6 +152,10 @@ impl AccessToken {
         AccessToken::of(self.hash, &self.expected, said, self.claims.clone())
     }
 
+    /// About how many bytes of memory it takes: for whoever keeps many.
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
     /// The hash of its text.
     pub fn hash(&self) -> TokenHash {
         self.hash

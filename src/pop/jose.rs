@@ -88,6 +88,28 @@ pub enum Json<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
+impl Json<'_> {
+    /// About how many bytes of memory it takes besides itself.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Json::Null | Json::Bool(_) | Json::Number(_) => 0,
+            Json::String(text) => text.len(),
+            Json::Array(items) => items.iter().map(|item| size_of::<Json<'_>>() + item.weight()).sum(),
+            Json::Object(object) => object.weight(),
+        }
+    }
+}
+
+impl Object<'_> {
+    /// About how many bytes of memory its members take.
+    pub(super) fn weight(&self) -> usize {
+        let member = |(name, value): &(Cow<'_, str>, Json<'_>)| {
+            size_of::<(Cow<'_, str>, Json<'_>)>() + name.len() + value.weight()
+        };
+        self.0.iter().map(member).sum()
+    }
+}
+
 impl<'a> Json<'a> {
     /// Reads exactly one value. `None` for invalid UTF-8, a duplicate name at any depth, more than
     /// [`MAX_DEPTH`] levels, more than [`MAX_MEMBERS`] members, or anything after the value (JWS-01, JWS-02,

@@ -18,6 +18,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 pub mod verify;
+mod vouched;
 mod writer;
 
 pub use entry::Event;
@@ -71,7 +72,11 @@ struct Shared {
 struct Progress {
     /// The last entry whose record is on the disk, as the queue counts them. Moves with `sync: always` only.
     durable: u64,
+    /// The last entry of those that may have been lost on their way to the disk: up to it none counts as durable any more.
+    doubted: u64,
     failing: bool,
+    /// A decision found no room, or its record was not on the disk in time, and the writer has done nothing since.
+    stalled: bool,
     ended: bool,
 }
 
@@ -154,8 +159,11 @@ impl Audit {
             Ok(number) => {
                 Ok(waits.then(|| Waiting { shared: Arc::clone(shared), number, on_full: handle.on_full }))
             }
-            Err(Full) if must_be_kept => Err(Unwritten),
             Err(Full) => {
+                shared.stalls(|_| true);
+                if must_be_kept {
+                    return Err(Unwritten);
+                }
                 shared.lost();
                 Ok(None)
             }
@@ -186,7 +194,7 @@ impl Audit {
     pub fn status(&self) -> AuditStatus {
         match &self.0 {
             None => AuditStatus::Off,
-            Some(handle) if !handle.shared.failing.load(Relaxed) => AuditStatus::Current,
+            Some(handle) if !handle.shared.is_failing() => AuditStatus::Current,
             Some(handle) if handle.on_full == OnFull::Deny => AuditStatus::Failing,
             Some(_) => AuditStatus::Dropping,
         }
@@ -205,15 +213,52 @@ impl Waiting {
     /// It is not there in time, and `audit.on_full` is `deny`. It may come there later all the same.
     pub async fn on_disk(self) -> Result<(), Unwritten> {
         let mut progress = self.shared.progress.subscribe();
-        let over =
-            |progress: &Progress| progress.durable >= self.number || progress.failing || progress.ended;
-        let progress = timeout(PATIENCE, progress.wait_for(over)).await;
-        let durable = progress.is_ok_and(|progress| progress.is_ok_and(|there| there.durable >= self.number));
+        let over = |progress: &Progress| {
+            progress.reached(self.number)
+                || progress.doubted >= self.number
+                || progress.failing
+                || progress.ended
+        };
+        let durable = match timeout(PATIENCE, progress.wait_for(over)).await {
+            Ok(progress) => progress.is_ok_and(|progress| progress.reached(self.number)),
+            Err(_) => {
+                self.shared.stalls(|progress| !over(progress));
+                false
+            }
+        };
         if durable || self.on_full == OnFull::DropAndCount { Ok(()) } else { Err(Unwritten) }
     }
 }
 
+impl Progress {
+    /// Whether this entry is known to be on the disk.
+    fn reached(&self, number: u64) -> bool {
+        self.durable >= number && self.doubted < number
+    }
+}
+
 impl Shared {
+    fn is_failing(&self) -> bool {
+        self.failing.load(Relaxed) || self.progress.borrow().stalled
+    }
+
+    /// What was decided could not be kept in time. That is over once the writer has done something, so it is woken: it may
+    /// have nothing to do by now.
+    fn stalls(&self, still: impl FnOnce(&Progress) -> bool) {
+        let began = self.progress.send_if_modified(|progress| {
+            let began = !progress.stalled && !progress.ended && still(progress);
+            if began {
+                progress.stalled = true;
+                self.metrics.failing.set(1);
+            }
+            began
+        });
+        if began {
+            tracing::warn!("the audit log is not written fast enough, or not at all");
+            self.queue.wake();
+        }
+    }
+
     fn lost(&self) {
         self.queue.missed(SystemTime::now());
         self.metrics.lost.inc();

@@ -97,10 +97,12 @@ impl Entry {
         Entry { time: SystemTime::now(), what: What::Event(event) }
     }
 
-    /// What it takes of the queue's room, in bytes, besides its own size.
+    /// What it takes of the queue's room, in bytes, besides its own size. A token that the caches drop is kept by it.
     pub(super) fn weight(&self) -> usize {
         match &self.what {
-            What::Decision(decision) => decision.words.text.len(),
+            What::Decision(decision) => {
+                decision.words.text.len() + decision.token.as_ref().map_or(0, |token| token.weight())
+            }
             What::Event(_) => 0,
         }
     }
@@ -193,6 +195,23 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pop::forge;
+    use crate::state::audit::tests::Said;
+
+    #[test]
+    fn a_token_is_weighed_with_its_claims() {
+        let weight = |claim: &str| {
+            let token = forge::token(|_, claims| claims["more"] = serde_json::json!([{ "claim": claim }]));
+            let mut said = Said::default();
+            said.token = Arc::new(forge::establish(&token).unwrap());
+            Entry::of(said.decision(Ok(Passed::Request))).weight()
+        };
+        let (small, large) = (weight(""), weight(&"x".repeat(10_000)));
+        assert!(
+            small >= size_of::<AccessToken>() && (small + 10_000..small + 20_100).contains(&large),
+            "{small} {large}"
+        );
+    }
 
     #[test]
     fn words_are_kept_apart_and_short() {

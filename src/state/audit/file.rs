@@ -4,15 +4,18 @@
 //! the next one takes its name in one step, after the one before got a second name. Nothing here removes or cuts
 //! what was written: a file that a crash left with half a record at its end is closed as it is.
 
-use super::chain::{End, NOTHING};
+mod found;
+
+use super::chain::End;
 use super::names::Names;
-use super::tail::{self, Head, Tail};
+use super::vouched::Vouched;
 use anyhow::{Context, bail};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 /// A locked file, and what is known of it.
 #[derive(Debug)]
@@ -34,11 +37,14 @@ pub(super) struct Opened {
     pub(super) end: End,
     /// Bytes of half a record that the file before ends with.
     pub(super) cut: Option<u64>,
+    /// How far it can be believed; `None` where nothing is signed.
+    pub(super) vouched: Option<Vouched>,
 }
 
 impl LogFile {
-    /// Continues the log of this name, or if another process writes it, one beside it.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
+    /// Continues the log of this name, or if another process writes it, one beside it. With a key: only what that can be
+    /// believed to have signed.
+    pub(super) fn open(path: &Path, key: Option<&Ed25519KeyPair>) -> anyhow::Result<Opened> {
         let names = Names::of(path);
         let id = std::process::id();
         let beside = (0..MOST_BESIDE).map(|again| names.of_process(id, again));
@@ -49,7 +55,7 @@ impl LogFile {
                 let file = names.open();
                 tracing::warn!(file = %file.display(), "another process writes the audit log: this one has a log of its own");
             }
-            return continued(names, file);
+            return found::go_on(names, file, key);
         }
         bail!("{}: other processes write it, and all the logs beside it", path.display())
     }
@@ -72,7 +78,13 @@ impl LogFile {
     }
 
     /// Everything written is on the disk.
+    ///
+    /// # Errors
+    /// It may not be, and will never be known to be: Linux tells a page that it could not write once, and the next call
+    /// succeeds without it.
     pub(super) fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        tests::sync()?;
         self.file.sync_data()
     }
 
@@ -118,7 +130,7 @@ impl LogFile {
             }
             fs::rename(self.names.next(), &open)?;
         }
-        File::open(self.names.folder())?.sync_all()
+        sync_folder(&self.names)
     }
 
     fn name_again(&self, closed: &Path) -> io::Result<()> {
@@ -152,69 +164,21 @@ fn locked(names: &Names) -> io::Result<Option<File>> {
         }
         // It may have made way for the next one meanwhile.
         if is_at(&file, &names.open())? {
+            sync_folder(names)?;
             return Ok(Some(file));
         }
     }
     Ok(None)
 }
 
-fn continued(names: Names, file: File) -> anyhow::Result<Opened> {
-    let name = names.open();
-    let read = |file: &File| Ok::<_, io::Error>((tail::head(file)?, tail::tail(file)?));
-    let (head, Tail { end, cut }) = read(&file).with_context(|| name.display().to_string())?;
-    let length = file.metadata()?.len();
-    let begun = begun(head);
-    let Some(end) = end else {
-        let (end, before) = of_closed(&names)?;
-        let mut file = LogFile { names, file, length, first: end.sequence + 1, begun: Instant::now() };
-        if length > 0 && end == NOTHING && !begins_like_ours(&file.file)? {
-            bail!("{}: this is no audit log: move it away, or name another file", name.display());
-        }
-        if length > 0 {
-            let aside = file.names.aside(end.sequence + 1);
-            file.replace(&aside, end.sequence + 1)?;
-        }
-        return Ok(Opened { file, end, cut: Some(cut.max(before)).filter(|cut| *cut > 0) });
-    };
-    let first = head.map_or(end.sequence, |head| head.sequence);
-    let mut file = LogFile { names, file, length, first, begun };
-    if cut > 0 {
-        let closed = file.names.closed(first);
-        file.replace(&closed, end.sequence + 1)?;
-    }
-    Ok(Opened { file, end, cut: Some(cut).filter(|cut| *cut > 0) })
+/// The names are on the disk. Some file systems know no such thing of a folder, and say so.
+fn sync_folder(names: &Names) -> io::Result<()> {
+    unless_unsupported(File::open(names.folder())?.sync_all())
 }
 
-impl LogFile {
-    /// Leaves the file as it is, under another name, and begins the next one.
-    fn replace(&mut self, closed: &str, first: u64) -> anyhow::Result<()> {
-        let next = self.prepare().and_then(|next| self.make_way(&next, closed).map(|()| next));
-        let next = next.with_context(|| format!("{} can't be closed", self.names.open().display()))?;
-        self.go_on_in(next, first);
-        Ok(())
-    }
-}
-
-/// The end of the newest closed file, and the bytes of half a record behind it.
-fn of_closed(names: &Names) -> anyhow::Result<(End, u64)> {
-    let Some(newest) = names.newest_closed()? else { return Ok((NOTHING, 0)) };
-    let tail = File::open(&newest).and_then(|file| tail::tail(&file));
-    match tail.with_context(|| newest.display().to_string())? {
-        Tail { end: Some(end), cut } => Ok((end, cut)),
-        Tail { end: None, .. } => bail!("{}: there is no record in it to continue after", newest.display()),
-    }
-}
-
-/// Whether a file without one whole record may be what a crash left of the first: its beginning, or blocks never written.
-fn begins_like_ours(file: &File) -> io::Result<bool> {
-    let mut first = [0; 7];
-    let count = file.read_at(&mut first, 0)?;
-    Ok(first[0] == 0 || br#"{"seq":"#.starts_with(&first[..count]))
-}
-
-fn begun(head: Option<Head>) -> Instant {
-    let age = head.and_then(|head| SystemTime::now().duration_since(head.time?).ok());
-    age.and_then(|age| Instant::now().checked_sub(age)).unwrap_or_else(Instant::now)
+fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
+    let unsupported = [io::ErrorKind::InvalidInput, io::ErrorKind::Unsupported];
+    result.or_else(|error| if unsupported.contains(&error.kind()) { Ok(()) } else { Err(error) })
 }
 
 /// Whether the path leads to this file.
@@ -239,4 +203,4 @@ const MOST_BESIDE: usize = 16;
 const MOST_TRIES: usize = 16;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

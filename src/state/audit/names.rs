@@ -54,18 +54,29 @@ impl Names {
     }
 
     /// One that was found without a single record, aside from the others.
-    pub(super) fn aside(&self, next: u64) -> String {
-        format!("{}.{next:012}{}.cut", self.stem, self.extension)
+    pub(super) fn aside(&self, next: u64, again: usize) -> String {
+        format!("{}.{next:012}{}.cut{}", self.stem, self.extension, mark(again))
+    }
+
+    /// One of a log that could not be believed.
+    pub(super) fn unverified(&self, first: u64, again: usize) -> String {
+        format!("{}.{first:012}.unverified{}{}", self.stem, mark(again), self.extension)
     }
 
     /// The closed file with the highest number.
     pub(super) fn newest_closed(&self) -> io::Result<Option<PathBuf>> {
-        let mut newest = None;
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
-            newest = newest.max(name.to_str().and_then(|name| self.first_of(name)));
-        }
+        let newest = self.all_closed()?.pop();
         Ok(newest.map(|first| self.folder.join(self.closed(first))))
+    }
+
+    /// The numbers of all closed files, in order.
+    pub(super) fn all_closed(&self) -> io::Result<Vec<u64>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            all.extend(entry?.file_name().to_str().and_then(|name| self.first_of(name)));
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn first_of(&self, name: &str) -> Option<u64> {
@@ -74,6 +85,11 @@ impl Names {
         let first = digits.parse().ok().filter(|_| sound)?;
         (self.closed(first) == name).then_some(first)
     }
+}
+
+/// Tells files apart that would have the same name.
+fn mark(again: usize) -> String {
+    if again == 0 { String::new() } else { format!("-{}", again + 1) }
 }
 
 /// `file` alone is in the folder that is current.
@@ -97,11 +113,18 @@ mod tests {
         assert_eq!(names.first_of("audit.1000000000000.jsonl"), Some(1_000_000_000_000));
         let process = names.of_process(4711, 0);
         assert_eq!(process.open(), Path::new("/var/log/audit.4711.jsonl"));
-        for of_others in
-            ["audit.jsonl", "audit.4711.jsonl", &process.closed(1), "audit.000000000017.jsonl.cut", "x"]
-        {
+        for of_others in [
+            "audit.jsonl",
+            "audit.4711.jsonl",
+            &process.closed(1),
+            &names.aside(17, 0),
+            &names.unverified(17, 1),
+            "x",
+        ] {
             assert_eq!(names.first_of(of_others), None, "{of_others}");
         }
+        assert_eq!(names.aside(17, 1), "audit.000000000017.jsonl.cut-2");
+        assert_eq!(names.unverified(17, 0), "audit.000000000017.unverified.jsonl");
         let bare = Names::of(Path::new("audit"));
         assert_eq!(
             (bare.open(), bare.closed(1)),

@@ -26,6 +26,8 @@ struct State {
     pushed: u64,
     lost: Option<Lost>,
     asleep: bool,
+    /// The writer shall look at once, although nothing came.
+    woken: bool,
     ending: Option<Ending>,
 }
 
@@ -95,6 +97,12 @@ impl Queue {
         *lost = Some(Lost { count: before.count + 1, ..before });
     }
 
+    /// Lets the writer go round once.
+    pub(super) fn wake(&self) {
+        self.state.lock().woken = true;
+        self.came.notify_one();
+    }
+
     /// Nothing is taken any more; the first reason counts.
     pub(super) fn end(&self, why: Ending) {
         self.state.lock().ending.get_or_insert(why);
@@ -102,10 +110,11 @@ impl Queue {
     }
 
     /// For the writer: waits until there is an entry or the end, `until` at the longest, lingers for more, and takes all
-    /// entries in exchange for an empty list.
+    /// entries. What is in the list already comes first.
     pub(super) fn take(&self, into: &mut VecDeque<Entry>, until: Option<Instant>, linger: Duration) -> Taken {
         let mut state = self.state.lock();
-        while state.entries.is_empty() && state.ending.is_none() && state.lost.is_none() {
+        let idle = |state: &State| state.entries.is_empty() && state.ending.is_none() && state.lost.is_none();
+        while idle(&state) && !state.woken {
             state.asleep = true;
             let over = match until {
                 Some(until) => self.came.wait_until(&mut state, until).timed_out(),
@@ -118,11 +127,15 @@ impl Queue {
                 break;
             }
         }
-        state.asleep = false;
+        (state.asleep, state.woken) = (false, false);
         if !linger.is_zero() && !state.entries.is_empty() && state.ending.is_none() {
             MutexGuard::unlocked(&mut state, || sleep(linger));
         }
-        std::mem::swap(&mut state.entries, into);
+        if into.is_empty() {
+            std::mem::swap(&mut state.entries, into);
+        } else {
+            into.append(&mut state.entries);
+        }
         state.weight = 0;
         Taken { number: state.pushed, lost: state.lost.take(), ending: state.ending }
     }

@@ -3,9 +3,10 @@
 //! A value has at most 2048 bytes, and nothing in it can break its line or drive a terminal. What is not known is not
 //! there.
 
-use super::chain::Hash;
+use super::chain::{End, Hash};
 use super::entry::{Decision, Event};
 use super::queue::Lost;
+use super::vouched::Vouched;
 use crate::pop::Timestamp;
 use crate::pop::policy::ProofKind;
 use crate::telemetry::{breaks_lines, cut};
@@ -74,10 +75,25 @@ impl Members<'_> {
         }
     }
 
-    pub(super) fn start(mut self, generation: u64, log: &[u8]) {
+    /// `after`: the last record before this one, and what is known of those; nothing where nothing is signed.
+    pub(super) fn start(mut self, generation: u64, log: &[u8], after: Option<(u64, &Vouched)>) {
         self.text("version", env!("CARGO_PKG_VERSION"));
         self.number("generation", generation);
         self.text("log", &hex(log));
+        let Some((last, vouched)) = after else { return };
+        if let Some(End { sequence, hash }) = &vouched.continues {
+            let hash = std::str::from_utf8(hash).unwrap_or_default();
+            let _ = write!(self.0, r#","continues":"{sequence}:{hash}""#);
+        }
+        self.number("unsigned", last.saturating_sub(vouched.signed));
+        self.known("other_key", vouched.other_key.as_deref());
+        self.known("set_aside", vouched.set_aside.as_deref());
+    }
+
+    /// Whether the records from this to that one are on the disk is not known.
+    pub(super) fn unsynced(mut self, from: u64, to: u64) {
+        self.number("from", from);
+        self.number("to", to);
     }
 
     pub(super) fn checkpoint(mut self, records: u64, key: Option<&Hash>) {

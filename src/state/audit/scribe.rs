@@ -7,6 +7,7 @@ use super::chain::{End, Hash};
 use super::entry::{Entry, What};
 use super::queue::Lost;
 use super::record::Members;
+use super::vouched::Vouched;
 use crate::pop::sha256;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use std::io;
@@ -62,6 +63,10 @@ impl Scribe {
     pub(super) fn is_unvouched(&self) -> bool {
         self.unvouched > 0
     }
+    /// How many records are not written.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.records
+    }
     /// Whether the buffer should be written before more is put into it.
     pub(super) fn is_long(&self) -> bool {
         self.buffer.len() >= LONG
@@ -76,10 +81,17 @@ impl Scribe {
         }
     }
 
-    /// This process has begun; `log` is a random number of 128 bits.
-    pub(super) fn start(&mut self, generation: u64, log: &[u8; 16]) {
+    /// This process has begun; `log` is a random number of 128 bits. What comes before is told, for the next signature
+    /// vouches for it to whoever does not look.
+    pub(super) fn start(&mut self, generation: u64, log: &[u8; 16], vouched: Option<&Vouched>) {
         self.unvouched = 0;
-        self.record(SystemTime::now(), "start", |members| members.start(generation, log));
+        let after = vouched.map(|vouched| (self.end.sequence, vouched));
+        self.record(SystemTime::now(), "start", |members| members.start(generation, log, after));
+    }
+
+    /// The file before was left, for the disk could not be made to keep these records.
+    pub(super) fn unsynced(&mut self, from: u64, to: u64) {
+        self.record(SystemTime::now(), "unsynced", |members| members.unsynced(from, to));
     }
 
     pub(super) fn stop(&mut self) {

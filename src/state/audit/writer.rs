@@ -4,22 +4,26 @@
 //! each second it is tried again, from the very byte. Until then the queue fills up, and then requests
 //! are refused, or lost and counted. Both changes are told once in the log.
 
+mod health;
 mod rotation;
+mod suspect;
+#[cfg(test)]
+mod tests;
 
+use super::Shared;
 use super::chain::Hash;
 use super::entry::Entry;
 use super::file::{LogFile, Opened};
 use super::queue::{Ending, Lost};
 use super::scribe::{Checkpoint, Scribe};
-use super::{Progress, Shared};
 use crate::config::{self, AuditSync, OnFull};
 use anyhow::Context;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use suspect::Suspect;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -38,6 +42,9 @@ pub(super) struct Writer {
     next: Option<File>,
     rotate_not_before: Instant,
     looked: Instant,
+    /// The last record that is known to be on the disk.
+    synced: u64,
+    suspect: Option<Suspect>,
     /// When it is tried again, while the log can't be written.
     retry: Option<Instant>,
 }
@@ -58,7 +65,8 @@ impl Writer {
         generation: u64,
         shared: &Arc<Shared>,
     ) -> anyhow::Result<Writer> {
-        let Opened { file, end, cut } = LogFile::open(&config.file).context("audit.file")?;
+        let opened = LogFile::open(&config.file, config.key.as_deref()).context("audit.file")?;
+        let Opened { file, end, cut, vouched } = opened;
         let mut log = [0; 16];
         aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
         let replica = config.replica.clone().unwrap_or_else(host_name);
@@ -67,7 +75,12 @@ impl Writer {
             tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");
             scribe.recovered(bytes);
         }
-        scribe.start(generation, &log);
+        if let Some(vouched) = &vouched {
+            health::judge(vouched, end.sequence, config.checkpoint);
+        }
+        scribe.start(generation, &log, vouched.as_ref());
+        // From here on there is a signature to go on from, however soon this process ends.
+        scribe.checkpoint();
         let plan = Plan {
             sync: config.sync,
             on_full: config.on_full,
@@ -90,18 +103,17 @@ impl Writer {
             next: None,
             rotate_not_before: now,
             looked: now,
+            synced: end.sequence,
+            suspect: None,
             retry: None,
         })
     }
 
     /// Writes until the end.
     pub(super) fn run(mut self) {
-        let _farewell = Farewell(Arc::clone(&self.shared));
+        let _farewell = health::Farewell(Arc::clone(&self.shared));
         loop {
-            match self.work() {
-                Ok(()) => self.recovers(),
-                Err(error) => self.fails(&error),
-            }
+            self.tries();
             if let Some(ending) = self.ending {
                 return self.close(ending);
             }
@@ -109,20 +121,39 @@ impl Writer {
         }
     }
 
+    fn tries(&mut self) {
+        let mut done = self.work();
+        // What could not be synced is tried in another file at once, before anybody has to be refused.
+        if done.is_err() && self.must_leave() {
+            done = self.work();
+        }
+        match done {
+            Ok(()) => self.recovers(),
+            Err(error) => self.fails(&error),
+        }
+    }
+
     fn take(&mut self) {
         if let Some(retry) = self.retry {
-            self.ending = self.shared.queue.pause(retry);
-            return;
+            // What waits stays there until the end: there is room for so much and no more.
+            if self.shared.queue.pause(retry).is_none() {
+                return;
+            }
         }
         let linger = if self.plan.sync == AuditSync::Always { Duration::ZERO } else { LINGER };
         let due = self.due();
         let taken = self.shared.queue.take(&mut self.batch, due, linger);
-        (self.number, self.lost, self.ending) = (taken.number, taken.lost, taken.ending);
+        (self.number, self.ending) = (taken.number, taken.ending);
+        self.lost = match (self.lost, taken.lost) {
+            (Some(one), Some(more)) => Some(Lost { count: one.count + more.count, ..one }),
+            (one, more) => one.or(more),
+        };
     }
 
     /// Everything that is to be done now.
     fn work(&mut self) -> io::Result<()> {
         self.flush()?;
+        self.leave_suspect()?;
         self.finish_rotation()?;
         self.look_after_file()?;
         while let Some(entry) = self.batch.pop_front() {
@@ -170,10 +201,11 @@ impl Writer {
         metrics.records.inc_by(brought.records);
         metrics.sequence.set(i64::try_from(self.scribe.sequence()).unwrap_or(i64::MAX));
         if let Some(checkpoint) = brought.checkpoint {
-            tell(&checkpoint);
-            if self.plan.sync == AuditSync::Second {
+            // An anchor for what a power failure can take back would accuse the log of having been cut.
+            if self.plan.sync != AuditSync::Never {
                 self.sync()?;
             }
+            tell(&checkpoint);
         }
         Ok(())
     }
@@ -187,63 +219,25 @@ impl Writer {
         if due { self.sync() } else { Ok(()) }
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()?;
-        self.unsynced = None;
-        Ok(())
-    }
-
-    fn fails(&mut self, error: &io::Error) {
-        self.retry = Some(Instant::now() + SECOND);
-        if self.shared.failing.swap(true, Relaxed) {
-            return;
-        }
-        self.shared.metrics.failing.set(1);
-        self.shared.progress.send_modify(|progress| progress.failing = true);
-        let on_full = match self.plan.on_full {
-            OnFull::Deny => "deny: requests are refused",
-            OnFull::DropAndCount => "drop-and-count: what does not fit into memory is lost",
-        };
-        tracing::error!(%error, on_full, "the audit log can't be written");
-    }
-
-    fn recovers(&mut self) {
-        self.retry = None;
-        if self.shared.failing.swap(false, Relaxed) {
-            self.shared.metrics.failing.set(0);
-            self.shared.progress.send_modify(|progress| progress.failing = false);
-            tracing::warn!(sequence = self.scribe.sequence(), "the audit log is written again");
-        }
-    }
-
-    /// The last words. What could not be written a moment ago is not tried again.
+    /// The last words. All that was taken was tried a moment ago, and what can't be written now is counted.
     fn close(mut self, ending: Ending) {
         let written = match (self.retry, ending) {
-            (Some(_), _) => return,
+            (Some(_), _) => Err(io::Error::other("nor could what came before")),
             (None, Ending::Abandoned) => self.sync(),
             (None, Ending::Orderly) => {
                 self.scribe.stop();
                 self.scribe.checkpoint();
-                self.flush().and_then(|()| self.sync())
+                let closed = self.flush().and_then(|()| self.sync());
+                // That which is not on the disk is told at least.
+                if closed.is_err() && self.must_leave() { self.leave_suspect() } else { closed }
             }
         };
         if let Err(error) = written {
-            tracing::error!(%error, "the end of the audit log can't be written");
+            let unwritten = self.scribe.unwritten() + self.batch.len() as u64;
+            self.shared.metrics.lost.inc_by(unwritten);
+            let records = unwritten + self.lost.map_or(0, |lost| lost.count);
+            tracing::error!(%error, records, "the end of the audit log can't be written: these records are lost");
         }
-    }
-}
-
-/// Said however the thread ends, be it by a panic: from then on nothing is kept.
-struct Farewell(Arc<Shared>);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        self.0.queue.end(Ending::Abandoned);
-        if std::thread::panicking() {
-            self.0.failing.store(true, Relaxed);
-            self.0.metrics.failing.set(1);
-        }
-        self.0.progress.send_modify(|progress: &mut Progress| progress.ended = true);
     }
 }
 

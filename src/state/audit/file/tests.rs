@@ -1,10 +1,27 @@
+use super::super::chain::NOTHING;
 use super::*;
 use crate::state::audit::scribe::Scribe;
 use crate::state::audit::tests::{Folder, follow};
+use std::cell::Cell;
+
+thread_local! {
+    static BROKEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// On this thread the next so many syncs fail, as Linux has it: each is told once, and what it was about is gone.
+pub(in crate::state::audit) fn break_syncs(count: u32) {
+    BROKEN.set(count);
+}
+
+pub(super) fn sync() -> io::Result<()> {
+    let left = BROKEN.get();
+    BROKEN.set(left.saturating_sub(1));
+    if left > 0 { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+}
 
 /// Opens the log, writes so many records, and says how it was found.
 fn write(path: &Path, records: usize) -> (Opened, Scribe) {
-    let mut opened = LogFile::open(path).unwrap();
+    let mut opened = LogFile::open(path, None).unwrap();
     let mut scribe = Scribe::new(opened.end, "a".to_owned(), None);
     (0..records).for_each(|_| scribe.stop());
     scribe.write(|bytes| opened.file.write(bytes)).unwrap();
@@ -90,10 +107,14 @@ fn less_than_one_record_is_put_aside_and_what_is_no_log_is_left_alone() {
     let (opened, _) = write(&path, 1);
     assert_eq!((opened.end, opened.cut), (NOTHING, Some(12)));
     assert_eq!(folder.names(), ["audit.000000000001.jsonl.cut", "audit.jsonl"]);
+    drop(opened);
+    fs::write(&path, "{\"se").unwrap();
+    assert_eq!(write(&path, 1).0.cut, Some(4), "there may be one of that name");
+    assert_eq!(folder.names()[..2], ["audit.000000000001.jsonl.cut", "audit.000000000001.jsonl.cut-2"]);
     for other in ["listen:\n", "{\"seq\":1}\n{\"a\":1}\n"] {
         let path = folder.at("other.yaml");
         fs::write(&path, other).unwrap();
-        let opened = LogFile::open(&path);
+        let opened = LogFile::open(&path, None);
         if other.starts_with("{\"seq\":") {
             assert_eq!(opened.unwrap().cut, Some(other.len() as u64));
             continue;
@@ -102,3 +123,14 @@ fn less_than_one_record_is_put_aside_and_what_is_no_log_is_left_alone() {
         assert_eq!(fs::read_to_string(&path).unwrap(), other);
     }
 }
+
+#[test]
+fn a_folder_that_knows_no_sync_is_no_failure() {
+    for (code, fine) in [(EINVAL, true), (ENOTSUP, true), (EIO, false)] {
+        assert_eq!(unless_unsupported(Err(io::Error::from_raw_os_error(code))).is_ok(), fine, "{code}");
+    }
+}
+
+const EIO: i32 = 5;
+const EINVAL: i32 = 22;
+const ENOTSUP: i32 = 95;

@@ -80,9 +80,23 @@ fn what_happens_besides_requests_is_told() {
     let since = SystemTime::UNIX_EPOCH + Duration::from_micros(1_795_219_200_000_001);
     let lost = without_seq(members(|members| members.lost(&Lost { count: 7, since })));
     assert_eq!(lost, json!({ "records": 7, "since": "2026-11-21T00:00:00.000001Z" }));
-    let start = without_seq(members(|members| members.start(1, &[1; 16])));
+    let start = |after: Option<(u64, &Vouched)>| {
+        let mut told = without_seq(members(|members| members.start(1, &[1; 16], after)));
+        let always = json!({ "version": env!("CARGO_PKG_VERSION"), "generation": 1, "log": "01".repeat(16) });
+        for (name, value) in always.as_object().unwrap() {
+            assert_eq!(told.as_object_mut().unwrap().remove(name).as_ref(), Some(value));
+        }
+        told
+    };
+    assert_eq!(start(None), json!({}));
+    let continues = Some(End { sequence: 40, hash: [b'x'; 43] });
+    let ours = Vouched { continues, signed: 40, ..Vouched::default() };
     assert_eq!(
-        start,
-        json!({ "version": env!("CARGO_PKG_VERSION"), "generation": 1, "log": "01".repeat(16) })
+        start(Some((42, &ours))),
+        json!({ "continues": format!("40:{}", "x".repeat(43)), "unsigned": 2 })
     );
+    let (other_key, set_aside) = (Some("k".to_owned()), Some("f".to_owned()));
+    let other = Vouched { signed: 40, other_key, set_aside, ..Vouched::default() };
+    assert_eq!(start(Some((40, &other))), json!({ "unsigned": 0, "other_key": "k", "set_aside": "f" }));
+    assert_eq!(without_seq(members(|members| members.unsynced(3, 7))), json!({ "from": 3, "to": 7 }));
 }

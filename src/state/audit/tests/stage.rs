@@ -85,7 +85,7 @@ impl Folder {
     /// The records of all files of the one log, in their order; the open file is the last.
     pub(in crate::state::audit) fn records(&self) -> Vec<Value> {
         let mut names = self.names();
-        names.retain(|name| name.ends_with(".jsonl"));
+        names.retain(|name| name.ends_with(".jsonl") && !name.contains("unverified"));
         names.sort_by_key(|name| (name == "audit.jsonl", name.clone()));
         let texts: Vec<Vec<u8>> = names.iter().map(|name| fs::read(self.at(name)).unwrap()).collect();
         follow(&texts)

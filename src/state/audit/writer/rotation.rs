@@ -38,8 +38,15 @@ impl Writer {
 
     /// The rest of it, again and again until it is done.
     pub(super) fn finish_rotation(&mut self) -> io::Result<()> {
+        if self.next.is_some() {
+            self.sync()?;
+        }
+        self.make_way()
+    }
+
+    /// The same without a claim that the file before is on the disk.
+    pub(super) fn make_way(&mut self) -> io::Result<()> {
         if let Some(next) = &self.next {
-            self.file.sync()?;
             self.file.make_way_for(next)?;
         }
         if let Some(next) = self.next.take() {
