@@ -92,20 +92,7 @@ fn is_scheme_character(byte: u8) -> bool {
 pub(super) fn has_access_token(query: &str) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
-        decoded(name.as_bytes()).eq(b"access_token".iter().copied())
-    })
-}
-
-/// The bytes of a form-encoded name; what is not well encoded stands for itself.
-fn decoded(name: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = name;
-    std::iter::from_fn(move || {
-        let (byte, used) = match percent::octet(rest) {
-            Some(byte) => (byte, 3),
-            None => (*rest.first()?, 1),
-        };
-        rest = &rest[used..];
-        Some(byte)
+        percent::decoded(name.as_bytes()).eq(b"access_token".iter().copied())
     })
 }
 

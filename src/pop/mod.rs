@@ -36,7 +36,7 @@ mod lookalike;
 pub mod metadata;
 pub mod mtls;
 pub mod nonce;
-mod percent;
+pub(crate) mod percent;
 pub mod policy;
 pub mod preflight;
 pub mod proxy_protocol;

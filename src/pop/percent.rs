@@ -7,3 +7,16 @@ pub(super) fn octet(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else { return None };
     u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
+
+/// The octets that a text stands for; what is not well encoded stands for itself.
+pub(crate) fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (byte, used) = match octet(rest) {
+            Some(byte) => (byte, 3),
+            None => (*rest.first()?, 1),
+        };
+        rest = &rest[used..];
+        Some(byte)
+    })
+}

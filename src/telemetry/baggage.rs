@@ -4,6 +4,7 @@
 //! is beyond 64 members or 8192 bytes; the others pass as they came, in their order. Names that the service could take
 //! for our identity headers never pass (SBCP-04). Whose baggage passes at all is not decided here.
 
+use crate::pop::percent;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// What passes of the baggage in these headers.
@@ -64,24 +65,9 @@ fn is_value(text: &str) -> bool {
 /// `clinch-subject` in whatever spelling, percent-encoded ones included: the standard knows none in names, and some
 /// services decode them.
 fn is_ours(key: &str) -> bool {
-    let mut rest = key.as_bytes();
-    let decoded = std::iter::from_fn(|| {
-        let (byte, length) = match percent(rest) {
-            Some(byte) => (byte, 3),
-            None => (*rest.first()?, 1),
-        };
-        rest = &rest[length..];
-        Some(byte)
-    });
-    let folded = decoded.map(|b| if b == b'_' || b == b'.' { b'-' } else { b.to_ascii_lowercase() });
+    let folded = percent::decoded(key.as_bytes())
+        .map(|b| if b == b'_' || b == b'.' { b'-' } else { b.to_ascii_lowercase() });
     folded.take(OURS.len()).eq(OURS.iter().copied())
-}
-
-fn percent(text: &[u8]) -> Option<u8> {
-    let digits = text.strip_prefix(b"%")?.get(..2)?;
-    let digits =
-        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-    u8::from_str_radix(digits, 16).ok()
 }
 
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");

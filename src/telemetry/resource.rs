@@ -5,6 +5,7 @@
 
 use super::ids;
 use super::trace_context::write_hex;
+use crate::pop::percent;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
@@ -43,21 +44,7 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> {
 
 /// What is not encoded as it should be stays as it is.
 fn decoded(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let pair = tail.get(..2).filter(|_| *first == b'%').and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
+    let bytes = percent::decoded(value.as_bytes()).collect();
     String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
 }
 
