@@ -31,6 +31,12 @@ impl Confirmation {
         }
         Ok(Confirmation { jkt, x5t })
     }
+
+    /// The thumbprint that stands for the holder: of the DPoP key, else of the certificate.
+    pub fn thumbprint(&self) -> Option<&str> {
+        let certificate = || self.x5t.as_ref().map(|x5t| x5t.as_str());
+        self.jkt.as_ref().map(|jkt| jkt.as_str()).or_else(certificate)
+    }
 }
 
 fn member<T>(value: Option<&Json<'_>>, parse: fn(&str) -> Option<T>) -> Result<Option<T>, Denial> {

@@ -13,7 +13,6 @@
 mod sketch;
 
 use super::Record;
-use crate::pop::access_token::AccessToken;
 use crate::pop::denial::OAuthError;
 use crate::pop::{Denial, sha256};
 use prometheus_client::metrics::counter::Counter;
@@ -77,7 +76,7 @@ impl Suspicious {
             if watched.addresses.seen_with(name, watched.random.hash_one(network(record.peer.ip())), window) {
                 report(Kind::ManyAddresses, &|| token.token_id().to_owned());
             }
-            let key = record.proof.and_then(|_| thumbprint(token));
+            let key = record.proof.and_then(|_| token.confirmation().thumbprint());
             if let Some(key) = key
                 && watched.tokens.seen_with(short(key), name, window)
             {
@@ -131,12 +130,6 @@ impl Watched {
         let (request, route, issuer) = (request.as_str(), record.route, record.issuer());
         tracing::warn!(kind, who, more, route, issuer, request, trace_id, "suspicious use");
     }
-}
-
-/// The key that the token is bound to.
-fn thumbprint(token: &AccessToken) -> Option<&str> {
-    let bound_to = token.confirmation();
-    bound_to.jkt.as_ref().map(|jkt| jkt.as_str()).or_else(|| bound_to.x5t.as_ref().map(|x5t| x5t.as_str()))
 }
 
 /// 48 bits of a hash, from its first characters.

@@ -168,8 +168,7 @@ impl Decision {
 
     /// The thumbprint of the key that the token is bound to.
     pub(super) fn key(&self) -> Option<&str> {
-        let bound = self.token.as_ref()?.confirmation();
-        bound.jkt.as_ref().map(|jkt| jkt.as_str()).or_else(|| bound.x5t.as_ref().map(|x5t| x5t.as_str()))
+        self.token.as_ref()?.confirmation().thumbprint()
     }
 }
 

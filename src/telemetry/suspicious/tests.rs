@@ -1,4 +1,5 @@
 use super::*;
+use crate::pop::access_token::AccessToken;
 use crate::pop::forge;
 use crate::pop::policy::ProofKind;
 use crate::telemetry::Passed;
