@@ -19,6 +19,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
 };
+use std::fmt;
 use std::sync::Arc;
 
 /// What judges the client certificates of a configuration.
@@ -33,9 +34,7 @@ pub(super) fn verifier(
     };
     match tls.client_chain {
         ClientChain::Verified => verified(tls, provider, mandatory),
-        ClientChain::Unchecked => {
-            Ok(Arc::new(Unchecked { mandatory, algorithms: provider.signature_verification_algorithms }))
-        }
+        ClientChain::Unchecked => Ok(Arc::new(Judged::by(Unchecked, mandatory, provider))),
     }
 }
 
@@ -78,16 +77,31 @@ fn verified(
     builder.build().context("listen.tls: client certificates can't be verified")
 }
 
-/// Possession alone (MTLS-07): no authority, no names, no time; but the signature of the handshake, as the
-/// provider verifies it for everybody else. That an expired certificate proves nothing is decided with the
-/// request, when the time is known (`pop::verify`).
-#[derive(Debug)]
-struct Unchecked {
-    mandatory: bool,
-    algorithms: WebPkiSupportedAlgorithms,
+/// What a certificate has to be, besides shown by whoever has its key.
+pub(super) trait Judge: fmt::Debug + Send + Sync {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error>;
 }
 
-impl ClientCertVerifier for Unchecked {
+/// Certificates by a judge of our own; the handshake's signature as the provider verifies it for everybody else.
+#[derive(Debug)]
+pub(super) struct Judged<J> {
+    mandatory: bool,
+    algorithms: WebPkiSupportedAlgorithms,
+    judge: J,
+}
+
+impl<J> Judged<J> {
+    pub(super) fn by(judge: J, mandatory: bool, provider: &CryptoProvider) -> Judged<J> {
+        Judged { mandatory, algorithms: provider.signature_verification_algorithms, judge }
+    }
+}
+
+impl<J: Judge> ClientCertVerifier for Judged<J> {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
@@ -97,10 +111,10 @@ impl ClientCertVerifier for Unchecked {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        ParsedCertificate::try_from(end_entity).map(|_| ClientCertVerified::assertion())
+        self.judge.judge(end_entity, intermediates, now)
     }
     fn verify_tls12_signature(
         &self,
@@ -120,5 +134,21 @@ impl ClientCertVerifier for Unchecked {
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+/// Possession alone (MTLS-07): no authority, no names, no time. That an expired certificate proves nothing is decided
+/// with the request, when the time is known (`pop::verify`).
+#[derive(Debug)]
+struct Unchecked;
+
+impl Judge for Unchecked {
+    fn judge(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        ParsedCertificate::try_from(end_entity).map(|_| ClientCertVerified::assertion())
     }
 }

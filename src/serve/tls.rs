@@ -8,7 +8,8 @@
 //! Client certificates are judged in [`client_chain`](super::client_chain).
 
 use super::client_chain;
-use super::svid_chain::SvidVerifier;
+use super::client_chain::Judged;
+use super::svid_chain::Svids;
 use super::workload::{Svid, Wishes};
 use crate::config::{ClientCertificates, ClientChain, Own, Tls};
 use crate::pop::mtls::{ClientCertificate, Names};
@@ -112,7 +113,10 @@ impl Terminator {
         };
         let clients: Arc<dyn ClientCertVerifier> = match mandatory {
             None => WebPkiClientVerifier::no_client_auth(),
-            Some(mandatory) => Arc::new(SvidVerifier::new(&svid.accepted(wishes), mandatory, &provider)?),
+            Some(mandatory) => {
+                let svids = Svids::of(&svid.accepted(wishes), &provider)?;
+                Arc::new(Judged::by(svids, mandatory, &provider))
+            }
         };
         let own = (&*svid.chain, &svid.key);
         let bundles = svid.accepted(wishes);
