@@ -10,7 +10,7 @@
 pub mod chain;
 mod entry;
 mod file;
-mod names;
+pub(crate) mod names;
 mod queue;
 mod record;
 mod scribe;

@@ -1,5 +1,6 @@
 //! The files of an audit log: keys, and which rotated files belong to an open one.
 
+use crate::state::audit::names::Names;
 use crate::state::audit::verify::Key;
 use anyhow::{Context as _, anyhow};
 use std::fs::File;
@@ -24,28 +25,9 @@ pub(super) fn open(path: &Path) -> io::Result<BufReader<File>> {
 /// # Errors
 /// The directory can't be read.
 pub(super) fn rotated(open: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let directory = match open.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        if let Some(first) = first_of(&path, open) {
-            found.push((first, path));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The number of the first record, by the name of the file.
-fn first_of(path: &Path, open: &Path) -> Option<u64> {
-    let of_same_kind = path.extension() == open.extension();
-    let digits = Path::new(path.file_stem()?).extension()?.to_str()?;
-    let numbered = digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let stem = Path::new(path.file_stem()?).file_stem()?;
-    (of_same_kind && numbered && Some(stem) == open.file_stem()).then(|| digits.parse().ok())?
+    let names = Names::of(open);
+    let path = |first| (first, names.folder().join(names.closed(first)));
+    Ok(names.all_closed()?.into_iter().map(path).collect())
 }
 
 const AT_ONCE: usize = 256 * 1024;
@@ -58,7 +40,8 @@ mod tests {
 
     #[test]
     fn rotated_files_are_told_by_their_names() {
-        let first = |name: &str| first_of(Path::new(name), Path::new("/log/audit.jsonl"));
+        let names = Names::of(Path::new("/log/audit.jsonl"));
+        let first = |name: &str| names.first_of(Path::new(name).file_name()?.to_str()?);
         assert_eq!(first("/log/audit.000000005001.jsonl"), Some(5001));
         assert_eq!(first("/log/audit.1000000005001.jsonl"), Some(1_000_000_005_001));
         for other in

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The names of one log's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Names {
+pub(crate) struct Names {
     folder: PathBuf,
     stem: String,
     extension: String,
@@ -18,7 +18,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Of the log whose open file this is.
-    pub(super) fn of(file: &Path) -> Names {
+    pub(crate) fn of(file: &Path) -> Names {
         let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
         let extension = text(file.extension()).map(|extension| format!(".{extension}"));
         Names {
@@ -34,7 +34,7 @@ impl Names {
         Names { stem: format!("{}.{mark}", self.stem), ..self.clone() }
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -49,7 +49,7 @@ impl Names {
     }
 
     /// A closed one, by its first record.
-    pub(super) fn closed(&self, first: u64) -> String {
+    pub(crate) fn closed(&self, first: u64) -> String {
         format!("{}.{first:012}{}", self.stem, self.extension)
     }
 
@@ -70,7 +70,7 @@ impl Names {
     }
 
     /// The numbers of all closed files, in order.
-    pub(super) fn all_closed(&self) -> io::Result<Vec<u64>> {
+    pub(crate) fn all_closed(&self) -> io::Result<Vec<u64>> {
         let mut all = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             all.extend(entry?.file_name().to_str().and_then(|name| self.first_of(name)));
@@ -79,7 +79,8 @@ impl Names {
         Ok(all)
     }
 
-    fn first_of(&self, name: &str) -> Option<u64> {
+    /// The number of the first record of a closed file, if that is its name.
+    pub(crate) fn first_of(&self, name: &str) -> Option<u64> {
         let digits = name.strip_prefix(&self.stem)?.strip_prefix('.')?.strip_suffix(&self.extension)?;
         let sound = digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
         let first = digits.parse().ok().filter(|_| sound)?;

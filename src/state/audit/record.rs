@@ -96,11 +96,9 @@ impl Members<'_> {
         self.number("to", to);
     }
 
-    pub(super) fn checkpoint(mut self, records: u64, key: Option<&Hash>) {
+    pub(super) fn checkpoint(mut self, records: u64, key: Option<&str>) {
         self.number("records", records);
-        if let Some(key) = key {
-            self.ascii("key", key);
-        }
+        self.known("key", key);
     }
 
     pub(super) fn lost(mut self, lost: &Lost) {

@@ -3,13 +3,13 @@
 //! The chain goes on here, whatever becomes of the bytes: what could not be written yet stays in the buffer and is
 //! finished later, so that a record is never begun twice.
 
-use super::chain::{End, Hash};
+use super::chain::End;
 use super::entry::{Entry, What};
 use super::queue::Lost;
 use super::record::Members;
+use super::verify::Key;
 use super::vouched::Vouched;
-use crate::pop::sha256;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,7 +19,8 @@ use std::time::SystemTime;
 pub(super) struct Scribe {
     end: End,
     replica: String,
-    key: Option<(Arc<Ed25519KeyPair>, Hash)>,
+    /// What signs, and what it is called.
+    key: Option<(Arc<Ed25519KeyPair>, Key)>,
     buffer: Vec<u8>,
     /// Bytes of the buffer that are in the file.
     written: usize,
@@ -47,9 +48,9 @@ pub(super) struct Brought {
 
 impl Scribe {
     pub(super) fn new(end: End, replica: String, key: Option<Arc<Ed25519KeyPair>>) -> Scribe {
-        let key = key.map(|key| {
-            let name = sha256::text(&sha256::of(key.public_key().as_ref()));
-            (key, name)
+        let key = key.map(|pair| {
+            let key = Key::of_pair(&pair);
+            (pair, key)
         });
         let buffer = Vec::with_capacity(2 * LONG);
         Scribe { end, replica, key, buffer, written: 0, records: 0, unvouched: 0, checkpoint: None }
@@ -117,7 +118,7 @@ impl Scribe {
         let records = self.unvouched;
         let from = self.begin(SystemTime::now(), "checkpoint");
         let key = self.key.as_ref();
-        Members(&mut self.buffer).checkpoint(records, key.map(|(_, name)| name));
+        Members(&mut self.buffer).checkpoint(records, key.map(|(_, key)| key.name()));
         let sign = key.map(|(key, _)| |message: &[u8]| signature(key, message));
         let sign = sign.as_ref().map(|sign| sign as &dyn Fn(&[u8]) -> [u8; 64]);
         self.end.seal(&mut self.buffer, from, sign);

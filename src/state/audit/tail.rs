@@ -4,6 +4,7 @@
 //! from the back, in pieces, however large the file is.
 
 use super::chain::{self, End};
+use super::verify::{time, time_and_kind};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -31,8 +32,7 @@ pub(super) fn head(file: &File) -> io::Result<Option<Head>> {
     file.read_exact_at(&mut bytes, 0)?;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Ok(seal) = chain::unseal(line) else { return Ok(None) };
-    let record: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-    let time = record.and_then(|record| humantime::parse_rfc3339(record.get("time")?.as_str()?).ok());
+    let time = time_and_kind(line).and_then(|(written, _)| time(written));
     Ok(Some(Head { sequence: seal.sequence, time }))
 }
 

@@ -24,6 +24,7 @@ mod walk;
 pub use fault::{Fault, What};
 pub use keys::{Key, spki};
 pub use lines::{LONGEST, Line, Lines};
+pub(super) use members::{members, time, time_and_kind};
 
 use super::chain::End;
 use heads::{Head, Place, head, place};

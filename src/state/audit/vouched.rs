@@ -5,9 +5,8 @@
 //! anything is bound to it; what follows from that is for `file` to decide.
 
 use super::chain::{End, FIRST, Hash, unseal};
-use super::verify::{Line, Lines};
-use crate::pop::sha256;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use super::verify::{Key, Line, Lines, members, time, time_and_kind};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::time::SystemTime;
@@ -62,8 +61,7 @@ impl Doubt {
 pub(super) fn read(mut file: &File, bytes: u64, key: &Ed25519KeyPair) -> io::Result<Result<Contents, Doubt>> {
     file.seek(SeekFrom::Start(0))?;
     let mut lines = Lines::new(BufReader::with_capacity(PIECE, file.take(bytes)));
-    let public = UnparsedPublicKey::new(&ED25519, key.public_key().as_ref());
-    let ours = sha256::text(&sha256::of(key.public_key().as_ref()));
+    let key = Key::of_pair(key);
     let mut contents: Option<Contents> = None;
     loop {
         let line = match lines.next()? {
@@ -80,11 +78,11 @@ pub(super) fn read(mut file: &File, bytes: u64, key: &Ed25519KeyPair) -> io::Res
         contents.end = End { sequence: seal.sequence, hash: seal.hash };
         match seal.signed {
             None => contents.vouched.goes_on(line),
-            Some((text, signature)) if public.verify(text, &signature).is_ok() => {
+            Some((text, signature)) if key.made(&signature, text) => {
                 contents.vouched = Vouched::by_us(contents.end);
             }
-            Some(_) => match member(line, "key") {
-                Some(name) if name.as_bytes() == ours => return Ok(Err(Doubt::Forged)),
+            Some(_) => match members(line).key {
+                Some(name) if name == key.name() => return Ok(Err(Doubt::Forged)),
                 name => contents.vouched = Vouched::by_another(contents.end.sequence, name),
             },
         }
@@ -115,7 +113,7 @@ impl Vouched {
     /// One more record without a signature.
     fn goes_on(&mut self, line: &[u8]) {
         // A time that can't be read is as far away as can be.
-        let time = member(line, "time").and_then(|time| humantime::parse_rfc3339(&time).ok());
+        let time = time_and_kind(line).and_then(|(written, _)| time(written));
         let (first, last) = self.unsigned.unwrap_or_else(|| {
             let time = time.unwrap_or(SystemTime::UNIX_EPOCH);
             (time, time)
@@ -135,11 +133,6 @@ impl Vouched {
         };
         Vouched { unsigned, ..self }
     }
-}
-
-fn member(line: &[u8], name: &str) -> Option<String> {
-    let record: serde_json::Value = serde_json::from_slice(line).ok()?;
-    Some(record.get(name)?.as_str()?.to_owned())
 }
 
 /// How much is read at a time, in bytes.

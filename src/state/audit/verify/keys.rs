@@ -19,6 +19,13 @@ impl Key {
         Key { raw, name: String::from_utf8_lossy(&name).into_owned() }
     }
 
+    /// Of whoever signs.
+    pub(in crate::state::audit) fn of_pair(pair: &Ed25519KeyPair) -> Key {
+        let mut raw = [0; 32];
+        raw.copy_from_slice(pair.public_key().as_ref());
+        Key::new(raw)
+    }
+
     /// Reads a public key (SPKI, RFC 8410) in PEM, or takes it from a private one (PKCS #8).
     ///
     /// # Errors
@@ -28,15 +35,14 @@ impl Key {
                             nor an unencrypted private one in PKCS#8 (`-----BEGIN PRIVATE KEY-----`)";
         let section = <(SectionKind, Vec<u8>)>::pem_slice_iter(pem).next().and_then(Result::ok);
         let Some((kind, der)) = section else { return Err(NONE) };
-        let raw = if kind == SectionKind::PublicKey {
-            der.strip_prefix(SPKI).and_then(|raw| raw.try_into().ok())
+        let key = if kind == SectionKind::PublicKey {
+            der.strip_prefix(SPKI).and_then(|raw| raw.try_into().ok()).map(Key::new)
         } else if kind == SectionKind::PrivateKey {
-            let pair = Ed25519KeyPair::from_pkcs8(&der).ok();
-            pair.and_then(|pair| pair.public_key().as_ref().try_into().ok())
+            Ed25519KeyPair::from_pkcs8(&der).ok().as_ref().map(Key::of_pair)
         } else {
             None
         };
-        raw.map(Key::new).ok_or(NONE)
+        key.ok_or(NONE)
     }
 
     /// The 32 bytes.
@@ -52,7 +58,7 @@ impl Key {
     }
 
     /// Whether this key made the signature.
-    pub(super) fn made(&self, signature: &[u8; 64], of: &[u8]) -> bool {
+    pub(in crate::state::audit) fn made(&self, signature: &[u8; 64], of: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.raw).verify(of, signature).is_ok()
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 /// The kinds of records that mean something to a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::state::audit) enum Kind {
     /// A process began to write.
     Start,
     /// It ended in order.
@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// The time of a record as it is written, and its kind. Both stand right after the number, in this order.
-pub(super) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
+pub(in crate::state::audit) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
     let rest = line.strip_prefix(br#"{"seq":"#)?;
     let comma = rest.iter().position(|byte| *byte == b',')?;
     let (time, rest) = text(rest[comma..].strip_prefix(br#","time":""#)?)?;
@@ -38,14 +38,14 @@ pub(super) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
 }
 
 /// The time of a record; nothing if it is none.
-pub(super) fn time(written: &[u8]) -> Option<SystemTime> {
+pub(in crate::state::audit) fn time(written: &[u8]) -> Option<SystemTime> {
     humantime::parse_rfc3339(std::str::from_utf8(written).ok()?).ok()
 }
 
 /// The members of those records of which more is read than their kind. All of them may be missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Members {
+pub(in crate::state::audit) struct Members {
     /// Of `start`: what the log is called that the process writes.
     pub(super) log: Option<String>,
     /// Of `start`: the last record that a signature vouched for when the file was opened, `SEQ:HASH`.
@@ -53,7 +53,7 @@ pub(super) struct Members {
     /// Of `start`: how many records came after that one.
     pub(super) unsigned: Option<u64>,
     /// Of `checkpoint`: whose signature it is.
-    pub(super) key: Option<String>,
+    pub(in crate::state::audit) key: Option<String>,
     /// Of `lost`: how many.
     pub(super) records: Option<u64>,
     /// Of `recovered`: how much of a record the file before ends with.
@@ -61,7 +61,7 @@ pub(super) struct Members {
 }
 
 /// Reads them.
-pub(super) fn members(line: &[u8]) -> Members {
+pub(in crate::state::audit) fn members(line: &[u8]) -> Members {
     serde_json::from_slice(line).unwrap_or_default()
 }
 
