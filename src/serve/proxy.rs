@@ -171,18 +171,17 @@ fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Out
 
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
     let denial = Denial::Internal;
+    let mut response = response::refusal(denial, Vec::new(), None);
     if !decided {
         let telemetry = &peer.proxy.gate.telemetry;
         let mut span = telemetry.begin(&HeaderMap::new());
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
-        let mut response = response::refusal(denial, Vec::new(), None);
         response::tell_request_id(span.request_id(), &mut response);
         telemetry.answered(span, denial.status(), None);
-        return response;
     }
-    response::refusal(denial, Vec::new(), None)
+    response
 }
 
 /// A block with what it owns, not an `async fn`: that would keep every argument twice, and the future is

@@ -3,7 +3,7 @@
 //! What repeats itself is left out after a while ([`repeats`](super::repeats)).
 
 use super::repeats::Line;
-use super::{Passed, Record, Telemetry};
+use super::{Record, Telemetry};
 use crate::pop::policy::ProofKind;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -57,8 +57,7 @@ impl Telemetry {
         }
         let denial = match record.verdict {
             Ok(passed) => {
-                let none: (Option<u64>, Option<&str>) = (None, None);
-                return line!(DEBUG, "granted", Passed::reason(passed), none.0, none.1);
+                return line!(DEBUG, "granted", passed.reason(), None::<u64>, None::<&str>);
             }
             Err(denial) => denial,
         };
