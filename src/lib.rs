@@ -35,6 +35,7 @@
 //!   evidence that the next step consumes, so that skipping one does not compile.
 //! * [`gate`] puts them in order. Every shell asks the same gate.
 //! * [`serve`] is the shell that there is now: a reverse proxy.
+//! * [`inject`] stands alone: how clinch gets into a pod of Kubernetes.
 //! * [`cli`] is the command line, with `clinch demo` to see it all.
 //!
 //! # What is not checked
@@ -45,6 +46,7 @@
 pub mod cli;
 pub mod config;
 pub mod gate;
+pub mod inject;
 pub mod pop;
 pub mod serve;
 pub mod state;

@@ -1,4 +1,5 @@
-//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`, `revocations`, `audit`.
+//! The command line: `clinch run`, `check`, `explain`, `demo`, `schema`, `proof`, `revoke`, `revocations`, `audit`,
+//! `inject`, `injector`, `redirect`, `ready`.
 //!
 //! Exit codes: 0 fine, 1 failed, 64 wrong usage or config (sysexits `EX_USAGE`).
 
@@ -7,7 +8,11 @@ mod check;
 mod demo;
 mod explain;
 pub mod holder;
+mod inject;
+mod injector;
 mod proof;
+mod ready;
+mod redirect;
 mod replica;
 mod revocations;
 mod revoke;
@@ -52,6 +57,14 @@ enum Command {
     Revocations(revocations::Arguments),
     /// Verify, look at or export the audit log
     Audit(audit::Arguments),
+    /// Put the sidecar into the manifests of a file
+    Inject(inject::Arguments),
+    /// Run the admission webhook that puts the sidecar into pods
+    Injector(injector::Arguments),
+    /// Have the kernel send what comes for the application's port to the sidecar (in a pod's init container)
+    Redirect(redirect::Arguments),
+    /// Whether a sidecar is ready
+    Ready(ready::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -73,5 +86,9 @@ pub fn main() -> ExitCode {
         Command::Revoke(arguments) => revoke::main(&arguments),
         Command::Revocations(arguments) => revocations::main(&arguments),
         Command::Audit(arguments) => audit::main(&arguments),
+        Command::Inject(arguments) => inject::main(&arguments),
+        Command::Injector(arguments) => injector::main(&arguments),
+        Command::Redirect(arguments) => redirect::main(&arguments),
+        Command::Ready(arguments) => ready::main(&arguments),
     }
 }

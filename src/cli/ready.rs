@@ -1,0 +1,12 @@
+//! `clinch ready`
+
+use super::EX_USAGE;
+use std::process::ExitCode;
+
+/// Arguments of `clinch ready`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn main(_arguments: &Arguments) -> ExitCode {
+    ExitCode::from(EX_USAGE)
+}

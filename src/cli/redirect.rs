@@ -1,0 +1,12 @@
+//! `clinch redirect`
+
+use super::EX_USAGE;
+use std::process::ExitCode;
+
+/// Arguments of `clinch redirect`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {}
+
+pub(super) fn main(_arguments: &Arguments) -> ExitCode {
+    ExitCode::from(EX_USAGE)
+}
