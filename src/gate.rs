@@ -5,6 +5,7 @@
 //! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
+mod observing;
 mod undecided;
 
 use crate::pop::credentials::{Credentials, Scheme};
@@ -15,9 +16,9 @@ use crate::state::audit::{Audit, Unwritten};
 use crate::state::nonces::Nonces;
 use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
-use crate::state::revocation::Revocations;
+use crate::state::revocation::{Observed, OpenRequest, Revocations};
 use crate::state::tokens::Tokens;
-use crate::telemetry::{Part, Passed, RequestSpan, Steps, Telemetry};
+use crate::telemetry::{self, Part, Passed, RequestSpan, Steps, Telemetry};
 use http::request::Parts;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub enum Admission {
     Granted(Grant),
     /// The route is `danger_unprotected`.
     Unprotected,
+    /// The operator only observes (`mode: observe`): the caller did not prove who it is, and would be refused.
+    Observed(Observed),
     /// A CORS preflight, which carries nothing that could be verified, to a route that has `cors_preflight`.
     Preflight,
 }
@@ -109,9 +112,9 @@ impl Gate {
         }
         let asked = request.as_ref().ok();
         let because = |denial| self.because(denial, asked, &undecided.found, clock());
-        let why = verdict.as_ref().err().map(|denial| because(*denial));
         let passed =
             |verdict: &Result<Verdict, Denial>| verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
+        let why = telemetry::denial(passed(&verdict)).map(because);
         let mut record = undecided.record(why.as_ref(), passed(&verdict));
         let position = undecided.found.position;
         let kept = match self.audit.decided(&record, span.trace_id(), position) {
@@ -195,21 +198,23 @@ impl Gate {
         let (dpop, nonces) = (&self.policy.dpop, self.nonces.current());
         let verified = pop::verify(request, &credentials, token, demands, dpop, &nonces, now);
         drop(nonces);
-        let verified = stopwatch.took(Part::Proof, verified)?;
+        let verified = match stopwatch.took(Part::Proof, verified) {
+            Ok(verified) => verified,
+            Err(want) => return self.observe(want, (request, demands), &belief, now, found),
+        };
         found.proof = Some(verified.kind());
         let unrevoked = stopwatch.took(Part::Revocation, self.revocations.check(verified, &belief));
-        let unrevoked = unrevoked.inspect_err(|denial| {
-            if *denial == Denial::TokenRevoked {
-                found.revoked_by = found.token.as_ref().and_then(|token| self.revocations.cause(token));
-            }
-        })?;
+        let unrevoked = unrevoked.inspect_err(|denial| self.find_cause(*denial, found))?;
         found.revocation = unrevoked.standing().mark();
         self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial
         })?;
         stopwatch.skip();
-        let grant = stopwatch.took(Part::Replay, self.replay.claim(unrevoked, now, steps).await)?;
+        let grant = match stopwatch.took(Part::Replay, self.replay.claim(unrevoked, now, steps).await) {
+            Ok(grant) => grant,
+            Err(want) => return self.observe(want, (request, demands), &belief, now, found),
+        };
         // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
         self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
@@ -220,10 +225,22 @@ impl Gate {
     }
 }
 
+impl Admission {
+    /// The request as one that may be ended while it is open; none where no token lets it in.
+    pub fn into_open(self) -> Option<OpenRequest> {
+        match self {
+            Admission::Granted(grant) => Some(grant.into_open()),
+            Admission::Observed(observed) => Some(observed.into_open()),
+            Admission::Unprotected | Admission::Preflight => None,
+        }
+    }
+}
+
 impl Verdict {
     fn passed(&self) -> Passed {
         match self {
             Verdict::Admit(Admission::Granted(_) | Admission::Unprotected) => Passed::Request,
+            Verdict::Admit(Admission::Observed(observed)) => Passed::Observed(observed.unproved().want()),
             Verdict::Admit(Admission::Preflight) => Passed::Preflight,
             Verdict::Publish(_) => Passed::Metadata,
         }

@@ -56,6 +56,8 @@ use std::time::Duration;
 /// The configuration, checked: every file it names has been read and makes sense.
 #[derive(Debug)]
 pub struct Config {
+    /// Whether a want of proof is recorded and waived: `mode: observe`.
+    pub observes: bool,
     /// Where requests come in.
     pub listen: Listen,
     /// The service behind us.

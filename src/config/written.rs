@@ -39,7 +39,6 @@ impl fmt::Debug for Written {
 
 /// What is bound, opened or begun once. The age of proofs is among it, for the memory of used ones goes by it.
 const AT_START: &[&str] = &[
-    "mode",
     "listen.address",
     "listen.reuse_port",
     "listen.limits.connections_per_peer",

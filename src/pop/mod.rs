@@ -12,6 +12,8 @@
 //! 5. [`verify`], below: does the caller hold the key it is bound to ([`confirmation`], [`dpop`] with its
 //!    [`nonce`], [`mtls`] with its [`client_cert`]), and does it carry what the route demands ([`step_up`])?
 //!
+//! Where the operator only observes ([`unproved`]), a want of proof is waived, and nothing else.
+//!
 //! Not decided here: whether anything was revoked, and whether the proof was used before. Those need
 //! memory ([`state`](crate::state)), and the gate asks them last.
 
@@ -46,6 +48,7 @@ pub mod spiffe;
 pub mod step_up;
 pub mod target_uri;
 pub mod time;
+pub mod unproved;
 
 pub use denial::Denial;
 pub use request::Request;
@@ -123,17 +126,27 @@ pub fn verify(
     if !demands.proof.admits(kind) {
         return Err(if kind == ProofKind::Bearer { Denial::TokenUnbound } else { Denial::ProofKindRefused });
     }
-    check_principals(&token, demands)?;
+    check_demands(&token, shown, demands, now)?;
+    Ok(Verified { token, kind, proof, certificate: shown.cloned() })
+}
+
+/// What the route demands besides proof of possession.
+fn check_demands(
+    token: &AccessToken,
+    shown: Option<&Arc<ClientCertificate>>,
+    demands: &Requirements,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    check_principals(token, demands)?;
     check_workload(shown, demands)?;
     // Scopes are compared as they are written (RFC 6749 section 3.3): AT-09, SBCP-03, FAPI-04.
     let scoped = demands.scopes.iter().all(|needed| token.scope().split(' ').any(|has| has == needed));
-    match (step_up::is_authenticated_well_enough(&token, demands, now), scoped) {
-        (true, true) => {}
-        (true, false) => return Err(Denial::ScopeInsufficient),
-        (false, true) => return Err(Denial::AuthenticationInsufficient),
-        (false, false) => return Err(Denial::AuthenticationAndScopeInsufficient),
+    match (step_up::is_authenticated_well_enough(token, demands, now), scoped) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Denial::ScopeInsufficient),
+        (false, true) => Err(Denial::AuthenticationInsufficient),
+        (false, false) => Err(Denial::AuthenticationAndScopeInsufficient),
     }
-    Ok(Verified { token, kind, proof, certificate: shown.cloned() })
 }
 
 /// Whose tokens the route admits. `sub` plays no part: a client may have chosen its own to look like a

@@ -22,6 +22,8 @@ pub struct Policy {
     pub dpop: DpopPolicy,
     /// What is published about the routes (RFC 9728); `None` where nothing is.
     pub metadata: Option<Metadata>,
+    /// Whether a want of proof is recorded and waived (`mode: observe`; [`unproved`](super::unproved)).
+    pub observes: bool,
 }
 
 /// The rules for DPoP proofs.

@@ -60,7 +60,7 @@ pub(super) fn forward<'a>(
     let unread = !body.is_end_stream();
     let renewal = match &admission {
         Admission::Granted(grant) => proxy.gate.nonces.renewal_for(grant.verified(), now),
-        Admission::Unprotected | Admission::Preflight => None,
+        Admission::Observed(_) | Admission::Unprotected | Admission::Preflight => None,
     };
     let asked = Instant::now();
     let mut cuttable = None;
@@ -75,8 +75,8 @@ pub(super) fn forward<'a>(
         Way::Circle
     } else {
         let mut parts = prepare(peer, &admission, origin, parts, &span);
-        if let (Admission::Granted(grant), Some(route)) = (admission, route) {
-            cuttable = Some(Cuttable::new(grant.into_open(), route, &span));
+        if let (Some(open), Some(route)) = (admission.into_open(), route) {
+            cuttable = Some(Cuttable::new(open, route, &span));
             called = parts.uri.path_and_query().cloned();
         }
         call = span.call(proxy.upstream.called(&parts));
@@ -266,7 +266,7 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     // Whoever proved who it is may say more of the trace to the service than that it goes on.
     let baggage = match admission {
         Admission::Granted(_) => span.baggage(headers),
-        Admission::Unprotected | Admission::Preflight => None,
+        Admission::Observed(_) | Admission::Unprotected | Admission::Preflight => None,
     };
     fields::clean_request(headers, proxy.identity.forward_authorization);
     identity::strip(headers, &proxy.identity.headers);
@@ -276,6 +276,7 @@ fn prepare(peer: &Peer, admission: &Admission, origin: usize, mut parts: Parts, 
     }
     match admission {
         Admission::Granted(grant) => grant.write_identity(&proxy.identity.headers, headers),
+        Admission::Observed(observed) => observed.write(headers),
         Admission::Unprotected | Admission::Preflight => {}
     }
     peer.hop.write(&proxy.hosts, origin, headers);

@@ -165,7 +165,7 @@ impl Proxy {
             generation: number,
             audit: lasting.audit.clone(),
             assertions,
-            policy: Policy { metadata, routes: config.routes, dpop },
+            policy: Policy { metadata, routes: config.routes, dpop, observes: config.observes },
             tokens,
             revocations,
             nonces: Arc::clone(&lasting.nonces),

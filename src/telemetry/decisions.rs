@@ -3,7 +3,7 @@
 //! What repeats itself is left out after a while ([`repeats`](super::repeats)).
 
 use super::repeats::Line;
-use super::{Record, Telemetry};
+use super::{Passed, Record, Telemetry};
 use crate::pop::policy::ProofKind;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -55,18 +55,18 @@ impl Telemetry {
                 )
             };
         }
-        let denial = match record.verdict {
-            Ok(passed) => {
-                return line!(DEBUG, "granted", passed.reason(), None::<u64>, None::<&str>);
-            }
-            Err(denial) => denial,
+        let Some(denial) = record.denial() else {
+            let reason = record.verdict.ok().and_then(Passed::reason);
+            return line!(DEBUG, "granted", reason, None::<u64>, None::<&str>);
         };
         let (left_out, then) = match self.repeats.judge(record, Instant::now()) {
             Line::Written { left_out } => (Some(left_out).filter(|count| *count > 0), None),
             Line::Last { left_out } => (Some(left_out).filter(|count| *count > 0), Some(THEN)),
             Line::LeftOut => return self.metrics.line_left_out(),
         };
-        if denial.status().is_server_error() {
+        if record.verdict.is_ok() {
+            line!(INFO, "observed", denial.reason(), left_out, then);
+        } else if denial.status().is_server_error() {
             line!(WARN, "refused", denial.reason(), left_out, then);
         } else {
             line!(INFO, "refused", denial.reason(), left_out, then);

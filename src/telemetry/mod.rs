@@ -126,6 +126,10 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Why it was refused, or would have been if it were not only observed.
+    pub fn denial(&self) -> Option<Denial> {
+        denial(self.verdict)
+    }
     /// `iss` of the token.
     pub fn issuer(&self) -> Option<&'a str> {
         self.token.map(|token| token.issuer())
@@ -153,6 +157,8 @@ pub enum Passed {
     Preflight,
     /// For our own metadata (RFC 9728), not for the service.
     Metadata,
+    /// For the service, because the operator only observes; why it would have been refused.
+    Observed(Denial),
 }
 
 impl Passed {
@@ -162,7 +168,26 @@ impl Passed {
             Passed::Request => None,
             Passed::Preflight => Some("preflight"),
             Passed::Metadata => Some("metadata"),
+            Passed::Observed(want) => Some(want.reason()),
         }
+    }
+}
+
+/// Why a request was refused, or would have been if it were not only observed.
+pub fn denial(verdict: Result<Passed, Denial>) -> Option<Denial> {
+    match verdict {
+        Ok(Passed::Observed(want)) => Some(want),
+        Ok(Passed::Request | Passed::Preflight | Passed::Metadata) => None,
+        Err(denial) => Some(denial),
+    }
+}
+
+/// The word for a verdict, everywhere.
+pub fn verdict(verdict: Result<Passed, Denial>) -> &'static str {
+    match verdict {
+        Ok(Passed::Request | Passed::Preflight | Passed::Metadata) => "granted",
+        Ok(Passed::Observed(_)) => "observed",
+        Err(_) => "refused",
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::Record;
 use super::suspicious::network;
+use crate::pop::Denial;
 use parking_lot::Mutex;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -47,7 +48,7 @@ impl Repeats {
 
     /// What becomes of the line about this refusal.
     pub(super) fn judge(&self, record: &Record<'_>, now: Instant) -> Line {
-        let reason = record.verdict.map_or_else(|denial| denial.reason(), |_| "");
+        let reason = record.denial().map_or("", Denial::reason);
         self.judge_words(reason, record.route, record.peer.ip(), now)
     }
 

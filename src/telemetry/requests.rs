@@ -48,9 +48,9 @@ impl Requests {
     }
 }
 
-/// The counters of one route; the last are for grants.
+/// The counters of one route: of refusals, of grants, and of refusals that were only observed.
 #[derive(Debug)]
-struct Route([OnceLock<Counter>; REASONS + PASSED]);
+struct Route([OnceLock<Counter>; REASONS + PASSED + REASONS]);
 
 impl Default for Route {
     fn default() -> Self {
@@ -61,7 +61,10 @@ impl Default for Route {
 impl Route {
     fn count(&self, family: &Family<Labels, Counter>, route: &str, verdict: Result<Passed, Denial>) {
         let (index, verdict, reason) = match verdict {
-            Ok(passed) => (REASONS + passed as usize, "granted", passed.reason().unwrap_or(NONE)),
+            Ok(Passed::Request) => (REASONS, GRANTED, NONE),
+            Ok(Passed::Preflight) => (REASONS + 1, GRANTED, "preflight"),
+            Ok(Passed::Metadata) => (REASONS + 2, GRANTED, "metadata"),
+            Ok(Passed::Observed(want)) => (REASONS + PASSED + want as usize, "observed", want.reason()),
             Err(denial) => (denial as usize, "refused", denial.reason()),
         };
         let created = || family.get_or_create_owned(&Labels { route: route.into(), verdict, reason });
@@ -78,8 +81,9 @@ pub(super) struct Labels {
 }
 
 const REASONS: usize = Denial::ALL.len();
-/// How many kinds of [`Passed`] there are.
+/// How many kinds of grants there are.
 const PASSED: usize = 3;
+const GRANTED: &str = "granted";
 const NONE: &str = "-";
 
 #[cfg(test)]
@@ -112,9 +116,12 @@ mod tests {
         let requests = Requests::default();
         for denial in Denial::ALL {
             requests.count(None, Err(*denial));
+            requests.count(None, Ok(Passed::Observed(*denial)));
         }
         for denial in Denial::ALL {
-            assert_eq!(value(&requests, "-", "refused", denial.reason()), 1, "{denial:?}");
+            for verdict in ["refused", "observed"] {
+                assert_eq!(value(&requests, "-", verdict, denial.reason()), 1, "{denial:?}");
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl Suspicious {
                 report(Kind::ManyTokens, &|| key.to_owned());
             }
         }
-        let Err(denial) = record.verdict else { return };
+        let Some(denial) = record.denial() else { return };
         if denial == Denial::ProofReplayed {
             report(Kind::Replay, &|| record.client().unwrap_or_default().to_owned());
         }

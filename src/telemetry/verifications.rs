@@ -1,7 +1,7 @@
 //! `clinch_verifications_total{issuer,result}`: what became of requests that brought credentials, by configured issuer.
 //!
 //! `refused` is the caller's fault and `failed` ours or the issuer's, so that `failed` over all is what an objective of
-//! availability counts. A token that was not found to be genuine counts for the issuer that it names, if that
+//! availability counts. `observed` would have been refused (`mode: observe`). A token that was not found to be genuine counts for the issuer that it names, if that
 //! is a configured one: anybody can do that, so `refused` says little of an issuer, but `failed` does. Where no
 //! configured issuer is named it is `-`.
 
@@ -25,6 +25,7 @@ pub(crate) struct Verifications {
 #[derive(Debug)]
 struct Results {
     ok: Counter,
+    observed: Counter,
     refused: Counter,
     failed: Counter,
 }
@@ -63,7 +64,8 @@ impl Verifications {
         let known = self.issuers.load();
         let results = issuer.and_then(|issuer| known.get(issuer)).unwrap_or(&self.unnamed);
         match verdict {
-            Ok(_) => results.ok.inc(),
+            Ok(Passed::Observed(_)) => results.observed.inc(),
+            Ok(Passed::Request | Passed::Preflight | Passed::Metadata) => results.ok.inc(),
             Err(denial) if denial.status().is_server_error() => results.failed.inc(),
             Err(_) => results.refused.inc(),
         };
@@ -73,7 +75,12 @@ impl Verifications {
 impl Results {
     fn of(family: &Family<Labels, Counter>, issuer: &Arc<str>) -> Results {
         let counter = |result| family.get_or_create_owned(&Labels { issuer: Arc::clone(issuer), result });
-        Results { ok: counter("ok"), refused: counter("refused"), failed: counter("failed") }
+        Results {
+            ok: counter("ok"),
+            observed: counter("observed"),
+            refused: counter("refused"),
+            failed: counter("failed"),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod metadata;
 mod metrics;
 mod nonce;
 mod observability;
+mod observe;
 mod operator;
 mod poll;
 mod proof;

@@ -22,7 +22,7 @@ mod tls;
 mod transmitters;
 mod upstream;
 
-use super::file::{File, Span};
+use super::file::{File, Mode, Span};
 use super::problems::Fault;
 use super::tree::{Node, Value, item, member};
 use super::words::quoted;
@@ -43,6 +43,8 @@ pub(super) struct Checks<'a> {
     /// The files that were read.
     files: Vec<Source>,
 }
+
+const OBSERVES: &str = "nothing is refused for want of proof: whoever stole a token can use it";
 
 /// Checks everything; `None` if there was any fault.
 pub(super) fn all(
@@ -87,7 +89,12 @@ pub(super) fn all(
     if !c.faults.is_empty() {
         return None;
     }
+    let observes = file.mode == Mode::Observe;
+    if observes {
+        c.warn("mode", OBSERVES);
+    }
     Some(Config {
+        observes,
         listen: listen??,
         upstream: upstream?,
         issuers: issuers??,

@@ -39,7 +39,6 @@ use std::collections::BTreeMap;
 pub(super) struct File {
     /// Whether refusals are enforced.
     #[serde(default)]
-    #[allow(dead_code, reason = "only `enforce` gets past the shape so far")]
     pub(super) mode: Mode,
     /// Where requests come in.
     #[schemars(required)]
@@ -82,8 +81,8 @@ pub(super) enum Mode {
     /// Refused requests are refused.
     #[default]
     Enforce,
-    /// Nothing is refused for want of proof; every would-be refusal is recorded. Not supported yet.
-    #[schemars(extend("x-not-yet" = true))]
+    /// Nothing is refused for want of proof: the proof of possession, its nonce, the binding. Such requests reach the
+    /// service without an identity, marked `clinch-observed`, and are recorded with their client. All else is enforced.
     Observe,
 }
 

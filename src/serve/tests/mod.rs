@@ -115,6 +115,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         .unwrap();
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Config {
+        observes: false,
         listen: Listen {
             address: anywhere,
             public_origins: vec![

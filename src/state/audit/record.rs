@@ -9,7 +9,7 @@ use super::queue::Lost;
 use super::vouched::Vouched;
 use crate::pop::Timestamp;
 use crate::pop::policy::ProofKind;
-use crate::telemetry::{breaks_lines, cut};
+use crate::telemetry::{Passed, breaks_lines, cut, verdict};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
@@ -35,11 +35,8 @@ impl Members<'_> {
             self.text("client", token.client());
             self.text("token_id", token.token_id());
         }
-        let (verdict, reason) = match decision.verdict {
-            Ok(passed) => ("granted", passed.reason()),
-            Err(denial) => ("refused", Some(denial.reason())),
-        };
-        self.text("verdict", verdict);
+        let reason = decision.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason);
+        self.text("verdict", verdict(decision.verdict));
         self.known("reason", reason);
         self.known("rule", decision.rule);
         self.text("expected", decision.expected());

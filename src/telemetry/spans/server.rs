@@ -9,7 +9,7 @@ use crate::config::Identifiers;
 use crate::pop::policy::ProofKind;
 use crate::pop::sha256;
 use crate::telemetry::trace_context::write_hex;
-use crate::telemetry::{Passed, Record};
+use crate::telemetry::{Passed, Record, verdict};
 use http::request::Parts;
 use http::{StatusCode, Uri, Version, header};
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ pub(in crate::telemetry) fn decided(open: &mut OpenSpan, record: &Record<'_>, id
             open.link(span, "revocation");
         }
     }
-    open.set("clinch.verdict", if record.verdict.is_ok() { "granted" } else { "refused" });
+    open.set("clinch.verdict", verdict(record.verdict));
     open.maybe("clinch.reason", record.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason));
     open.maybe("clinch.rule", record.because.map(|because| because.rule));
 }

@@ -61,7 +61,7 @@ fn categorised(
     verdict: Option<&str>,
 ) -> (&'static str, &'static [&'static str], Option<&'static str>) {
     match (kind, verdict) {
-        ("decision", Some("granted")) => ("api", &["access", "allowed"], Some("success")),
+        ("decision", Some("granted" | "observed")) => ("api", &["access", "allowed"], Some("success")),
         ("decision", Some("refused")) => ("api", &["access", "denied"], Some("failure")),
         ("decision", _) => ("api", &["access"], Some("unknown")),
         ("start", _) => ("process", &["start"], None),

@@ -126,12 +126,13 @@ fn decision(record: &mut Record, event: &mut Map<String, Value>) {
     let (request, method, route) =
         (text(record, "request"), record.take_text("method"), record.take_text("route"));
     let granted = match record.text("verdict") {
-        Some("granted") => Some(true),
+        Some("granted" | "observed") => Some(true),
         Some("refused") => Some(false),
         // Another word stays what it is, beside the rest.
         Some(_) | None => None,
     };
-    if granted.is_some() {
+    // That it was observed says more than that it was let in.
+    if granted.is_some() && record.text("verdict") != Some("observed") {
         record.take("verdict");
     }
     let outcome = |yes: &'static str, no: &'static str| granted.map(|granted| if granted { yes } else { no });

@@ -109,6 +109,7 @@ impl Show {
         let verdict = word(record.text("verdict").unwrap_or("-"));
         match record.text("verdict") {
             Some("granted") => self.paint(Style::new().green(), &verdict),
+            Some("observed") => self.paint(Style::new().yellow(), &verdict),
             Some("refused") => self.paint(Style::new().red().bold(), &verdict),
             Some(_) | None => verdict,
         }
