@@ -129,11 +129,13 @@ impl Intake {
     pub(in crate::state::revocation) fn heard(&self) {
         let now = Timestamp::from_system(SystemTime::now());
         let paused = self.streams.silent_since().map(|since| now.since(since));
-        let waiting = self.parked.longest_wait();
-        self.health.hold(waiting.max(paused).max(self.polled.longest_silence()));
-        // What comes to wait later is news, and does not keep us from being ready.
+        // What comes to wait later is news, and does not keep us from being ready. Moments are compared, not how long they
+        // are past, for time goes by between two looks at the clock.
         let backlog = *self.backlog_read.get_or_init(Instant::now);
-        let unready = waiting.is_some_and(|longest| longest >= backlog.elapsed());
+        let waiting = self.parked.waiting_since();
+        let unready = waiting.is_some_and(|since| since <= backlog);
+        let waited = waiting.map(|since| since.elapsed());
+        self.health.hold(waited.max(paused).max(self.polled.longest_silence()));
         if (unready || self.polled.is_awaited()) && !self.health.is_live() {
             return;
         }
@@ -143,7 +145,7 @@ impl Intake {
 
     /// Whether something was heard that is not in the index.
     pub(in crate::state::revocation) fn holds_back(&self) -> bool {
-        self.parked.longest_wait().is_some() || self.streams.silent_since().is_some()
+        self.parked.waiting_since().is_some() || self.streams.silent_since().is_some()
     }
 
     /// Reads an event: a plain one begins with a brace, which no SET does.

@@ -66,9 +66,9 @@ impl Parked {
         true
     }
 
-    /// How long the first of them has been waiting.
-    pub(super) fn longest_wait(&self) -> Option<Duration> {
-        self.waiting.lock().first().map(|one| one.came.elapsed())
+    /// Since when the first of them has been waiting.
+    pub(super) fn waiting_since(&self) -> Option<std::time::Instant> {
+        self.waiting.lock().first().map(|one| one.came.into_std())
     }
 
     fn of(&self, transmitter: &str) -> Vec<Arc<Waiting>> {
