@@ -7,6 +7,7 @@
 //!
 //! `verify` reads whole logs, and finds the first record that is not as it was written.
 
+pub(crate) mod back;
 pub mod chain;
 mod entry;
 mod file;

@@ -3,6 +3,7 @@
 //! A crash or a power failure leaves half a record at the end, or bytes that were never written. They are looked over
 //! from the back, in pieces, however large the file is.
 
+use super::back::Back;
 use super::chain::{self, End};
 use super::verify::{time, time_and_kind};
 use std::fs::File;
@@ -39,51 +40,14 @@ pub(super) fn head(file: &File) -> io::Result<Option<Head>> {
 /// Looks for the last complete record.
 pub(super) fn tail(file: &File) -> io::Result<Tail> {
     let length = file.metadata()?.len();
-    let (mut high, mut bytes) = (length, Vec::new());
-    while high > 0 {
-        let low = high.saturating_sub(WINDOW as u64);
-        bytes.resize(usize::try_from(high - low).unwrap_or(WINDOW), 0);
-        file.read_exact_at(&mut bytes, low)?;
-        let lines = Lines { bytes: &bytes, is_start: low == 0 };
-        for (line, next) in lines {
-            if let Ok(seal) = chain::unseal(line) {
-                let end = End { sequence: seal.sequence, hash: seal.hash };
-                return Ok(Tail { end: Some(end), cut: length - low - next as u64 });
-            }
+    let mut lines = Back::new(file.try_clone()?)?;
+    while let Some((begin, line)) = lines.previous()? {
+        if let Ok(seal) = chain::unseal(&line) {
+            let end = End { sequence: seal.sequence, hash: seal.hash };
+            return Ok(Tail { end: Some(end), cut: length - (begin + line.len() as u64 + 1) });
         }
-        // One line of the whole length is no record.
-        let unread = lines.unread() % bytes.len();
-        high = if low == 0 { 0 } else { low + unread as u64 };
     }
     Ok(Tail { end: None, cut: length })
-}
-
-/// The complete lines of a piece of a file, the last one first, each with where the next one begins.
-#[derive(Clone, Copy)]
-struct Lines<'a> {
-    bytes: &'a [u8],
-    is_start: bool,
-}
-
-impl Lines<'_> {
-    /// Up to where the piece must be read again, together with what is before it: the end of the line that it begins
-    /// within.
-    fn unread(&self) -> usize {
-        self.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1)
-    }
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = (&'a [u8], usize);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let end = self.bytes.iter().rposition(|byte| *byte == b'\n')?;
-        let before = self.bytes[..end].iter().rposition(|byte| *byte == b'\n');
-        let from = before.map(|before| before + 1).or(self.is_start.then_some(0))?;
-        let line = &self.bytes[from..end];
-        self.bytes = &self.bytes[..from];
-        Some((line, end + 1))
-    }
 }
 
 /// More than twice the longest record.

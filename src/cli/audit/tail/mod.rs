@@ -2,7 +2,6 @@
 //!
 //! Exit code 0 when the log could be read, 1 when not or when the request is not there, 64 for a wrong command line.
 
-mod back;
 mod filter;
 mod follow;
 mod request;
@@ -12,8 +11,8 @@ use super::super::EX_USAGE;
 use super::record::Record;
 use super::{complain, files};
 use crate::config::Config;
+use crate::state::audit::back::Back;
 use crate::state::audit::verify::{Line, Lines};
-use back::Back;
 use filter::Filter;
 use follow::{Follow, sequence};
 use show::Show;

@@ -2,8 +2,8 @@
 
 use super::super::files;
 use super::super::record::{Record, kind};
-use super::back::Back;
 use super::show::Show;
+use crate::state::audit::back::Back;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

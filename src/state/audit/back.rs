@@ -1,12 +1,13 @@
 //! Lines of a file from the last to the first, in constant memory. What comes after the last line end is left out.
 
-use crate::state::audit::verify::LONGEST;
+use super::verify::LONGEST;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
 /// Reads lines backward.
-pub(super) struct Back {
+#[derive(Debug)]
+pub(crate) struct Back {
     file: File,
     /// Where `buffer` begins in the file.
     start: u64,
@@ -16,13 +17,14 @@ pub(super) struct Back {
 }
 
 impl Back {
-    pub(super) fn new(file: File) -> io::Result<Back> {
+    /// From the end that the file has now.
+    pub(crate) fn new(file: File) -> io::Result<Back> {
         let start = file.metadata()?.len();
         Ok(Back { file, start, buffer: Vec::new(), ended: false })
     }
 
     /// The line before, without its end, and where it begins. A line that is too long for a record is left out.
-    pub(super) fn previous(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
+    pub(crate) fn previous(&mut self) -> io::Result<Option<(u64, Vec<u8>)>> {
         loop {
             let within = self.buffer.len() - usize::from(self.ended);
             if let Some(at) = self.buffer[..within].iter().rposition(|byte| *byte == b'\n') {
