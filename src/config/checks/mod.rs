@@ -104,6 +104,7 @@ pub(super) fn all(
         audit: audit?,
         worker_threads: file.runtime.worker_threads.and_then(|threads| usize::try_from(threads).ok()),
         admin: admin?,
+        pod: None,
         warnings: c.warnings,
         written: Written::default(),
         files: c.files,
