@@ -27,6 +27,7 @@ mod metrics;
 mod nonce;
 mod observability;
 mod operator;
+mod pods;
 mod poll;
 mod proof;
 mod properties;
