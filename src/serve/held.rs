@@ -4,17 +4,27 @@
 //! A port that is bound, and not shared (`SO_REUSEADDR`), can't be bound for every address by anybody else (bind(2),
 //! ip(7)): such a service fails at its start, visibly, instead of being open (WH-011). Where clinch itself listens, that does it;
 //! elsewhere the port is bound and nobody listens, so connections to it are refused. Link-local addresses are among
-//! them: a pod of IPv4 only has one of IPv6, which its neighbours reach (WH-025).
+//! them: a pod of IPv4 only has one of IPv6, which its neighbours reach (WH-025). So is UDP, for HTTP/3 would be the same
+//! service (WH-026).
 
 use super::ports::{PATIENCE, PERIOD};
 use anyhow::{Context, bail};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
-/// Holds a port at every address of this machine but those of loopback and those that are listened at. `known`: the
-/// pod's addresses, whatever port they have.
+/// A port at one address, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    address: SocketAddr,
+    /// Nothing where it is listened at.
+    _tcp: Option<TcpSocket>,
+    _udp: UdpSocket,
+}
+
+/// Holds a port at every address of this machine but those of loopback. `listened`: where clinch itself is. `known`:
+/// the pod's addresses, whatever port they have.
 ///
 /// # Errors
 /// Somebody has it already, or there is no telling.
@@ -22,24 +32,24 @@ pub(super) async fn hold(
     port: u16,
     listened: &[SocketAddr],
     known: &[SocketAddr],
-) -> anyhow::Result<Vec<TcpSocket>> {
+) -> anyhow::Result<Vec<Held>> {
     let begun = Instant::now();
-    let mut held: Vec<(SocketAddr, TcpSocket)> = Vec::new();
+    let mut held: Vec<Held> = Vec::new();
     loop {
         let mut waiting = None;
         for mut address in own_addresses(known)? {
             address.set_port(port);
-            if listened.contains(&address) || held.iter().any(|(one, _)| *one == address) {
+            if held.iter().any(|one| one.address == address) {
                 continue;
             }
-            match bind(address) {
-                Ok(socket) => held.push((address, socket)),
+            match Held::bind(address, listened) {
+                Ok(one) => held.push(one),
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => waiting = Some(address),
                 Err(error) => return Err(error).with_context(|| advice(address)),
             }
         }
         match waiting {
-            None => return Ok(held.into_iter().map(|(_, socket)| socket).collect()),
+            None => return Ok(held),
             Some(address) if begun.elapsed() > PATIENCE => bail!("{address} can't be held: it is not there"),
             Some(_) => sleep(PERIOD).await,
         }
@@ -49,16 +59,24 @@ pub(super) async fn hold(
 /// What to do about a port that somebody else has.
 pub(super) fn advice(address: SocketAddr) -> String {
     format!(
-        "the port {address} must be clinch's, so that nothing is reached around it. If a container of the pod listens \
+        "the port {address}, TCP and UDP, must be clinch's, so that nothing is reached around it. If a container of the pod listens \
          there or at every address: tell it to listen at 127.0.0.1 (clinch.dev/app-env, or its own settings), or \
          have `clinch.dev/mode: redirect`"
     )
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.bind(address)?;
-    Ok(socket)
+impl Held {
+    fn bind(address: SocketAddr, listened: &[SocketAddr]) -> io::Result<Held> {
+        let udp = UdpSocket::bind(address)?;
+        // Only its own word would be taken: what others send is refused, not kept.
+        udp.connect(address)?;
+        if listened.contains(&address) {
+            return Ok(Held { address, _tcp: None, _udp: udp });
+        }
+        let tcp = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        tcp.bind(address)?;
+        Ok(Held { address, _tcp: Some(tcp), _udp: udp })
+    }
 }
 
 /// Those that the kernel tells of, and those that are known anyhow. A kernel that has no such file has none of the family,

@@ -70,6 +70,7 @@ use generation::Lasting;
 pub(crate) use generation::metadata;
 use handshakes::Handshakes;
 use health::Health;
+use held::Held;
 use listener::Listener;
 use peers::Peers;
 use ports::Ports;
@@ -80,7 +81,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Terminator;
-use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -100,7 +100,7 @@ pub struct Server {
     listeners: Vec<JoinHandle<()>>,
     /// The admin port, and in a pod those for the kubelet.
     told: Vec<JoinHandle<()>>,
-    _held: Vec<TcpSocket>,
+    _held: Vec<Held>,
     push: Option<(Arc<Push>, JoinHandle<()>)>,
     workload: Option<Arc<Workload>>,
     /// One reload at a time.

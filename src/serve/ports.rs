@@ -1,7 +1,7 @@
 //! Every port that a start binds, before anything else is begun: the public ones, the admin port, that for security
 //! events, and in a pod those for the kubelet and those that are only held.
 
-use super::held;
+use super::held::{self, Held};
 use super::push::PushPort;
 use super::sockets::Sockets;
 use crate::config::Config;
@@ -9,7 +9,7 @@ use anyhow::Context;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
 /// All of them.
@@ -20,7 +20,7 @@ pub(super) struct Ports {
     pub(super) health: Vec<TcpListener>,
     pub(super) push: Option<PushPort>,
     /// Bound, and not listened on.
-    pub(super) held: Vec<TcpSocket>,
+    pub(super) held: Vec<Held>,
 }
 
 impl Ports {

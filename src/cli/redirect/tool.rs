@@ -12,9 +12,13 @@ use std::time::{Duration, Instant};
 pub(super) fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        ErrorKind::NotFound => format!("{program} is not in PATH"),
-        _ => format!("{program} does not start: {error}"),
+    let mut child = command.spawn().map_err(|error| {
+        let absent = error.kind() == ErrorKind::NotFound;
+        if absent {
+            format!("{program} is not in PATH")
+        } else {
+            format!("{program} does not start: {error}")
+        }
     })?;
     let (input, mut stdin) = (input.to_owned(), child.stdin.take());
     // Who does not read its input fails for its own reason, which is told below.

@@ -4,6 +4,7 @@ use super::*;
 use crate::support::echo::Echo;
 use crate::support::namespaces::as_peer;
 use crate::support::tool;
+use std::net::UdpSocket;
 
 fn mode(more: Value) -> Value {
     let mut pod = json!({ "mode": "port", "listen": 8080, "upstream": 8080, "health": 9902 });
@@ -53,18 +54,20 @@ fn a_reload_stays_in_its_place() {
 }
 
 /// WH-011: a service that listens at every address, whatever it was told, fails at its start. WH-025: also one that
-/// does so in IPv6 only, in a pod whose only address in IPv6 is that of its wire.
+/// does so in IPv6 only, in a pod whose only address in IPv6 is that of its wire. WH-026: and one of HTTP/3.
 #[test]
 fn a_service_that_listens_at_every_address_fails_at_its_start() {
     as_peer(async |network| {
         network.says("ip", &["address", "del", &format!("{}/64", POD[1]), "dev", "eth0"]);
         let mut four = mode(json!({}));
-        for upstream in [8080, 3000] {
+        for upstream in [8080_u16, 3000] {
             four["upstream"] = json!(upstream);
             let _pod = Pod::start_at(network, four.clone(), POD[0]).await;
             for wildcard in ["0.0.0.0", "[::]"] {
                 let error = network.listen(&format!("{wildcard}:{upstream}")).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::AddrInUse, "{wildcard}:{upstream}");
+                let udp = network.in_pod(|| UdpSocket::bind(format!("{wildcard}:{upstream}")));
+                assert_eq!(udp.unwrap_err().kind(), ErrorKind::AddrInUse, "{wildcard}:{upstream}, UDP");
             }
             let only_v6 = format!(
                 "require('net').createServer().listen({{ host: '::', port: {upstream}, ipv6Only: true }}, \
@@ -79,6 +82,15 @@ fn a_service_that_listens_at_every_address_fails_at_its_start() {
             }
             let port = SocketAddr::new(POD[0].parse().unwrap(), 3000);
             assert!(is_refused(port).await, "it is held and not listened at");
+            let datagrams = UdpSocket::bind((PEER[0], 0)).unwrap();
+            datagrams.set_read_timeout(Some(PATIENCE)).unwrap();
+            datagrams.connect((POD[0], upstream)).unwrap();
+            datagrams.send(b"?").unwrap();
+            assert_eq!(
+                datagrams.recv(&mut [0]).unwrap_err().kind(),
+                ErrorKind::ConnectionRefused,
+                "{upstream}"
+            );
         }
     });
 }

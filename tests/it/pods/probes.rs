@@ -5,7 +5,7 @@ use crate::support::echo::Echo;
 use crate::support::grpc::Service;
 use crate::support::namespaces::as_peer;
 use crate::support::wire::exchange;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic_health::ServingStatus;
 
 #[test]
@@ -66,8 +66,31 @@ fn the_kubelets_questions_reach_the_service_and_nothing_else_of_them_does() {
         );
 
         hangs_up(address, &app).await;
+        one_address_leaves_room_for_others().await;
         drop(pod);
     });
+}
+
+/// The network reaches this port: whoever holds connections open holds them of its own share.
+async fn one_address_leaves_room_for_others() {
+    let [four, six] = at_pod(9902);
+    let connections = (0..40).map(|_| TcpStream::connect(four));
+    let held = futures_util::future::join_all(connections).await;
+    let refused = async || plain_refused(four).await.then_some(());
+    eventually("an address to have enough", refused).await;
+    assert_eq!(plain_get(six, "/live").await.unwrap().status, 200, "others are served");
+    drop(held);
+    let served = async || (!plain_refused(four).await).then_some(());
+    eventually("the address to be served again", served).await;
+}
+
+/// Whether a connection is closed without a word.
+async fn plain_refused(address: SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.write_all(b"GET /live HTTP/1.1\r\nHost: pod\r\n\r\n").await;
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    answer.is_empty()
 }
 
 /// The kubelet's patience is its own: when it hangs up, the service is not asked any longer.
