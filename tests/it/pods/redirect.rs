@@ -74,6 +74,8 @@ async fn reached_through_clinch_only(network: &Network, with: &str) {
     }
     within_the_pod(network, &app).await;
 
+    let told = pod.clinch.output();
+    assert!(told.contains("\"10.77.0.1") && !told.contains("::ffff:"), "{told}");
     let count = app.count();
     pod.clinch.kill();
     for address in at_pod(8080).into_iter().chain(at_pod(15443)).chain(at_pod(9902)) {
