@@ -45,7 +45,7 @@ pub(super) async fn hold(
             match Held::bind(address, listened) {
                 Ok(one) => held.push(one),
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => waiting = Some(address),
-                Err(error) => return Err(error).with_context(|| advice(address)),
+                Err(error) => return Err(advised(error.into(), address)),
             }
         }
         match waiting {
@@ -56,13 +56,20 @@ pub(super) async fn hold(
     }
 }
 
-/// What to do about a port that somebody else has.
-pub(super) fn advice(address: SocketAddr) -> String {
-    format!(
-        "the port {address}, TCP and UDP, must be clinch's, so that nothing is reached around it. If a container of the pod listens \
-         there or at every address: tell it to listen at 127.0.0.1 (clinch.dev/app-env, or its own settings), or \
-         have `clinch.dev/mode: redirect`"
-    )
+/// An error, with what to do about it where that is known.
+pub(super) fn advised(error: anyhow::Error, address: SocketAddr) -> anyhow::Error {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    let todo = if kind == Some(io::ErrorKind::AddrInUse) {
+        "it must be clinch's, TCP and UDP, so that nothing is reached around it. If a container of the pod listens there or \
+         at every address: tell it to listen at 127.0.0.1 (clinch.dev/app-env, or its own settings), or have \
+         `clinch.dev/mode: redirect`"
+    } else if kind == Some(io::ErrorKind::PermissionDenied) {
+        "below 1024 it takes the pod's sysctl net.ipv4.ip_unprivileged_port_start=0 (spec.securityContext.sysctls), or \
+         `clinch.dev/mode: redirect`"
+    } else {
+        "clinch can't have it"
+    };
+    error.context(format!("the port {address}: {todo}"))
 }
 
 impl Held {

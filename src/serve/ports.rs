@@ -5,7 +5,6 @@ use super::held::{self, Held};
 use super::push::PushPort;
 use super::sockets::Sockets;
 use crate::config::Config;
-use anyhow::Context;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,15 +32,12 @@ impl Ports {
     /// One of them can't be bound, by its key.
     pub(super) async fn bind(config: &Config) -> anyhow::Result<Ports> {
         let mut sockets = Sockets::inherited(config.listen.reuse_port)?;
+        let holds = config.pod.as_ref().is_some_and(|pod| pod.held.is_some());
         let mut ports = Vec::new();
         let wanted: Vec<SocketAddr> = config.listen.addresses().collect();
         for address in &wanted {
             let bound = settled(|| sockets.listen(*address, "listen.address")).await;
-            ports.push(if config.pod.is_some() {
-                bound.with_context(|| held::advice(*address))
-            } else {
-                bound
-            }?);
+            ports.push(bound.map_err(|error| if holds { held::advised(error, *address) } else { error })?);
         }
         let mut health = Vec::new();
         let mut held = Vec::new();

@@ -111,6 +111,12 @@ fn where_the_service_listens_everywhere_already_clinch_does_not_start() {
             let helps = error.contains("clinch.dev/app-env") && error.contains("clinch.dev/mode: redirect");
             assert!(error.contains(told) && helps, "{error}");
         }
+        network.says("sh", &["-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start"]);
+        let mut run = clinch(network, &folder);
+        run.args(["run", "--config"]).arg(&config).args(["--pod-ips", POD[0], "--pod"]);
+        let output = run.arg(mode(json!({ "listen": 80, "upstream": 80 })).to_string()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && error.contains("ip_unprivileged_port_start=0"), "{error}");
     });
 }
 
