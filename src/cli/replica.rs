@@ -52,19 +52,41 @@ impl Replica {
         }
     }
 
+    /// Whether it says that it is ready, and what it says of its parts.
+    ///
+    /// # Errors
+    /// In words why there is no answer.
+    pub(super) async fn readiness(&self) -> Result<(bool, Value), String> {
+        match tokio::time::timeout(PATIENCE, self.answer("/ready")).await {
+            Ok(Ok((StatusCode::OK, Some(document)))) => Ok((true, document)),
+            Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, Some(document)))) => Ok((false, document)),
+            Ok(Ok((status, _))) => Err(unexpected(status)),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err(format!("no answer within {}", humantime::format_duration(PATIENCE))),
+        }
+    }
+
     async fn exchange(&self, path: &str) -> Result<Option<Value>, String> {
+        match self.answer(path).await? {
+            (StatusCode::OK, Some(document)) => Ok(Some(document)),
+            (StatusCode::NOT_FOUND, Some(_)) => Ok(None),
+            (status, _) => Err(unexpected(status)),
+        }
+    }
+
+    /// The status, and the document if it is JSON.
+    async fn answer(&self, path: &str) -> Result<(StatusCode, Option<Value>), String> {
         let uri: Uri = format!("{}{path}", self.url).parse().map_err(|_| "the address is too long")?;
         let response = self.client.get(uri).await.map_err(|error| innermost(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|_| "the answer can't be read")?.to_bytes();
-        let document = serde_json::from_slice(&body);
-        match (status, document) {
-            (StatusCode::OK, Ok(document)) => Ok(Some(document)),
-            (StatusCode::NOT_FOUND, Ok(_)) => Ok(None),
-            (status, _) => Err(format!("the answer was {status}: is this clinch's admin address?")),
-        }
+        Ok((status, serde_json::from_slice(&body).ok()))
     }
+}
+
+fn unexpected(status: StatusCode) -> String {
+    format!("the answer was {status}: is this clinch's admin address?")
 }
 
 /// For a query: everything but unreserved characters is encoded.

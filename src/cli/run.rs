@@ -5,6 +5,7 @@
 //! does a change of its files (`reload`).
 
 mod mark;
+mod placed;
 mod reload;
 
 use super::EX_USAGE;
@@ -14,6 +15,7 @@ use crate::serve::Server;
 use crate::state::replay::era::Before;
 use crate::telemetry;
 use mark::Mark;
+use placed::Placed;
 use std::convert::Infallible;
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,14 +31,21 @@ pub(super) struct Arguments {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// What to take from the pod instead of the file, JSON as the injector writes it [env: CLINCH_POD]
+    #[arg(long, value_name = "JSON")]
+    pod: Option<String>,
+    /// The pod's addresses, separated by commas (status.podIPs) [env: CLINCH_POD_IPS]
+    #[arg(long, value_name = "LIST")]
+    pod_ips: Option<String>,
 }
 
 pub(super) fn main(arguments: &Arguments) -> ExitCode {
     let begun = Instant::now();
-    let config = match Config::load(&arguments.config) {
-        Ok(config) => config,
-        Err(problems) => {
-            say(format_args!("{problems}"));
+    let loaded = Placed::named(arguments).and_then(|placed| Ok((placed.load()?, placed)));
+    let (config, placed) = match loaded {
+        Ok(both) => both,
+        Err(fault) => {
+            say(format_args!("{fault}"));
             return ExitCode::from(EX_USAGE);
         }
     };
@@ -51,7 +60,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             "the process before this one did not stop in order: the first proofs will need a nonce"
         );
     }
-    let life = Life { begun, mark, before, file: arguments.config.clone() };
+    let life = Life { begun, mark, before, placed };
     match runtime(config.worker_threads)
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(config, life)))
@@ -69,7 +78,7 @@ struct Life {
     begun: Instant,
     mark: Option<Mark>,
     before: Before,
-    file: PathBuf,
+    placed: Placed,
 }
 
 async fn run(config: Config, life: Life) -> anyhow::Result<()> {
@@ -82,7 +91,7 @@ async fn run(config: Config, life: Life) -> anyhow::Result<()> {
     tokio::select! {
         () = signals.stop() => {}
         never = tell_readiness(&server, life.begun) => match never {},
-        never = reload::follow(&server, &life.file, files, hangup) => match never {},
+        never = reload::follow(&server, &life.placed, files, hangup) => match never {},
     }
     tracing::info!("stopping: requests in flight may end");
     tokio::select! {

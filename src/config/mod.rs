@@ -11,6 +11,7 @@ mod identity;
 mod introspection;
 mod kafka;
 mod load;
+mod placement;
 pub mod pod;
 mod problems;
 mod redis;
@@ -31,6 +32,7 @@ pub use audit::{Audit, AuditSync, OnFull};
 pub use identity::{Assertion, Identity};
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
+pub use placement::{InPod, Placement};
 pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
@@ -84,6 +86,8 @@ pub struct Config {
     pub worker_threads: Option<usize>,
     /// Where metrics, `/live` and `/ready` are served.
     pub admin: SocketAddr,
+    /// In a pod: what else is bound there.
+    pub pod: Option<InPod>,
     /// What an operator should know and may well have meant, for standard error.
     pub warnings: Vec<String>,
     /// The file as it was written, to be compared with the next one.
@@ -97,6 +101,8 @@ pub struct Config {
 pub struct Listen {
     /// The socket address.
     pub address: SocketAddr,
+    /// Further ones, in a pod that has several.
+    pub also: Vec<SocketAddr>,
     /// What clients call: the only authorities accepted, and what `htu` is compared with.
     pub public_origins: Vec<Origin>,
     /// The web applications whose scripts may read our own answers: serialised origins.
@@ -115,6 +121,13 @@ pub struct Listen {
     pub limits: Limits,
     /// How long in-flight requests may take after SIGTERM.
     pub drain: Duration,
+}
+
+impl Listen {
+    /// Every address, the first one first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        std::iter::once(self.address).chain(self.also.iter().copied())
+    }
 }
 
 /// `listen.limits`
@@ -243,6 +256,9 @@ pub struct NonceSecret {
     /// SHA-256 of what was read.
     pub digest: [u8; 32],
 }
+
+/// What a start with `mode: observe` warns of.
+const OBSERVES: &str = "nothing is refused for want of proof: whoever stole a token can use it";
 
 impl Config {
     /// Reads and checks a configuration file; relative paths resolve against it.

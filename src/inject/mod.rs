@@ -5,3 +5,4 @@
 //! can't be is refused: it never runs unguarded.
 
 pub mod patch;
+pub mod redirect;

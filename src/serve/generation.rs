@@ -7,12 +7,12 @@
 
 use super::cors::BrowserOrigins;
 use super::forwarded::{Pseudonym, PublicHost};
-use super::metadata;
 use super::proxy::Proxy;
 use super::trailers::RequestTrailers;
 use super::upstream::{Health, Upstream};
 use crate::config::{self, Config, Written};
 use crate::gate::Gate;
+use crate::pop::metadata::Metadata;
 use crate::pop::policy::{DpopPolicy, Policy};
 use crate::state::assertions::Assertions;
 use crate::state::audit::Audit;
@@ -235,6 +235,14 @@ fn tokens(config: &Config, issuers: Arc<Issuers>, lasting: &Lasting) -> anyhow::
     let metrics = &lasting.telemetry.metrics;
     let introspection = Introspection::new(&config.issuers, &issuers, metrics)?;
     Ok(Arc::new(Tokens::new(issuers, introspection, metrics.clone())))
+}
+
+/// What is published about the routes, if anything.
+pub(crate) fn metadata(config: &Config) -> Option<Metadata> {
+    let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
+    let origins = &config.listen.public_origins;
+    let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
+    config.listen.resource_metadata.then(made)
 }
 
 /// Whose events are remembered, and for how long.

@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
@@ -230,7 +230,15 @@ async fn next(
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
-    Ok((stream, peer, permit))
+    Ok((stream, plain(peer), permit))
+}
+
+/// A socket of both families knows IPv4 addresses as `::ffff:192.0.2.1`; nobody who reads a log does.
+fn plain(peer: SocketAddr) -> SocketAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V4(address) => SocketAddr::new(IpAddr::V4(address), peer.port()),
+        IpAddr::V6(_) => peer,
+    }
 }
 
 /// The connection is gone already; the next one may be fine (accept(2)).

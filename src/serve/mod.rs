@@ -1,6 +1,6 @@
 //! The HTTP shell: TLS in, one decision by the gate, the service on localhost out.
 //!
-//! `sockets` are bound or inherited. `generation` makes a `proxy` of a configuration, `current` holds the one in force, and what
+//! All `ports` are bound first: `sockets` made or inherited, and in a pod some that are only `held`. `generation` makes a `proxy` of a configuration, `current` holds the one in force, and what
 //! happens to them is `recorded`.
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
 //! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
@@ -9,7 +9,7 @@
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
 //! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
 //! with their token. `refusal`, `response`, `grpc` and `cors` word
-//! our own answers, `admin` tells operators how we are, and `push` takes security events.
+//! our own answers, `admin` tells operators how we are, `health` the kubelet, and `push` takes security events.
 
 mod admin;
 mod body;
@@ -26,10 +26,13 @@ mod forwarded;
 mod generation;
 mod grpc;
 mod handshakes;
+mod health;
+mod held;
 mod hops;
 mod listener;
 mod peers;
 mod pool;
+mod ports;
 mod proxy;
 mod proxy_protocol;
 mod push;
@@ -55,7 +58,6 @@ mod workload;
 
 use crate::config::Config;
 use crate::pop::Timestamp;
-use crate::pop::metadata::Metadata;
 use crate::state::nonces::Nonces;
 use crate::state::replay::ReplayStore;
 use crate::state::replay::era::{Before, Era};
@@ -65,13 +67,16 @@ use connection::Phase;
 use current::Current;
 use forwarded::Pseudonym;
 use generation::Lasting;
+pub(crate) use generation::metadata;
 use handshakes::Handshakes;
+use health::Health;
+use held::Held;
 use listener::Listener;
 use peers::Peers;
+use ports::Ports;
 use proxy::Proxy;
 use push::{Push, PushPort};
 use room::Room;
-use sockets::Sockets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +97,10 @@ pub struct Server {
     lasting: Lasting,
     current: Arc<Current>,
     admin: Arc<Admin>,
-    tasks: [JoinHandle<()>; 2],
+    listeners: Vec<JoinHandle<()>>,
+    /// The admin port, and in a pod those for the kubelet.
+    told: Vec<JoinHandle<()>>,
+    _held: Vec<Held>,
     push: Option<(Arc<Push>, JoinHandle<()>)>,
     workload: Option<Arc<Workload>>,
     /// One reload at a time.
@@ -109,13 +117,10 @@ impl Server {
     pub async fn start(mut config: Config, before: Before) -> anyhow::Result<Server> {
         let pseudonym = Arc::new(Pseudonym::new(tls::seed_randomness()?));
         let tls = Terminator::new(&config.listen.tls)?;
-        let mut sockets = Sockets::inherited(config.listen.reuse_port)?;
-        let socket = sockets.listen(config.listen.address, "listen.address")?;
-        let admin_socket = sockets.listen(config.admin, "admin.address")?;
-        let push = PushPort::bind(&config, &mut sockets)?;
-        sockets.all_taken()?;
-        let push_address = push.as_ref().map(PushPort::address);
-        let (address, admin_address) = (socket.local_addr()?, admin_socket.local_addr()?);
+        let ports = Ports::bind(&config).await?;
+        let push_address = ports.push.as_ref().map(PushPort::address);
+        let (address, admin_address) = (ports.address()?, ports.admin.local_addr()?);
+        let probes = config.pod.take().map(|pod| pod.probes).unwrap_or_default();
 
         let telemetry = Telemetry::start(&config.telemetry)?;
         let era = Era::begin(proxy::now(), before, config.dpop.max_future);
@@ -133,7 +138,7 @@ impl Server {
         let limits = config.listen.limits;
         let proxy = Proxy::first(config, &lasting)?;
         let (phase, watched) = watch::channel(Phase::Running);
-        let push = push.map(|port| port.open(&proxy.gate.revocations, &watched));
+        let push = ports.push.map(|port| port.open(&proxy.gate.revocations, &watched));
         let room = Room::new(proxy.limits.connections);
         let current = Current::new(proxy, tls);
         current.tell_certificate();
@@ -152,10 +157,11 @@ impl Server {
             phase: watched,
             room: room.permits(),
         };
-        let tasks = [
-            tokio::spawn(Arc::new(listener).run(socket)),
-            tokio::spawn(Arc::clone(&admin).run(admin_socket)),
-        ];
+        let (listener, health) = (Arc::new(listener), Health::new(&admin, probes));
+        let serve = |socket| tokio::spawn(Arc::clone(&listener).run(socket));
+        let listeners = ports.public.into_iter().map(serve).collect();
+        let mut told = vec![tokio::spawn(Arc::clone(&admin).run(ports.admin))];
+        told.extend(ports.health.into_iter().map(|socket| tokio::spawn(Arc::clone(&health).run(socket))));
         let reloading = tokio::sync::Mutex::default();
         Ok(Server {
             address,
@@ -166,7 +172,9 @@ impl Server {
             lasting,
             current,
             admin,
-            tasks,
+            listeners,
+            told,
+            _held: ports.held,
             push,
             workload,
             reloading,
@@ -250,9 +258,10 @@ impl Server {
     /// be taken for one made later any more.
     pub async fn shutdown(mut self) -> Timestamp {
         self.phase.send_replace(Phase::Draining);
-        let [listener, admin] = &mut self.tasks;
         let drained = async {
-            let _ = listener.await;
+            for listener in &mut self.listeners {
+                let _ = listener.await;
+            }
             self.room.empty().await;
         };
         let proxy = self.current.proxy().clone();
@@ -268,7 +277,7 @@ impl Server {
         let telemetry = &self.lasting.telemetry;
         let (_, ()) =
             tokio::join!(timeout(LAST_WORDS, telemetry.send_metrics()), telemetry.shutdown(LAST_WORDS));
-        admin.abort();
+        self.told.iter().for_each(JoinHandle::abort);
         self.lasting.replay.settled_at()
     }
 }
@@ -276,18 +285,10 @@ impl Server {
 /// A server that is dropped without [`shutdown`](Server::shutdown) lets nobody in any more.
 impl Drop for Server {
     fn drop(&mut self) {
-        for task in self.tasks.iter().chain(self.push.iter().map(|(_, task)| task)) {
+        for task in self.listeners.iter().chain(&self.told).chain(self.push.iter().map(|(_, task)| task)) {
             task.abort();
         }
     }
-}
-
-/// What is published about the routes, if anything.
-pub(crate) fn metadata(config: &Config) -> Option<Metadata> {
-    let issuers = config.issuers.iter().map(|issuer| &*issuer.expected.issuer);
-    let origins = &config.listen.public_origins;
-    let made = || Metadata::of(&config.routes, &config.dpop.algorithms, issuers, origins);
-    config.listen.resource_metadata.then(made)
 }
 
 const READY_POLL: Duration = Duration::from_millis(5);

@@ -28,6 +28,7 @@ mod nonce;
 mod observability;
 mod observe;
 mod operator;
+mod pods;
 mod poll;
 mod proof;
 mod properties;

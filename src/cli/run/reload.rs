@@ -5,10 +5,11 @@
 //! they have been still for a moment, so that a certificate and its key are read together. What can't be put
 //! in force is said once and tried again now and then; the configuration before it stays in force as a whole.
 
-use crate::config::{Config, Look, Source};
+use super::placed::Placed;
+use crate::config::{Look, Source};
 use crate::serve::Server;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::time::{sleep, timeout};
@@ -16,7 +17,7 @@ use tokio::time::{sleep, timeout};
 /// Keeps the server's configuration in step with its files, for ever.
 pub(super) async fn follow(
     server: &Server,
-    config: &Path,
+    placed: &Placed,
     files: Vec<Source>,
     mut hangup: Signal,
 ) -> Infallible {
@@ -32,7 +33,7 @@ pub(super) async fn follow(
             }
         };
         let _ = timeout(retry, settled).await;
-        match read(server, config).await {
+        match read(server, placed).await {
             Ok(files) => {
                 watch = Watch::over(files);
                 (told, retry) = (String::new(), NEVER);
@@ -48,15 +49,15 @@ pub(super) async fn follow(
 }
 
 /// The files of the configuration that is in force now, or why it is not the one that is written.
-async fn read(server: &Server, file: &Path) -> Result<Vec<Source>, String> {
-    let owned = file.to_owned();
+async fn read(server: &Server, placed: &Placed) -> Result<Vec<Source>, String> {
+    let placed = placed.clone();
     // Files may lie on a file system that takes its time.
-    let loaded = tokio::task::spawn_blocking(move || Config::load(&owned)).await;
+    let loaded = tokio::task::spawn_blocking(move || placed.load()).await;
     let config = match loaded {
         Ok(Ok(config)) => config,
-        Ok(Err(problems)) => {
+        Ok(Err(fault)) => {
             server.reload_refused();
-            return Err(problems.to_string());
+            return Err(fault);
         }
         Err(_panicked) => {
             server.reload_refused();

@@ -30,6 +30,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
         address: address?,
+        also: Vec::new(),
         public_origins: public_origins?,
         browser_origins,
         resource_metadata: written.resource_metadata,

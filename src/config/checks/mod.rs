@@ -26,7 +26,7 @@ use super::file::{File, Mode, Span};
 use super::problems::Fault;
 use super::tree::{Node, Value, item, member};
 use super::words::quoted;
-use super::{Config, Source, Written};
+use super::{Config, OBSERVES, Source, Written};
 use crate::pop::Timestamp;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -43,8 +43,6 @@ pub(super) struct Checks<'a> {
     /// The files that were read.
     files: Vec<Source>,
 }
-
-const OBSERVES: &str = "nothing is refused for want of proof: whoever stole a token can use it";
 
 /// Checks everything; `None` if there was any fault.
 pub(super) fn all(
@@ -111,6 +109,7 @@ pub(super) fn all(
         audit: audit?,
         worker_threads: file.runtime.worker_threads.and_then(|threads| usize::try_from(threads).ok()),
         admin: admin?,
+        pod: None,
         warnings: c.warnings,
         written: Written::default(),
         files: c.files,

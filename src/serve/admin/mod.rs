@@ -168,7 +168,8 @@ impl Admin {
         }
     }
 
-    fn answer(
+    /// What is asked for, GET or HEAD.
+    pub(super) fn answer(
         &self,
         method: &Method,
         path: &str,
@@ -182,15 +183,27 @@ impl Admin {
             "/status" => &|| json(StatusCode::OK, &self.status()),
             "/.well-known/jwks.json" => &|| self.keys_of_assertions(),
             "/revocations" => &|| revocations::answer(&self.current.proxy().gate.revocations, query),
-            _ => &|| text(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+            _ => &not_found,
         };
-        if method == Method::GET || method == Method::HEAD {
-            return answer();
-        }
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n");
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        response
+        if method == Method::GET || method == Method::HEAD { answer() } else { get_only() }
     }
+}
+
+/// There is nothing of this name.
+pub(super) fn not_found() -> Response<Full<Bytes>> {
+    plain(StatusCode::NOT_FOUND, "not found\n")
+}
+
+/// Nothing here can be changed.
+pub(super) fn get_only() -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// A fixed text.
+pub(super) fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    text(status, TEXT, body)
 }
 
 impl Readiness {

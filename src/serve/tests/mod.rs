@@ -118,6 +118,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         observes: false,
         listen: Listen {
             address: anywhere,
+            also: Vec::new(),
             public_origins: vec![
                 Origin::parse("https://other.example.com").unwrap(),
                 Origin::parse("https://api.example.com").unwrap(),
@@ -170,6 +171,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
         audit: None,
         worker_threads: None,
         admin: anywhere,
+        pod: None,
         written: config::Written::default(),
         files: Vec::new(),
     }

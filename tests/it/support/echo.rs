@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -25,6 +26,7 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     arrived: Semaphore,
     released: Semaphore,
+    abandoned: AtomicUsize,
 }
 
 /// One request as the service received it.
@@ -69,12 +71,17 @@ impl Received {
 impl Echo {
     /// Starts it on an ephemeral port.
     pub async fn start() -> Echo {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Echo::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// Starts it on a socket.
+    pub fn on(listener: TcpListener) -> Echo {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             received: Mutex::default(),
             arrived: Semaphore::new(0),
             released: Semaphore::new(0),
+            abandoned: AtomicUsize::new(0),
         });
         tokio::spawn(serve(listener, Arc::clone(&shared)));
         Echo { address, shared }
@@ -94,6 +101,11 @@ impl Echo {
     pub async fn held(&self) {
         let arrived = tokio::time::timeout(super::PATIENCE, self.shared.arrived.acquire()).await;
         arrived.expect("no held request came").unwrap().forget();
+    }
+
+    /// How many requests to such paths were given up by who asked.
+    pub fn abandoned(&self) -> usize {
+        self.shared.abandoned.load(SeqCst)
     }
 
     /// Lets one held request be answered.
@@ -131,10 +143,29 @@ async fn answer(
         .collect();
     shared.received.lock().unwrap().push(received);
     if held {
+        let abandoned = Abandoned(Some(Arc::clone(&shared)));
         shared.arrived.add_permits(1);
         shared.released.acquire().await.expect("never closed").forget();
+        abandoned.answered();
     }
     Ok(json_response(&told, &answer))
+}
+
+/// Counts a request whose connection ended before it was answered.
+struct Abandoned(Option<Arc<Shared>>);
+
+impl Abandoned {
+    fn answered(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            shared.abandoned.fetch_add(1, SeqCst);
+        }
+    }
 }
 
 fn json_response(told: &Value, answer: &[(String, String)]) -> Response<Full<Bytes>> {

@@ -103,7 +103,11 @@ pub struct Service {
 impl Service {
     /// Health, reflection, [`JOIN`] and [`NEVER`].
     pub async fn start() -> Service {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Service::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    /// The same on a socket.
+    pub fn on(listener: TcpListener) -> Service {
         let address = listener.local_addr().unwrap();
         let reporter = HealthReporter::new();
         let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));

@@ -60,8 +60,12 @@ pub const OPENID: &str = "/.well-known/openid-configuration";
 impl Issuer {
     /// Starts one whose TLS certificate `pki` signed; its metadata is complete and its key published.
     pub async fn start(pki: &Pki) -> Issuer {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let name = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        Issuer::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), "localhost", pki)
+    }
+
+    /// Starts one on a socket, at a host that is in its certificate.
+    pub fn on(listener: TcpListener, host: &str, pki: &Pki) -> Issuer {
+        let name = format!("https://{host}:{}", listener.local_addr().unwrap().port());
         let shared = Arc::<Shared>::default();
         tokio::spawn(serve(listener, acceptor(pki), Arc::clone(&shared)));
         let issuer = Issuer { name, key: ProofKey::new(), shared };

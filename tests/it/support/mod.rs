@@ -14,6 +14,7 @@ pub mod issuer;
 pub mod keys;
 pub mod link;
 pub mod load;
+pub mod namespaces;
 pub mod nats;
 pub mod oauth_client;
 pub mod otlp;

@@ -31,10 +31,15 @@ pub struct Identity {
 impl Pki {
     /// Makes everything anew.
     pub fn new() -> Pki {
+        Pki::with(&[])
+    }
+
+    /// The same, the server's certificate being good for these hosts, too.
+    pub fn with(hosts: &[&str]) -> Pki {
         let mut params = named("clinch tests", &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let server = ["localhost", "127.0.0.1", "api.example.com"];
+        let server = [&["localhost", "127.0.0.1", "api.example.com"], hosts].concat();
         Pki {
             ca_pem: ca.pem(),
             server: issue(&ca, "server", &server, ExtendedKeyUsagePurpose::ServerAuth),

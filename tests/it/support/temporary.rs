@@ -16,6 +16,17 @@ impl Folder {
         Folder(path)
     }
 
+    /// One where every user may read.
+    pub fn public() -> Folder {
+        use std::os::unix::fs::PermissionsExt;
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("clinch-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        Folder(path)
+    }
+
     /// The path of an entry, there or not.
     pub fn at(&self, name: &str) -> PathBuf {
         self.0.join(name)
