@@ -8,7 +8,7 @@ use super::present::Present;
 use super::probes::Rewriting;
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
-use super::{redirect, risks, sidecar, told, wanted};
+use super::{init, risks, sidecar, told, wanted};
 use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
@@ -130,7 +130,7 @@ impl<'a> Work<'a> {
         let (early, late): (Vec<Value>, Vec<Value>) =
             if template.native { (first, Vec::new()) } else { (Vec::new(), first) };
         let early = self.redirect(&present, said, operations).into_iter().chain(early).collect();
-        operations.insert(seen.value, &["spec", "initContainers"], Some(seen.mesh_in_front()), early);
+        operations.insert(seen.value, &["spec", "initContainers"], Some(seen.place()), early);
         operations.insert(seen.value, &["spec", "containers"], Some(0), late);
         self.starts_first(&present, said);
         if present.sidecar.is_none() {
@@ -179,7 +179,7 @@ impl<'a> Work<'a> {
 
     /// The init container of mode redirect, unless it is there.
     fn redirect(&self, present: &Present<'a>, said: &mut Said, operations: &mut Operations) -> Option<Value> {
-        let wanted = redirect::container(self.settings, self.template, &self.guarded);
+        let wanted = init::container(self.settings, self.template, &self.guarded);
         match (self.settings.mode, present.redirect) {
             (PodMode::Port, None) => {}
             (PodMode::Port, Some(had)) => {

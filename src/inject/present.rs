@@ -6,8 +6,9 @@
 
 use super::annotations::accepted;
 use super::names::{REDIRECT, SIDECAR, VOLUMES};
-use super::operations::{Operations, at};
-use super::probes::{Probes, parts};
+use super::operations::Operations;
+use super::probes::Probes;
+use super::question::parts;
 use super::said::Said;
 use super::seen::{Member, Seen};
 use super::sidecar::{waiting, written};
@@ -97,7 +98,8 @@ impl<'a> Present<'a> {
             ));
         }
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-            if !is_http(&value[probe]) {
+            let none = probe == "startupProbe" && value[probe].is_null();
+            if !none && !is_http(&value[probe]) {
                 said.fault(format!("{} is there and is not ours: {probe}: expected httpGet", had.called()));
             }
         }
@@ -153,13 +155,19 @@ fn told(value: &mut Value, wanted: &Value, place: &[&str], operations: &mut Oper
 
 /// A mesh came, or its proxy moved: what the start waits for follows.
 fn started(value: &Value, wanted: &Value, place: &[&str], operations: &mut Operations) {
-    let path = ["startupProbe", "httpGet", "path"];
-    let port = ["startupProbe", "httpGet", "port"];
-    let (Some(had), Some(wants)) = (at(value, &path), at(wanted, &path)) else { return };
-    let ours =
-        [Some("/ready"), Some("/live")].contains(&had.as_str()) && at(value, &port) == at(wanted, &port);
-    if ours && had != wants {
-        operations.set(&[place, &path].concat(), wants.clone());
+    let (had, wants) = (&value["startupProbe"], &wanted["startupProbe"]);
+    let own = |probe: &Value| {
+        let get = &probe["httpGet"];
+        ["/ready", "/live"].iter().any(|path| get["path"] == *path)
+            && get["port"] == wanted["ports"][0]["containerPort"]
+    };
+    let path = [place, &["startupProbe"]].concat();
+    if had.is_null() && !wants.is_null() {
+        operations.set(&path, wants.clone());
+    } else if own(had) && wants.is_null() {
+        operations.remove(&path);
+    } else if own(had) && had["httpGet"]["path"] != wants["httpGet"]["path"] {
+        operations.set(&[&path[..], &["httpGet", "path"]].concat(), wants["httpGet"]["path"].clone());
     }
 }
 

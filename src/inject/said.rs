@@ -33,11 +33,6 @@ impl Said {
         }
     }
 
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_sound(&self) -> bool {
-        self.faults.is_empty()
-    }
-
     /// The refusal, if there is a fault; else the warnings.
     pub(super) fn outcome(mut self) -> Result<Vec<String>, Refusal> {
         if self.unsaid > 0 {
