@@ -116,7 +116,7 @@ impl<'a> Work<'a> {
     fn all(&self, said: &mut Said, operations: &mut Operations) {
         let Work { seen, settings, template, guarded } = self;
         let present = Present::find(*seen, said);
-        let known = present.probes(said);
+        let known = present.probes(template, said);
         let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
         let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
         told::tell(seen, guarded, settings, template, said, operations);
@@ -217,15 +217,24 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// For people: which version did it.
+    /// For people: which version did it, and whose logs kubectl shows where clinch is the first container.
     fn mark(&self, operations: &mut Operations) {
         let value = Value::String(env!("CARGO_PKG_VERSION").to_owned());
         if !self.seen.value["metadata"].is_object() {
             operations.set(&["metadata"], serde_json::json!({}));
         }
-        operations.put(self.seen.value, &["metadata", "annotations"], MARK, value);
+        let annotations = ["metadata", "annotations"];
+        operations.put(self.seen.value, &annotations, MARK, value);
+        let first = self.seen.spec.containers.first();
+        if let Some(first) =
+            first.filter(|_| !self.template.native && !self.seen.annotations().contains_key(DEFAULT))
+        {
+            operations.set(&[&annotations[..], &[DEFAULT]].concat(), Value::String(first.name.clone()));
+        }
     }
 }
 
+/// The container that kubectl takes where none is named.
+const DEFAULT: &str = "kubectl.kubernetes.io/default-container";
 /// Bytes of `CLINCH_POD`: Linux takes 128 KiB for one variable (execve(2)).
 const LONGEST: usize = 100_000;

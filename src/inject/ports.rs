@@ -42,6 +42,10 @@ impl Excluded {
     /// Reads `9090,9091/udp`.
     pub(super) fn read(key: &str, text: &str, said: &mut Said) -> Excluded {
         let mut read = BTreeSet::new();
+        if text.split(',').nth(MOST_EXCLUDED).is_some() {
+            said.fault(format!("{key}: found more, expected at most {MOST_EXCLUDED} ports"));
+            return Excluded(read);
+        }
         for item in text.split(',').map(str::trim) {
             let (port, protocol) = item.split_once('/').unwrap_or((item, "tcp"));
             match (number(port), Protocol::read(protocol)) {
@@ -247,3 +251,5 @@ fn others_are_accounted_for(
 
 /// Ports that are listed.
 const MOST: usize = 10;
+/// Ports that may be excluded: they have to fit into rules and an environment variable.
+const MOST_EXCLUDED: usize = 100;

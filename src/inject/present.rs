@@ -5,14 +5,14 @@
 //! Other webhooks may have changed its resources and pull policy, its place, and its probes as long as they are `httpGet`.
 
 use super::annotations::accepted;
-use super::names::{REDIRECT, SIDECAR, VOLUMES};
+use super::names::{ADMIN_PORT, REDIRECT, SIDECAR, VOLUMES};
 use super::operations::Operations;
 use super::probes::Probes;
-use super::question::parts;
+use super::question::{parts, target};
 use super::said::Said;
 use super::seen::{Member, Seen};
 use super::sidecar::{waiting, written};
-use crate::config::pod::{POD, Pod};
+use crate::config::pod::{POD, Pod, PodProbe};
 use crate::config::template::Template;
 use crate::config::words::quoted;
 use serde_json::{Map, Value};
@@ -44,7 +44,7 @@ impl<'a> Present<'a> {
     }
 
     /// What the sidecar that is there asks in the kubelet's place.
-    pub(super) fn probes(&self, said: &mut Said) -> Probes {
+    pub(super) fn probes(&self, template: &Template, said: &mut Said) -> Probes {
         let Some(sidecar) = self.sidecar else { return Probes::new() };
         let value = sidecar
             .container
@@ -60,13 +60,15 @@ impl<'a> Present<'a> {
         };
         let names: BTreeSet<&str> =
             self.seen.applications().map(|member| member.container.name.as_str()).collect();
-        for key in told.probes.keys() {
+        let mut odd = |key: &str, why: &str| {
+            said.fault(format!("{}: env {POD}: probe {} {why}", sidecar.called(), quoted(key)));
+        };
+        for (key, probe) in &told.probes {
             if !parts(key).is_some_and(|(container, _)| names.contains(container)) {
-                said.fault(format!(
-                    "{}: env {POD}: probe {} is of no container",
-                    sidecar.called(),
-                    quoted(key)
-                ));
+                odd(key, "is of no container");
+            }
+            if !may_be_asked(probe, template) {
+                odd(key, "asks what no pod may");
             }
         }
         told.probes
@@ -132,6 +134,15 @@ impl<'a> Present<'a> {
         }
         wanted.into_iter().filter(|volume| !had.contains(&name(volume))).collect()
     }
+}
+
+/// Whether a question may come from a pod: clinch is not sent to its own ports, nor asks for what is no path.
+fn may_be_asked(probe: &PodProbe, template: &Template) -> bool {
+    let (port, path) = match probe {
+        PodProbe::Http { port, path, .. } => (port, path.as_str()),
+        PodProbe::Tcp { port } | PodProbe::Grpc { port, .. } => (port, "/"),
+    };
+    ![0, ADMIN_PORT, template.health_port, template.redirect_port].contains(port) && target(path) == path
 }
 
 /// Replaces what the sidecar is told where only probes were added to it.

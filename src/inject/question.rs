@@ -140,7 +140,7 @@ fn resolved(port: &IntOrString, container: &Container) -> Result<u16, Fault> {
 }
 
 /// A path as the kubelet puts it into a request: from `/` on, without a fragment, what may not stand there encoded.
-fn target(path: &str) -> String {
+pub(super) fn target(path: &str) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let mut target = if path.starts_with('/') { String::new() } else { "/".to_owned() };
     for byte in path.bytes() {

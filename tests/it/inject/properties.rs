@@ -99,7 +99,9 @@ fn collect(value: &Value, path: String, leaves: &mut Vec<String>) {
 
 /// The patched pod with everything taken away that was added, and original questions put back where they were.
 fn without_ours(mut after: Value, before: &Value) -> Value {
-    after["metadata"]["annotations"].as_object_mut().unwrap().remove("clinch.dev/injected");
+    for added in ["clinch.dev/injected", "kubectl.kubernetes.io/default-container"] {
+        after["metadata"]["annotations"].as_object_mut().unwrap().remove(added);
+    }
     for array in ["containers", "initContainers", "volumes"] {
         if let Some(items) = after["spec"][array].as_array_mut() {
             items.retain(|item| !item["name"].as_str().unwrap().starts_with("clinch"));

@@ -100,7 +100,9 @@ fn nothing_of_the_pod_is_lost() {
             env!("CARGO_PKG_VERSION")
         );
     }
-    pod.as_object_mut().unwrap().remove("metadata");
+    for given in ["metadata", "apiVersion", "kind"] {
+        pod.as_object_mut().unwrap().remove(given); // as in the template of a Deployment
+    }
     assert!(injected(&pod)["metadata"]["annotations"].is_object());
 }
 
