@@ -44,3 +44,16 @@ pub struct Refusal {
 pub fn patch(_pod: &Value, _place: &Place<'_>, _template: &Template) -> Result<Outcome, Refusal> {
     Err(Refusal { faults: vec!["injection is not supported yet".to_owned()] })
 }
+
+/// Whether a pod has all it should have: there is nothing to patch.
+///
+/// # Errors
+/// What is missing, or wrong.
+pub fn verify(pod: &Value, place: &Place<'_>, template: &Template) -> Result<(), Refusal> {
+    match patch(pod, place, template)? {
+        Outcome::Complete | Outcome::Left(_) => Ok(()),
+        Outcome::Patched { .. } => {
+            Err(Refusal { faults: vec!["the pod is not guarded by clinch".to_owned()] })
+        }
+    }
+}
