@@ -4,11 +4,38 @@
 //! reason to refuse out. The webhook, `clinch inject` and the validating webhook all ask it. A pod that should be guarded and
 //! can't be is refused: it never runs unguarded.
 //!
+//! ```text
+//! wanted        is this pod ours to guard?
+//! seen          the pod, read: containers by kind, a mesh that is there or will be
+//! annotations   what its author chose, within the operator's template
+//! risks         could something in it get round clinch, or read its memory?
+//! ports         which port is guarded, which stay open
+//! probes        what the kubelet asks, sent through clinch
+//! told          what the application is told: to listen at loopback
+//! sidecar       the container, its volumes
+//! redirect      the init container, in mode redirect
+//! present       what of ours is there already: is it ours indeed?
+//! ```
+//!
 //! [`webhook`] is the shell around it: HTTPS, AdmissionReview, certificates. [`authority`] makes those where nobody else
 //! does, [`audit`] looks for pods that got past, and [`api`] is how both speak with the API server.
 
+mod annotations;
 pub mod api;
 pub mod audit;
 pub mod authority;
+mod names;
+mod operations;
 pub mod patch;
+mod ports;
+mod present;
+mod probes;
+mod quantity;
+mod redirect;
+mod risks;
+mod said;
+mod seen;
+mod sidecar;
+mod told;
+mod wanted;
 pub mod webhook;

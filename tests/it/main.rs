@@ -19,6 +19,7 @@ mod faults;
 mod framing;
 mod h2;
 mod identity;
+mod inject;
 mod injector;
 mod introspection;
 mod journal;

@@ -1,0 +1,8 @@
+//! Injection into pods: what is patched, what is refused, and that neither can be got round.
+
+mod bounds;
+mod forged;
+mod golden;
+mod pods;
+mod properties;
+mod rules;
