@@ -3,6 +3,7 @@
 mod audit;
 mod certificates;
 mod hostile;
+mod load;
 mod reviews;
 mod rotation;
 mod wire;

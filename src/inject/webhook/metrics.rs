@@ -110,9 +110,10 @@ impl Collector for Left {
             return Ok(());
         }
         let gauge = ConstGauge::new(until - now());
+        // The registry's prefix goes before the name.
         let help = "How long the certificate that is served is still valid; absent before there is one";
         let kind = gauge.metric_type();
-        gauge.encode(encoder.encode_descriptor("clinch_injector_certificate_seconds", help, None, kind)?)
+        gauge.encode(encoder.encode_descriptor("certificate_seconds", help, None, kind)?)
     }
 }
 

@@ -92,6 +92,7 @@ pub async fn connect(
     };
     tls.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
     let stream = TcpStream::connect(webhook).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from(format!("{SERVICE}.{NAMESPACE}.svc")).unwrap();
     let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await;
     stream.map_err(|error| format!("TLS: {error}"))

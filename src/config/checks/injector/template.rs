@@ -67,7 +67,7 @@ fn certificates(c: &mut Checks<'_>, written: &Template) {
     if ways > 1 {
         c.fault("template.certificates", "certificates can't come from two places")
             .found(format!("{ways} of them"))
-            .expected("`secret`, `csi` or `spiffe`; `secret: null` takes away the default");
+            .expected("one of `secret`, `csi` and `spiffe`");
     }
     if let Some(secret) = &from.secret {
         name(c, "template.certificates.secret", secret);
