@@ -51,6 +51,12 @@ fn an_answer_is_bounded() {
         &Template::default(),
     );
     assert!(said.len() < 2_000, "{}", said.len());
+    let odd = json!({ "metadata": { "annotations": long }, "spec": { "containers": [] } });
+    assert!(faults(&odd, &Template::default()).len() < 1_000);
+    let many = (10_000..10_101).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
+    assert!(
+        faults(&annotated(&[("exclude-ports", &many)]), &Template::default()).contains("at most 100 ports")
+    );
 }
 
 /// WH-014: probes that don't fit into an environment variable are refused, not cut.

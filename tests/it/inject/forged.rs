@@ -1,7 +1,7 @@
 //! What passes for clinch and is not (WH-006).
 
 use super::pods::*;
-use clinch::config::pod::PodMode;
+use clinch::config::pod::{Pod, PodMode, PodProbe};
 use clinch::config::template::{Certificates, Template};
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn a_sidecar_with_one_field_changed_is_refused() {
 /// WH-006: what the sidecar is told is part of it: no other port, no watching only, no probe of what isn't there.
 #[test]
 fn a_sidecar_that_is_told_something_else_is_refused() {
-    let changes: [fn(&mut clinch::config::pod::Pod); 7] = [
+    let changes: [fn(&mut Pod); 9] = [
         |told| told.listen = 8081,
         |told| told.upstream = Some(9090),
         |told| told.upstream = None,
@@ -59,10 +59,15 @@ fn a_sidecar_that_is_told_something_else_is_refused() {
         |told| told.observe = true,
         |told| told.mode = PodMode::Redirect,
         |told| {
-            drop(
-                told.probes
-                    .insert("ghost/liveness".to_owned(), clinch::config::pod::PodProbe::Tcp { port: 1 }),
-            )
+            told.probes.insert("ghost/liveness".to_owned(), PodProbe::Tcp { port: 1 });
+        },
+        |told| {
+            told.probes.insert("app/liveness".to_owned(), PodProbe::Tcp { port: 9901 });
+        },
+        |told| {
+            let path = "/ HTTP/1.1\r\nX: y".to_owned();
+            told.probes
+                .insert("app/liveness".to_owned(), PodProbe::Http { port: 8080, path, headers: Vec::new() });
         },
     ];
     for (at, change) in changes.iter().enumerate() {

@@ -100,7 +100,9 @@ fn nothing_of_the_pod_is_lost() {
             env!("CARGO_PKG_VERSION")
         );
     }
-    pod.as_object_mut().unwrap().remove("metadata");
+    for given in ["metadata", "apiVersion", "kind"] {
+        pod.as_object_mut().unwrap().remove(given); // as in the template of a Deployment
+    }
     assert!(injected(&pod)["metadata"]["annotations"].is_object());
 }
 
@@ -216,4 +218,45 @@ fn the_sidecar_is_restricted() {
     assert_eq!(context["runAsNonRoot"], true);
     assert_eq!(context["readOnlyRootFilesystem"], true);
     assert_eq!(context["allowPrivilegeEscalation"], false);
+}
+
+/// WH-024: beside a mesh that keeps everybody out until its proxy runs, nothing waits for clinch, or nothing would start.
+#[test]
+fn a_mesh_by_a_plugin_is_not_waited_for() {
+    let mut pod = simple();
+    pod["spec"]["initContainers"] = json!([{ "name": "istio-validation", "image": "istio:1" }]);
+    pod["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+    let mut after = injected(&pod);
+    assert_eq!(after["spec"]["initContainers"][0]["name"], "clinch");
+    assert!(container(&mut after, "clinch")["startupProbe"].is_null());
+
+    let mut before = injected(&simple());
+    before["spec"]["initContainers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "istio-validation", "image": "i:1" }));
+    before["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+    assert!(container(&mut injected(&before), "clinch")["startupProbe"].is_null());
+
+    container(&mut after, "clinch")["securityContext"]["runAsUser"] = json!(0);
+    assert!(faults(&after, &Template::default()).contains("securityContext"));
+}
+
+/// WH-012: a probe tells of a port that nobody declared: it would be open as any other.
+#[test]
+fn a_probed_port_is_accounted_for() {
+    let mut pod = simple();
+    pod["spec"]["containers"][0]["readinessProbe"] = json!({ "httpGet": { "port": 8081, "path": "/" } });
+    assert!(faults(&pod, &Template::default()).contains("readinessProbe: port 8081/tcp would stay open"));
+    pod["metadata"]["annotations"] = json!({ "clinch.dev/exclude-ports": "8081" });
+    assert_eq!(
+        injected(&pod)["spec"]["containers"][0]["readinessProbe"],
+        pod["spec"]["containers"][0]["readinessProbe"]
+    );
 }
