@@ -17,8 +17,14 @@
 //! init          the init container, in mode redirect
 //! present       what of ours is there already: is it ours indeed?
 //! ```
+//!
+//! [`webhook`] is the shell around it: HTTPS, AdmissionReview, certificates. [`authority`] makes those where nobody else
+//! does, [`audit`] looks for pods that got past, and [`api`] is how both speak with the API server.
 
 mod annotations;
+pub mod api;
+pub mod audit;
+pub mod authority;
 mod init;
 mod names;
 mod operations;
@@ -35,3 +41,4 @@ mod seen;
 mod sidecar;
 mod told;
 mod wanted;
+pub mod webhook;

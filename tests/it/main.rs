@@ -20,6 +20,7 @@ mod framing;
 mod h2;
 mod identity;
 mod inject;
+mod injector;
 mod introspection;
 mod journal;
 mod layering;
