@@ -4,4 +4,5 @@
 //! reason to refuse out. The webhook, `clinch inject` and the validating webhook all ask it. A pod that should be guarded and
 //! can't be is refused: it never runs unguarded.
 
+pub mod manifest;
 pub mod patch;
