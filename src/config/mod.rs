@@ -24,7 +24,7 @@ mod telemetry;
 pub mod template;
 mod tls;
 mod tree;
-mod words;
+pub(crate) mod words;
 mod written;
 
 pub use audit::{Audit, AuditSync, OnFull};

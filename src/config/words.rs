@@ -19,7 +19,7 @@ pub(super) fn found(node: &Node) -> String {
 }
 
 /// Text as it is shown: without passwords, cut when long.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let text = without_passwords(text);
     let shown: String =
         text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -118,7 +118,7 @@ pub(super) fn a_list(words: &[&str]) -> String {
 }
 
 /// The known word that was probably meant.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let near = |k: &&str| distance(word, k);
     let best = known.iter().min_by_key(|k| near(k))?;
     (near(best) <= 1 + best.len() / 4).then_some(*best)

@@ -3,6 +3,35 @@
 //! [`patch`] is pure: a pod, where it is, and the operator's template in; a JSON Patch (RFC 6902), nothing to do, or every
 //! reason to refuse out. The webhook, `clinch inject` and the validating webhook all ask it. A pod that should be guarded and
 //! can't be is refused: it never runs unguarded.
+//!
+//! ```text
+//! wanted        is this pod ours to guard?
+//! seen          the pod, read: containers by kind, a mesh that is there or will be
+//! annotations   what its author chose, within the operator's template
+//! risks         could something in it get round clinch, or read its memory?
+//! ports         which port is guarded, which stay open
+//! probes        what the kubelet asks, sent through clinch
+//! told          what the application is told: to listen at loopback
+//! sidecar       the container, its volumes
+//! redirect      the init container, in mode redirect
+//! present       what of ours is there already: is it ours indeed?
+//! ```
+//!
+//! [`manifest`] does to a text of YAML what the patch does to a pod.
 
+mod annotations;
 pub mod manifest;
+mod names;
+mod operations;
 pub mod patch;
+mod ports;
+mod present;
+mod probes;
+mod quantity;
+mod redirect;
+mod risks;
+mod said;
+mod seen;
+mod sidecar;
+mod told;
+mod wanted;

@@ -1,6 +1,18 @@
-//! The patch.
+//! The patch: all decisions on a pod, in their order.
 
+use super::annotations::Settings;
+use super::names::{MARK, PREFIX, REDIRECT, SIDECAR};
+use super::operations::Operations;
+use super::ports::{Guarded, guarded};
+use super::present::Present;
+use super::probes::Rewriting;
+use super::said::Said;
+use super::seen::{Kind, Member, Seen};
+use super::{redirect, risks, sidecar, told, wanted};
+use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
+use k8s_openapi::api::core::v1;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Where a pod is.
@@ -41,6 +53,179 @@ pub struct Refusal {
 ///
 /// # Errors
 /// It should be guarded and can't be, or has something that passes for clinch and is not.
-pub fn patch(_pod: &Value, _place: &Place<'_>, _template: &Template) -> Result<Outcome, Refusal> {
-    Err(Refusal { faults: vec!["injection is not supported yet".to_owned()] })
+pub fn patch(pod: &Value, place: &Place<'_>, template: &Template) -> Result<Outcome, Refusal> {
+    Ok(match decide(pod, place, template)? {
+        Decided::Left(why) => Outcome::Left(why),
+        Decided::Guarded { operations, warnings } => {
+            let patch = operations.patch();
+            if patch.is_empty() { Outcome::Complete } else { Outcome::Patched { patch, warnings } }
+        }
+    })
 }
+
+/// Whether a pod that should be guarded is: it has the sidecar, and that is ours. A pod that runs may be asked about, too.
+///
+/// What the template wants the application to be told (`app_env`) is not missed here: the operator may have changed it since.
+///
+/// # Errors
+/// It is not, or could not be.
+pub fn verify(pod: &Value, place: &Place<'_>, template: &Template) -> Result<(), Refusal> {
+    match decide(pod, place, template)? {
+        Decided::Left(_) => Ok(()),
+        Decided::Guarded { operations, .. } if operations.missing().is_empty() => Ok(()),
+        Decided::Guarded { operations, .. } => Err(Refusal { faults: operations.missing().to_vec() }),
+    }
+}
+
+enum Decided {
+    Left(&'static str),
+    Guarded { operations: Operations, warnings: Vec<String> },
+}
+
+fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decided, Refusal> {
+    let pod =
+        v1::Pod::deserialize(value).map_err(|why| Refusal::of(format!("the pod can't be read: {why}")))?;
+    let seen = Seen::of(value, &pod)?;
+    if let Some(why) = wanted::left(&seen, place, template)? {
+        return Ok(Decided::Left(why));
+    }
+    let mut said = Said::default();
+    let mut operations = Operations::default();
+    let settings = Settings::read(&seen, template, &mut said);
+    risks::look(&seen, &settings, template, &mut said);
+    if let Some(guarded) = guarded(&seen, &settings, template, &mut said) {
+        let work = Work { seen, settings: &settings, template, guarded };
+        work.all(&mut said, &mut operations);
+    }
+    if settings.observe {
+        said.warn(format!("{PREFIX}observe: clinch only watches this pod, and refuses nothing"));
+    }
+    Ok(Decided::Guarded { operations, warnings: said.outcome()? })
+}
+
+/// A pod whose guarded port is known.
+struct Work<'a> {
+    seen: Seen<'a>,
+    settings: &'a Settings,
+    template: &'a Template,
+    guarded: Guarded,
+}
+
+impl<'a> Work<'a> {
+    /// Changes come first, then what is inserted: first among the init containers, but after a mesh's that stand in front.
+    fn all(&self, said: &mut Said, operations: &mut Operations) {
+        let Work { seen, settings, template, guarded } = self;
+        let present = Present::find(*seen, said);
+        let known = present.probes(said);
+        let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
+        let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
+        told::tell(seen, guarded, settings, template, said, operations);
+        let volumes = present.volumes(sidecar::volumes(settings, template), said);
+        for volume in &volumes {
+            operations
+                .is_missing(format!("volume {} is missing", volume["name"].as_str().unwrap_or_default()));
+        }
+        operations.insert(seen.value, &["spec", "volumes"], None, volumes);
+        let first = self.sidecar(&present, &told, said, operations);
+        let (early, late): (Vec<Value>, Vec<Value>) =
+            if template.native { (first, Vec::new()) } else { (Vec::new(), first) };
+        let early = self.redirect(&present, said, operations).into_iter().chain(early).collect();
+        operations.insert(seen.value, &["spec", "initContainers"], Some(seen.mesh_in_front()), early);
+        operations.insert(seen.value, &["spec", "containers"], Some(0), late);
+        self.starts_first(&present, said);
+        if present.sidecar.is_none() {
+            self.mark(operations);
+        }
+    }
+
+    /// What clinch is told, but for probes.
+    fn told(&self) -> Pod {
+        let listen = match self.settings.mode {
+            PodMode::Port => self.guarded.port,
+            PodMode::Redirect => self.template.redirect_port,
+        };
+        Pod {
+            mode: self.settings.mode,
+            listen,
+            upstream: Some(self.guarded.upstream),
+            health: self.template.health_port,
+            log_level: self.settings.log_level.clone(),
+            observe: self.settings.observe,
+            probes: super::probes::Probes::new(),
+        }
+    }
+
+    /// The sidecar, unless it is there.
+    fn sidecar(
+        &self,
+        present: &Present<'a>,
+        told: &Pod,
+        said: &mut Said,
+        operations: &mut Operations,
+    ) -> Vec<Value> {
+        if sidecar::written(told).len() > LONGEST {
+            said.fault("the probes: all together they are longer than an environment variable may be");
+        }
+        let wanted = sidecar::container(self.settings, self.template, told, self.seen.mesh());
+        match present.sidecar {
+            Some(had) => present.sidecar_is(had, &wanted, self.template, said, operations),
+            None => {
+                operations.is_missing(format!("container {SIDECAR} is missing"));
+                return vec![wanted];
+            }
+        }
+        Vec::new()
+    }
+
+    /// The init container of mode redirect, unless it is there.
+    fn redirect(&self, present: &Present<'a>, said: &mut Said, operations: &mut Operations) -> Option<Value> {
+        let wanted = redirect::container(self.settings, self.template, &self.guarded);
+        match (self.settings.mode, present.redirect) {
+            (PodMode::Port, None) => {}
+            (PodMode::Port, Some(had)) => {
+                said.fault(format!("{} is there, but the mode is `port`", had.called()));
+            }
+            (PodMode::Redirect, Some(had)) => present.redirect_is(had, &wanted, self.template, said),
+            (PodMode::Redirect, None) => {
+                operations.is_missing(format!("init container {REDIRECT} is missing"));
+                return Some(wanted);
+            }
+        }
+        None
+    }
+
+    /// What holds the guarded port doesn't start before what guards it (WH-013).
+    fn starts_first(&self, present: &Present<'a>, said: &mut Said) {
+        let Some((Kind::Sidecar, holder)) = self.guarded.holder else { return };
+        let guards = match self.settings.mode {
+            PodMode::Port => present.sidecar,
+            PodMode::Redirect => present.redirect,
+        };
+        let early = |member: &Member<'_>| member.array() == "initContainers" && holder < member.index;
+        if let Some(guard) = guards.filter(early) {
+            said.fault(format!(
+                "{}: expected it before the container of port {}",
+                guard.called(),
+                self.guarded.port
+            ));
+        }
+        if !self.template.native && self.settings.mode == PodMode::Port {
+            said.fault(format!(
+                "clinch.dev/port: {} is an init container's, and clinch as a plain container starts later (template.native)",
+                self.guarded.port
+            ));
+        }
+    }
+
+    /// For people: which version did it.
+    fn mark(&self, operations: &mut Operations) {
+        let value = Value::String(env!("CARGO_PKG_VERSION").to_owned());
+        if !self.seen.value["metadata"].is_object() {
+            operations.set(&["metadata"], serde_json::json!({}));
+        }
+        operations.put(self.seen.value, &["metadata", "annotations"], MARK, value);
+    }
+}
+
+/// Bytes of `CLINCH_POD`: Linux takes 128 KiB for one variable (execve(2)).
+const LONGEST: usize = 100_000;

@@ -1,0 +1,158 @@
+//! Whether a pod can be guarded at all, and what in it could get round clinch or read its memory.
+//!
+//! Decides on the network namespace, the operating system, namespaces of processes, privileges and user ids (WH-008, WH-009).
+//! A risk is a refusal or a warning, as the template says; what makes guarding impossible is a refusal always.
+
+use super::annotations::Settings;
+use super::names::{PREFIX, REDIRECT, SIDECAR, VOLUMES};
+use super::said::Said;
+use super::seen::{Kind, Seen};
+use crate::config::pod::PodMode;
+use crate::config::template::{Risks, Template};
+use crate::config::words::quoted;
+use k8s_openapi::api::core::v1::{SecurityContext, VolumeMount};
+
+/// Everything in the way.
+pub(super) fn look(seen: &Seen<'_>, settings: &Settings, template: &Template, said: &mut Said) {
+    impossible(seen, template, said);
+    mesh(seen, settings, said);
+    let risk = |said: &mut Said, what: String| match template.risks {
+        Risks::Deny => said.fault(what),
+        Risks::Warn => said.warn(what),
+    };
+    if seen.spec.host_pid == Some(true) {
+        risk(said, "spec.hostPID: processes of the node could read clinch's memory".to_owned());
+    }
+    if seen.spec.share_process_namespace == Some(true) {
+        risk(said, "spec.shareProcessNamespace: the other containers could read clinch's memory".to_owned());
+    }
+    for member in seen.all().filter(|member| !member.is_ours()) {
+        let container = member.container;
+        let own = member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
+        let context = container.security_context.as_ref();
+        container_risks(&member.called(), context, own, template, said);
+        mounts(&member.called(), container.volume_mounts.as_deref().unwrap_or(&[]), said);
+    }
+    for ephemeral in seen.spec.ephemeral_containers.iter().flatten() {
+        let who = format!("ephemeral container {}", quoted(&ephemeral.name));
+        if [SIDECAR, REDIRECT].contains(&ephemeral.name.as_str()) {
+            said.fault(format!("{who}: the name is clinch's"));
+        }
+        container_risks(&who, ephemeral.security_context.as_ref(), false, template, said);
+        mounts(&who, ephemeral.volume_mounts.as_deref().unwrap_or(&[]), said);
+        if ephemeral.target_container_name.as_deref() == Some(SIDECAR) {
+            risk(said, format!("{who}: targetContainerName: it could read clinch's memory"));
+        }
+    }
+}
+
+/// What no setting makes possible.
+fn impossible(seen: &Seen<'_>, template: &Template, said: &mut Said) {
+    let spec = seen.spec;
+    if spec.host_network == Some(true) {
+        said.fault("spec.hostNetwork: found true; clinch can't guard a pod in the network of its node");
+    }
+    let selected = spec.node_selector.iter().flatten().find(|(key, _)| *key == "kubernetes.io/os");
+    let os = spec.os.as_ref().map(|os| os.name.as_str()).or(selected.map(|(_, os)| os.as_str()));
+    if let Some(os) = os.filter(|os| *os != "linux") {
+        said.wrong("the operating system (spec.os or nodeSelector kubernetes.io/os)", os, "`linux`");
+    }
+    if seen.annotations().contains_key("kubernetes.io/config.mirror") {
+        said.fault("annotation kubernetes.io/config.mirror: a static pod is started by its node, and can't be changed");
+    }
+    if !template.native {
+        let policy = spec.restart_policy.as_deref().unwrap_or("Always");
+        if policy != "Always" || seen.is_of_a_job() {
+            said.fault(
+                "spec.restartPolicy: a Job would never end beside clinch as a plain container; \
+                 expected native sidecars (template.native, Kubernetes 1.29)",
+            );
+        }
+    }
+    let pod = spec.security_context.as_ref();
+    if pod.and_then(|context| context.run_as_user) == Some(i64::from(template.user)) {
+        said.fault(format!("spec.securityContext.runAsUser: {} is clinch's own", template.user));
+    }
+}
+
+/// A mesh: it ends TLS before clinch does, and both can't redirect (WH-024).
+fn mesh(seen: &Seen<'_>, settings: &Settings, said: &mut Said) {
+    if seen.applications().any(|member| member.container.name == "daprd") {
+        said.warn(
+            "daprd reaches the application at loopback: what comes through Dapr doesn't come through clinch",
+        );
+    }
+    let Some(mesh) = seen.mesh() else { return };
+    match settings.mode {
+        PodMode::Redirect => said.fault(format!(
+            "clinch.dev/mode: found `redirect`, but {} redirects this pod's traffic, too; expected `port`",
+            mesh.name
+        )),
+        PodMode::Port => said.warn(format!(
+            "{} ends mutual TLS before clinch: clinch doesn't see certificates of clients, \
+             and refuses tokens that are bound to one",
+            mesh.name
+        )),
+    }
+}
+
+/// What a container may do beyond its own.
+fn container_risks(
+    who: &str,
+    context: Option<&SecurityContext>,
+    own: bool,
+    template: &Template,
+    said: &mut Said,
+) {
+    let Some(context) = context else { return };
+    let risk = |said: &mut Said, what: String| match template.risks {
+        Risks::Deny => said.fault(what),
+        Risks::Warn => said.warn(what),
+    };
+    if context.run_as_user == Some(i64::from(template.user)) {
+        said.fault(format!("{who}: securityContext.runAsUser: {} is clinch's own", template.user));
+    }
+    if context.privileged == Some(true) {
+        risk(
+            said,
+            format!("{who}: securityContext.privileged: it could get round clinch, and read its memory"),
+        );
+    }
+    let added = context.capabilities.iter().flat_map(|c| c.add.iter().flatten());
+    for capability in added {
+        let upper = capability.to_ascii_uppercase();
+        let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        let what =
+            format!("{who}: capability {}: it could get round clinch, or read its memory", quoted(bare));
+        match bare {
+            "NET_ADMIN" if own => {}
+            "NET_RAW" if own => {}
+            "NET_RAW" => said.warn(what),
+            _ if DANGEROUS.contains(&bare) => risk(said, what),
+            _ => {}
+        }
+    }
+}
+
+/// Nobody else mounts a volume of ours: it would be there by the time Kubernetes looks for it.
+fn mounts(who: &str, mounts: &[VolumeMount], said: &mut Said) {
+    for mount in mounts.iter().filter(|mount| VOLUMES.contains(&mount.name.as_str())) {
+        said.fault(format!("{who}: volumeMounts: volume {} is clinch's own ({PREFIX}…)", mount.name));
+    }
+}
+
+/// They come before everything else and end, and have to write rules.
+const INITS_OF_MESHES: [&str; 2] = ["istio-init", "linkerd-init"];
+/// Capabilities that change the network, load code into the kernel, or read other processes (capabilities(7)).
+const DANGEROUS: [&str; 10] = [
+    "ALL",
+    "NET_ADMIN",
+    "SYS_ADMIN",
+    "SYS_PTRACE",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "BPF",
+    "PERFMON",
+    "DAC_READ_SEARCH",
+    "CHECKPOINT_RESTORE",
+];
