@@ -9,7 +9,10 @@ pub(super) fn unified(name: &str, old: &str, new: &str, coloured: bool) -> Strin
     if !coloured {
         return text;
     }
-    let paint = |line: &str| match (COLOURS.iter().find(|(start, _)| line.starts_with(start)), line.trim_end_matches('\n')) {
+    let paint = |line: &str| match (
+        COLOURS.iter().find(|(start, _)| line.starts_with(start)),
+        line.trim_end_matches('\n'),
+    ) {
         (Some((_, colour)), shown) => format!("\u{1b}[{colour}m{shown}\u{1b}[0m\n"),
         (None, shown) => format!("{shown}\n"),
     };
@@ -25,7 +28,10 @@ mod tests {
 
     #[test]
     fn what_stays_has_no_colour_and_nothing_is_said_of_no_change() {
-        assert_eq!(unified("f", "a\nb\n", "a\nc\n", false), "--- f\n+++ f with clinch\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n");
+        assert_eq!(
+            unified("f", "a\nb\n", "a\nc\n", false),
+            "--- f\n+++ f with clinch\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+        );
         let coloured = unified("f", "a\nb\n", "a\nc\n", true);
         assert!(coloured.contains("\n a\n\u{1b}[31m-b\u{1b}[0m\n\u{1b}[32m+c\u{1b}[0m\n"), "{coloured:?}");
         assert_eq!(unified("f", "a\n", "a\n", true), "");

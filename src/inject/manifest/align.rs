@@ -37,7 +37,8 @@ pub(super) fn pairs(old: &[&Value], new: &[Value]) -> Vec<(usize, usize)> {
 }
 
 fn is_same(old: &Value, new: &Value) -> bool {
-    let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let both = |pointer: &str| text(old, pointer) == text(new, pointer);
     let has = |pointer: &str| text(old, pointer).is_some();
     let is_object = has("/kind") && both("/kind") && both("/metadata/name") && both("/metadata/namespace");

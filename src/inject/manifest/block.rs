@@ -64,15 +64,13 @@ impl Editor<'_> {
     }
 
     /// `home` is where the sequence itself stands: the byte behind its key's colon, and the key's column.
-    pub(super) fn block_sequence(
-        &mut self,
-        old: &Node,
-        items: &[Node],
-        new: &[Value],
-        home: (usize, usize),
-    ) {
+    pub(super) fn block_sequence(&mut self, old: &Node, items: &[Node], new: &[Value], home: (usize, usize)) {
         let Some(dashes) = self.dashes(items, home.0) else {
-            return self.replace(old, &Value::Array(new.to_vec()), Home::Block { after: home.0, column: home.1 });
+            return self.replace(
+                old,
+                &Value::Array(new.to_vec()),
+                Home::Block { after: home.0, column: home.1 },
+            );
         };
         let Some(column) = dashes.first().map(|dash| self.column(*dash)) else { return };
         let values: Vec<&Value> = items.iter().map(|item| &item.value).collect();

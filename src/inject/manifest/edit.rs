@@ -37,7 +37,8 @@ pub(super) fn edits(
     // An anchored node that changes takes its aliases along; those are written out then, which may change further ones.
     let mut dirty = BTreeSet::new();
     loop {
-        let mut editor = Editor { text, comments, layout, dirty: &dirty, edits: Vec::new(), touched: BTreeSet::new() };
+        let mut editor =
+            Editor { text, comments, layout, dirty: &dirty, edits: Vec::new(), touched: BTreeSet::new() };
         editor.node(old, new, Home::Block { after: old.at.start, column: 0 });
         let Editor { edits, touched, .. } = editor;
         if touched.is_subset(&dirty) {
@@ -80,7 +81,9 @@ impl Editor<'_> {
         }
         match (&old.kind, new, home) {
             // In block style, what was empty becomes a block.
-            (_, _, Home::Block { .. }) if is_inline(&old.value) || is_inline(new) => self.replace(old, new, home),
+            (_, _, Home::Block { .. }) if is_inline(&old.value) || is_inline(new) => {
+                self.replace(old, new, home)
+            }
             (Kind::Mapping { flow: false, entries }, Value::Object(members), _) => {
                 self.block_mapping(old, entries, members);
             }
@@ -165,7 +168,11 @@ impl Editor<'_> {
         let inside = |comment: &&Range<usize>| gone.start <= comment.start && comment.end <= gone.end;
         let newline = self.layout.newline;
         let line = |comment: &Range<usize>| {
-            format!("{}{}{newline}", spaces(column), self.text.get(comment.clone()).unwrap_or_default().trim_end())
+            format!(
+                "{}{}{newline}",
+                spaces(column),
+                self.text.get(comment.clone()).unwrap_or_default().trim_end()
+            )
         };
         let lines: String = self.comments.iter().filter(inside).map(line).collect();
         if !lines.is_empty() {
@@ -194,7 +201,10 @@ impl Editor<'_> {
 
     /// Where the line after the one with this byte begins.
     pub(super) fn line_end(&self, at: usize) -> usize {
-        self.text.get(at..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |newline| at + newline + 1)
+        self.text
+            .get(at..)
+            .and_then(|rest| rest.find('\n'))
+            .map_or(self.text.len(), |newline| at + newline + 1)
     }
 
     pub(super) fn column(&self, at: usize) -> usize {

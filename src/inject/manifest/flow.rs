@@ -18,17 +18,18 @@ impl Editor<'_> {
                 self.node(&entry.node, value, Home::Flow);
             }
         }
-        let line = self.line_of_members(old, entries.first().map_or(old.at.start, |first| first.key_at.start));
+        let line =
+            self.line_of_members(old, entries.first().map_or(old.at.start, |first| first.key_at.start));
         let added = new.iter().filter(|(key, _)| !entries.iter().any(|entry| entry.key == **key));
-        let texts: Vec<String> =
-            added.map(|(key, value)| self.layout.member(key, value, line)).collect();
+        let texts: Vec<String> = added.map(|(key, value)| self.layout.member(key, value, line)).collect();
         self.append(last.end(), &texts, line);
     }
 
     pub(super) fn flow_sequence(&mut self, old: &Node, items: &[Node], new: &[Value]) {
         let values: Vec<&Value> = items.iter().map(|item| &item.value).collect();
         let pairs = align::pairs(&values, new);
-        let (Some(first), Some(last), true) = (items.first(), items.last(), pairs.len() == items.len()) else {
+        let (Some(first), Some(last), true) = (items.first(), items.last(), pairs.len() == items.len())
+        else {
             return self.replace(old, &Value::Array(new.to_vec()), Home::Flow);
         };
         let line = self.line_of_members(old, first.at.start);

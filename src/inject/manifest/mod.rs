@@ -8,6 +8,7 @@ mod align;
 mod block;
 mod edit;
 mod flow;
+mod layout;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,6 @@ use serde_json::Value;
 use std::fmt;
 use tree::{Kind, Node, Stream};
 use workloads::{Found, Step};
-use write::Layout;
 
 /// What decides about a pod: [`patch`](super::patch::patch).
 pub type Decide = dyn Fn(&Value, &Place<'_>, &Template) -> Result<Outcome, Refusal>;
@@ -95,6 +95,15 @@ pub fn inject(text: &str, settings: &Settings<'_>, decide: &Decide) -> Result<In
     }
 }
 
+/// What the documents of a text say, anchors and merge keys followed.
+///
+/// # Errors
+/// Why it can't be read.
+pub fn documents(text: &str) -> Result<Vec<Value>, String> {
+    let stream = tree::read(text).map_err(|error| format!("{}: {}", line_of(text, error.at), error.why))?;
+    Ok(stream.documents.into_iter().map(|node| node.value).collect())
+}
+
 struct Work<'a> {
     text: &'a str,
     settings: &'a Settings<'a>,
@@ -145,7 +154,7 @@ impl Work<'_> {
 }
 
 fn write(text: &str, stream: &Stream, wanted: &[Value]) -> Option<String> {
-    let layout = layout(text, stream);
+    let layout = layout::of(text, stream);
     let both = stream.documents.iter().zip(wanted);
     let edits = both.flat_map(|(old, new)| edit::edits(text, &stream.comments, layout, old, new)).collect();
     edit::apply(text, edits)
@@ -168,7 +177,9 @@ fn differences(
     if read.len() == wanted.len() && json && !still_json() {
         return vec![Remark { line: 1, object: "the file".to_owned(), words: UNWRITABLE.to_owned() }];
     }
-    let says = |number: usize| read.len() == wanted.len() && read.get(number).map(|node| &node.value) == wanted.get(number);
+    let says = |number: usize| {
+        read.len() == wanted.len() && read.get(number).map(|node| &node.value) == wanted.get(number)
+    };
     let wrong = (0..wanted.len().max(1)).filter(|number| !says(*number));
     let remark = |number: usize| Remark {
         line: line_of(text, stream.documents.get(number).map_or(0, |node| node.at.start)),
@@ -178,49 +189,11 @@ fn differences(
     if read.is_empty() && wanted.is_empty() { Vec::new() } else { wrong.map(remark).collect() }
 }
 
-/// As the text does it where it does.
-fn layout(text: &str, stream: &Stream) -> Layout {
-    let newline = if text.lines().next().is_some_and(|_| text.contains("\r\n")) { "\r\n" } else { "\n" };
-    let mut seen = (None, None);
-    for document in &stream.documents {
-        measure(text, document, &mut seen);
-    }
-    Layout { step: seen.0.unwrap_or(2), dash: seen.1.unwrap_or(2), newline }
-}
-
-/// The first step between a mapping and one below it, and between a mapping and a sequence below it.
-fn measure(text: &str, node: &Node, seen: &mut (Option<usize>, Option<usize>)) {
-    let column = |at: usize| {
-        let before = text.get(..at).unwrap_or_default();
-        before.chars().rev().take_while(|c| *c != '\n').count()
-    };
-    match &node.kind {
-        Kind::Scalar | Kind::Alias(_) => {}
-        Kind::Sequence { items, .. } => items.iter().for_each(|item| measure(text, item, seen)),
-        Kind::Mapping { flow: _, entries } => {
-            for entry in entries {
-                let below = |at: usize| column(at).checked_sub(column(entry.key_at.start));
-                match &entry.node.kind {
-                    Kind::Mapping { entries, .. } if seen.0.is_none() => {
-                        let first = entries.first().map(|first| first.key_at.start);
-                        let own_line = first.filter(|at| line_of(text, *at) > line_of(text, entry.key_at.start));
-                        seen.0 = own_line.and_then(below).filter(|step| (1..=8).contains(step));
-                    }
-                    Kind::Sequence { flow: false, items } if seen.1.is_none() => {
-                        let first = items.first().map(|item| item.at.start);
-                        // An item stands two columns behind its dash, or more.
-                        seen.1 = first.and_then(below).and_then(|step| step.checked_sub(2)).filter(|step| *step <= 8);
-                    }
-                    Kind::Scalar | Kind::Alias(_) | Kind::Mapping { .. } | Kind::Sequence { .. } => {}
-                }
-                measure(text, &entry.node, seen);
-            }
-        }
-    }
-}
-
 fn unknown(found: &Found) -> String {
-    format!("left as it is: clinch does not know {}, and the webhook injects its pods when they start", found.kind)
+    format!(
+        "left as it is: clinch does not know {}, and the webhook injects its pods when they start",
+        found.kind
+    )
 }
 
 fn start_of(node: &Node, path: &[Step]) -> usize {
@@ -238,4 +211,5 @@ fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or(text).matches('\n').count() + 1
 }
 
-const UNWRITABLE: &str = "clinch can't write this so that it says what it should: write anchors out, or use block style";
+const UNWRITABLE: &str =
+    "clinch can't write this so that it says what it should: write anchors out, or use block style";

@@ -9,7 +9,9 @@ use serde_json::{Number, Value};
 pub(super) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Value::Bool(true)
+        }
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
             Value::Bool(false)
         }
@@ -57,7 +59,9 @@ fn whole(digits: &str) -> Option<Value> {
 pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::String(text) => string(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string()
+        }
     }
 }
 
@@ -141,10 +145,15 @@ mod tests {
 
     #[test]
     fn what_could_be_misread_is_quoted() {
-        for text in ["app", "ghcr.io/clinch-dev/clinch:0.1.0", "/etc/clinch", "64Mi", "50m", "--config", "--a=b"] {
+        for text in
+            ["app", "ghcr.io/clinch-dev/clinch:0.1.0", "/etc/clinch", "64Mi", "50m", "--config", "--a=b"]
+        {
             assert_eq!(string(text), text);
         }
-        for text in ["yes", "n", "0644", "1e3", "1:30", "", "- a", "---", "-a", "a: b", "a #b", "*a", "a:", "null", "a'b", "{}"] {
+        for text in [
+            "yes", "n", "0644", "1e3", "1:30", "", "- a", "---", "-a", "a: b", "a #b", "*a", "a:", "null",
+            "a'b", "{}",
+        ] {
             assert_eq!(string(text), format!("'{}'", text.replace('\'', "''")), "{text}");
         }
         assert_eq!(string("a\nb\u{1}\u{2028}\"\\"), r#""a\nb\u0001\u2028\"\\""#);

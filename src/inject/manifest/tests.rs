@@ -17,11 +17,15 @@ fn fake(pod: &Value, _: &Place<'_>, _: &Template) -> Result<Outcome, Refusal> {
     let mut new = pod.clone();
     new["metadata"]["annotations"]["clinch.dev/injected"] = json!("v1");
     for (list, item) in [
-        ("initContainers", json!({"name": "clinch", "args": ["run", "--config", "/etc/clinch"], "env": [{"name": "CLINCH_POD", "value": "{\"mode\":\"port\"}"}]})),
+        (
+            "initContainers",
+            json!({"name": "clinch", "args": ["run", "--config", "/etc/clinch"], "env": [{"name": "CLINCH_POD", "value": "{\"mode\":\"port\"}"}]}),
+        ),
         ("volumes", json!({"name": "clinch-tls", "secret": {"secretName": "clinch-tls"}})),
     ] {
         let old = new["spec"].get(list).and_then(Value::as_array).cloned().unwrap_or_default();
-        new["spec"][list] = if list == "volumes" { [old, vec![item]] } else { [vec![item], old] }.concat().into();
+        new["spec"][list] =
+            if list == "volumes" { [old, vec![item]] } else { [vec![item], old] }.concat().into();
     }
     if let Some(probe) = new.pointer_mut("/spec/containers/0/readinessProbe") {
         *probe = json!({"httpGet": {"path": "/probe/app/readiness", "port": 9902}});
@@ -147,7 +151,9 @@ fn a_first_item_goes_above_the_others_and_their_comments() {
 
 #[test]
 fn carriage_returns_and_a_byte_order_mark_stay() {
-    let text = injected("\u{feff}kind: Pod\r\napiVersion: v1\r\nspec:\r\n  containers:\r\n  - name: a\r\n").unwrap().text;
+    let text = injected("\u{feff}kind: Pod\r\napiVersion: v1\r\nspec:\r\n  containers:\r\n  - name: a\r\n")
+        .unwrap()
+        .text;
     assert!(text.starts_with('\u{feff}'));
     assert!(text.matches('\n').count() > 10);
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "{text:?}");
@@ -180,7 +186,10 @@ fn aliases_of_what_changes_are_written_out() {
     let once = injected(before).unwrap().text;
     let read = tree::read(&once).unwrap().documents[0].value.clone();
     assert_eq!(read["items"][1]["spec"]["initContainers"][0]["name"], "clinch", "{once}");
-    assert_eq!(read["items"][0]["metadata"], json!({"labels": {"app": "a"}, "annotations": {"clinch.dev/injected": "v1"}}));
+    assert_eq!(
+        read["items"][0]["metadata"],
+        json!({"labels": {"app": "a"}, "annotations": {"clinch.dev/injected": "v1"}})
+    );
     assert_eq!(read["items"][1]["metadata"]["labels"], json!({"app": "a"}));
     assert!(once.contains("selector: *l\n") && once.contains("# the same"), "{once}");
     assert_eq!(injected(&once).unwrap().text, once);
@@ -202,16 +211,27 @@ fn all_kinds_are_found_and_others_are_left() {
         assert_eq!(read.pointer(path).unwrap()["spec"]["volumes"][0]["name"], "clinch-tls", "{kind}");
         assert_eq!(read.pointer(path).unwrap().get("kind"), None, "{kind}");
     }
-    let text = format!("apiVersion: batch/v1\nkind: CronJob\nspec:\n jobTemplate:\n  spec:\n   template:\n    {pod}");
+    let text = format!(
+        "apiVersion: batch/v1\nkind: CronJob\nspec:\n jobTemplate:\n  spec:\n   template:\n    {pod}"
+    );
     let read = tree::read(&injected(&text).unwrap().text).unwrap().documents[0].value.clone();
     assert_eq!(read["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][0]["name"], "clinch-tls");
-    let text = format!("apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: r}}\nspec:\n  template:\n    {pod}");
+    let text = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: r}}\nspec:\n  template:\n    {pod}"
+    );
     let rollout = injected(&text).unwrap();
     assert_eq!(rollout.text, text);
     assert_eq!(rollout.notes[0].object, "document 1, Rollout/r");
     let text = "kind: PodList\napiVersion: v1\nitems:\n- spec:\n    containers: [{name: a}]\n";
     assert!(injected(text).unwrap().text.contains("clinch-tls"));
-    for other in ["", "# nothing\n", "---\n---\n", "a: 1\n", "- 1\n", "kind: Job\napiVersion: batch.volcano.sh/v1\nspec: {}\n"] {
+    for other in [
+        "",
+        "# nothing\n",
+        "---\n---\n",
+        "a: 1\n",
+        "- 1\n",
+        "kind: Job\napiVersion: batch.volcano.sh/v1\nspec: {}\n",
+    ] {
         assert_eq!(injected(other).unwrap(), Injected { text: other.to_owned(), notes: Vec::new() });
     }
 }
@@ -248,7 +268,8 @@ fn every_refusal_of_every_document_is_told() {
 
 #[test]
 fn opting_out_is_respected_and_said() {
-    let text = "kind: Pod\napiVersion: v1\nmetadata: {annotations: {clinch.dev/inject: disabled}}\nspec: {}\n";
+    let text =
+        "kind: Pod\napiVersion: v1\nmetadata: {annotations: {clinch.dev/inject: disabled}}\nspec: {}\n";
     let left = injected(text).unwrap();
     assert_eq!((left.text.as_str(), left.notes[0].words.as_str()), (text, "left as it is: it opted out"));
 }

@@ -35,8 +35,14 @@ pub(super) enum Kind {
     Scalar,
     /// Of the anchor of this number.
     Alias(usize),
-    Mapping { flow: bool, entries: Vec<Entry> },
-    Sequence { flow: bool, items: Vec<Node> },
+    Mapping {
+        flow: bool,
+        entries: Vec<Entry>,
+    },
+    Sequence {
+        flow: bool,
+        items: Vec<Node>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -203,7 +209,11 @@ impl<'t> Reader<'t> {
 
     fn only_core(&self, tag: Option<&Tag>) -> Result<(), Unreadable> {
         let known = |tag: &Tag| tag.core_suffix().is_some_and(|suffix| CORE.contains(&suffix));
-        if tag.is_none_or(known) { Ok(()) } else { Err(self.unreadable("a tag that Kubernetes does not know")) }
+        if tag.is_none_or(known) {
+            Ok(())
+        } else {
+            Err(self.unreadable("a tag that Kubernetes does not know"))
+        }
     }
 
     /// A literal reaches to where the next thing begins: without the blank lines that it does not hold.
@@ -225,7 +235,8 @@ impl<'t> Reader<'t> {
     }
 
     fn spend(&mut self, nodes: usize) -> Result<(), Unreadable> {
-        self.left = self.left.checked_sub(nodes).ok_or_else(|| self.unreadable("too much, aliases followed"))?;
+        self.left =
+            self.left.checked_sub(nodes).ok_or_else(|| self.unreadable("too much, aliases followed"))?;
         Ok(())
     }
 

@@ -36,7 +36,8 @@ fn object(value: &Value, implied: Option<&str>, path: Vec<Step>, found: &mut Vec
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let kind = text("/kind").or(implied).unwrap_or_default();
     // A list of the API server's own names kind and version once for all: `PodList` holds pods that say neither.
-    if let (Some(items), Some(of)) = (value.get("items").and_then(Value::as_array), kind.strip_suffix("List")) {
+    if let (Some(items), Some(of)) = (value.get("items").and_then(Value::as_array), kind.strip_suffix("List"))
+    {
         for (index, item) in items.iter().enumerate() {
             let below = path.iter().cloned().chain([Step::Key("items"), Step::Index(index)]).collect();
             object(item, Some(of).filter(|of| !of.is_empty()), below, found);

@@ -1,11 +1,11 @@
 //! Any change of any manifest, however it is laid out: the text says what it should, and no comment is lost.
 
-use super::super::{layout, tree, write};
+use super::super::{tree, write};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if std::env::var_os("LONG").is_some() {30000} else {600}))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn no_comment_is_lost_and_nothing_else_changes(
@@ -30,7 +30,6 @@ proptest! {
         }
         let again = write(&edited, &read, std::slice::from_ref(&new)).unwrap();
         prop_assert_eq!(again, edited);
-        let _ = layout(&text, &stream);
     }
 }
 
@@ -96,7 +95,11 @@ fn alter(value: &mut Value, dice: &mut Dice, depth: u64) {
         }
         Value::Array(items) => {
             items.retain(|_| dice.roll(8) != 0);
-            items.iter_mut().for_each(|item| if dice.roll(3) == 0 { alter(item, dice, depth + 1) });
+            items.iter_mut().for_each(|item| {
+                if dice.roll(3) == 0 {
+                    alter(item, dice, depth + 1)
+                }
+            });
             if dice.roll(2) == 0 {
                 let at = usize::try_from(dice.roll(items.len() as u64 + 1)).unwrap();
                 items.insert(at, new(dice));
@@ -172,7 +175,12 @@ impl Printer {
                 }
                 out
             }
-            Value::String(text) if text.ends_with('\n') && !text.ends_with("\n\n") && !text.starts_with([' ', '\n']) && self.dice.roll(2) == 0 => {
+            Value::String(text)
+                if text.ends_with('\n')
+                    && !text.ends_with("\n\n")
+                    && !text.starts_with([' ', '\n'])
+                    && self.dice.roll(2) == 0 =>
+            {
                 let pad = " ".repeat(column + 2);
                 let lines: String = text.lines().map(|line| format!("{pad}{line}\n")).collect();
                 format!(" |\n{lines}")
@@ -193,7 +201,13 @@ impl Printer {
             Value::Object(members) => {
                 let mut parts = Vec::new();
                 for (key, value) in members {
-                    parts.push(format!("{}{}: {}{}", gap(self), self.key(key), self.flow(value, column + 2), gap(self)));
+                    parts.push(format!(
+                        "{}{}: {}{}",
+                        gap(self),
+                        self.key(key),
+                        self.flow(value, column + 2),
+                        gap(self)
+                    ));
                 }
                 format!("{{{}}}", parts.join(","))
             }
@@ -209,7 +223,10 @@ impl Printer {
     }
 
     fn key(&mut self, key: &str) -> String {
-        if self.dice.roll(5) == 0 || super::super::scalar::plain(key) != Value::from(key) || key.starts_with('.') {
+        if self.dice.roll(5) == 0
+            || super::super::scalar::plain(key) != Value::from(key)
+            || key.starts_with('.')
+        {
             format!("\"{key}\"")
         } else {
             key.to_owned()
