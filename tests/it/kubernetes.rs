@@ -2,6 +2,7 @@
 //! against its schemas, and its policies evaluated.
 
 mod contents;
+mod docs;
 mod nats;
 mod policies;
 mod typed;

@@ -160,6 +160,13 @@ fn what_runs_stays_manageable_but_not_exchangeable() {
         labelled["metadata"]["labels"]["more"] = json!("x");
         assert!(!asked(of_images, &Request::update(labelled, unchanged)));
     }
+    for (guarded, is_asked) in [(true, true), (false, false)] {
+        let mut context = Request::update(pod(guarded), pod(guarded)).context(&Value::Null);
+        context
+            .add_variable("request", json!({ "operation": "UPDATE", "subResource": "ephemeralcontainers" }))
+            .unwrap();
+        assert_eq!(evaluate(&of_images["expression"], &context), Cel::Bool(is_asked));
+    }
     let asks = &webhooks[1]["matchConditions"][0];
     assert!(!asked(asks, &Request::create(pod(false))));
     let mut bare = pod(false);

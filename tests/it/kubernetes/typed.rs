@@ -6,6 +6,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -32,6 +33,7 @@ fn there_and_back(kind: &str, object: &Value) -> Result<Value, String> {
         "ClusterRole" => typed::<ClusterRole>(object),
         "ClusterRoleBinding" => typed::<ClusterRoleBinding>(object),
         "ConfigMap" => typed::<ConfigMap>(object),
+        "CronJob" => typed::<CronJob>(object),
         "Deployment" => typed::<Deployment>(object),
         "MutatingWebhookConfiguration" => typed::<MutatingWebhookConfiguration>(object),
         "Namespace" => typed::<Namespace>(object),
