@@ -27,7 +27,9 @@ fn every_annotation_is_on_the_page() {
     let known = known.trim().rsplit_once("known are ").unwrap().1;
     let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
     let page = page();
-    let rows = page.lines().filter(|line| line.starts_with("| `clinch.dev/"));
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `clinch.dev/") && !line.starts_with("| `clinch.dev/…"));
     let first_cells = rows.map(|row| row.split(" | ").next().unwrap().to_owned());
     let told: BTreeSet<String> = first_cells
         .flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>())
