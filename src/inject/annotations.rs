@@ -213,7 +213,8 @@ fn stranger(name: &str) -> String {
 
 /// For people: a key's name may hold little, but what comes here has been checked by nobody.
 fn key(name: &str) -> String {
-    let plain = name.split('.').all(|part| part.split('_').all(|word| is_label(&word.to_lowercase())));
+    let plain = name.len() < 64
+        && name.split('.').all(|part| part.split('_').all(|word| is_label(&word.to_lowercase())));
     if plain { format!("{PREFIX}{name}") } else { quoted(&format!("{PREFIX}{name}")) }
 }
 

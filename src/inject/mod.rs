@@ -10,16 +10,18 @@
 //! annotations   what its author chose, within the operator's template
 //! risks         could something in it get round clinch, or read its memory?
 //! ports         which port is guarded, which stay open
-//! probes        what the kubelet asks, sent through clinch
+//! question      what the kubelet asks a container
+//! probes        which of it is sent through clinch
 //! told          what the application is told: to listen at loopback
 //! sidecar       the container, its volumes
-//! redirect      the init container, in mode redirect
+//! init          the init container, in mode redirect
 //! present       what of ours is there already: is it ours indeed?
 //! ```
 //!
 //! [`manifest`] does to a text of YAML what the patch does to a pod.
 
 mod annotations;
+mod init;
 pub mod manifest;
 mod names;
 mod operations;
@@ -28,7 +30,7 @@ mod ports;
 mod present;
 mod probes;
 mod quantity;
-mod redirect;
+mod question;
 mod risks;
 mod said;
 mod seen;

@@ -8,7 +8,7 @@ use super::present::Present;
 use super::probes::Rewriting;
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
-use super::{redirect, risks, sidecar, told, wanted};
+use super::{init, risks, sidecar, told, wanted};
 use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
@@ -116,7 +116,7 @@ impl<'a> Work<'a> {
     fn all(&self, said: &mut Said, operations: &mut Operations) {
         let Work { seen, settings, template, guarded } = self;
         let present = Present::find(*seen, said);
-        let known = present.probes(said);
+        let known = present.probes(template, said);
         let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
         let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
         told::tell(seen, guarded, settings, template, said, operations);
@@ -130,7 +130,7 @@ impl<'a> Work<'a> {
         let (early, late): (Vec<Value>, Vec<Value>) =
             if template.native { (first, Vec::new()) } else { (Vec::new(), first) };
         let early = self.redirect(&present, said, operations).into_iter().chain(early).collect();
-        operations.insert(seen.value, &["spec", "initContainers"], Some(seen.mesh_in_front()), early);
+        operations.insert(seen.value, &["spec", "initContainers"], Some(seen.place()), early);
         operations.insert(seen.value, &["spec", "containers"], Some(0), late);
         self.starts_first(&present, said);
         if present.sidecar.is_none() {
@@ -179,7 +179,7 @@ impl<'a> Work<'a> {
 
     /// The init container of mode redirect, unless it is there.
     fn redirect(&self, present: &Present<'a>, said: &mut Said, operations: &mut Operations) -> Option<Value> {
-        let wanted = redirect::container(self.settings, self.template, &self.guarded);
+        let wanted = init::container(self.settings, self.template, &self.guarded);
         match (self.settings.mode, present.redirect) {
             (PodMode::Port, None) => {}
             (PodMode::Port, Some(had)) => {
@@ -217,15 +217,24 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// For people: which version did it.
+    /// For people: which version did it, and whose logs kubectl shows where clinch is the first container.
     fn mark(&self, operations: &mut Operations) {
         let value = Value::String(env!("CARGO_PKG_VERSION").to_owned());
         if !self.seen.value["metadata"].is_object() {
             operations.set(&["metadata"], serde_json::json!({}));
         }
-        operations.put(self.seen.value, &["metadata", "annotations"], MARK, value);
+        let annotations = ["metadata", "annotations"];
+        operations.put(self.seen.value, &annotations, MARK, value);
+        let first = self.seen.spec.containers.first();
+        if let Some(first) =
+            first.filter(|_| !self.template.native && !self.seen.annotations().contains_key(DEFAULT))
+        {
+            operations.set(&[&annotations[..], &[DEFAULT]].concat(), Value::String(first.name.clone()));
+        }
     }
 }
 
+/// The container that kubectl takes where none is named.
+const DEFAULT: &str = "kubectl.kubernetes.io/default-container";
 /// Bytes of `CLINCH_POD`: Linux takes 128 KiB for one variable (execve(2)).
 const LONGEST: usize = 100_000;

@@ -5,7 +5,7 @@
 //! in mode redirect the rules close whatever is not. What is listened at but not declared can't be seen here.
 
 use super::annotations::{Port, Settings};
-use super::names::ADMIN_PORT;
+use super::names::{ADMIN_PORT, HEALTH_PORT};
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
 use crate::config::pod::PodMode;
@@ -42,6 +42,10 @@ impl Excluded {
     /// Reads `9090,9091/udp`.
     pub(super) fn read(key: &str, text: &str, said: &mut Said) -> Excluded {
         let mut read = BTreeSet::new();
+        if text.split(',').nth(MOST_EXCLUDED).is_some() {
+            said.fault(format!("{key}: found more, expected at most {MOST_EXCLUDED} ports"));
+            return Excluded(read);
+        }
         for item in text.split(',').map(str::trim) {
             let (port, protocol) = item.split_once('/').unwrap_or((item, "tcp"));
             match (number(port), Protocol::read(protocol)) {
@@ -110,8 +114,12 @@ pub(super) fn guarded(
             said.fault(format!("clinch.dev/exclude-ports: {port} is clinch.dev/{key}: {why}"));
         }
     }
+    if settings.mode == PodMode::Redirect && !settings.excluded.of(Protocol::Sctp).is_empty() {
+        said.fault("clinch.dev/exclude-ports: the rules of mode redirect close all SCTP");
+    }
     let guarded = Guarded { port, upstream, holder };
-    others(&declared, &guarded, settings, said);
+    let others: Vec<_> = declared.iter().filter(|found| !ours.contains(&found.port)).collect();
+    others_are_accounted_for(&others, &guarded, settings, said);
     Some(guarded)
 }
 
@@ -140,6 +148,13 @@ fn none_is_ours(declared: &[Declared<'_>], settings: &Settings, ours: [u16; 3], 
     for found in declared.iter().filter(|found| found.protocol == Protocol::Tcp && ours.contains(&found.port))
     {
         said.fault(format!("{}: port {} is clinch's own", found.member.called(), found.port));
+    }
+    for found in declared.iter().filter(|found| found.name == Some(HEALTH_PORT)) {
+        said.fault(format!(
+            "{}: port {}: the name {HEALTH_PORT} is clinch's",
+            found.member.called(),
+            found.port
+        ));
     }
     if let Some(port) = settings.upstream.filter(|port| ours.contains(port)) {
         said.fault(format!("clinch.dev/upstream-port: {port} is clinch's own"));
@@ -209,9 +224,14 @@ fn place(member: Member<'_>) -> (Kind, usize) {
 }
 
 /// Every other declared port: open because it is excluded, or closed by the rules (WH-026: HTTP/3, too).
-fn others(declared: &[Declared<'_>], guarded: &Guarded, settings: &Settings, said: &mut Said) {
-    for found in declared {
-        let Declared { port, protocol, .. } = *found;
+fn others_are_accounted_for(
+    others: &[&Declared<'_>],
+    guarded: &Guarded,
+    settings: &Settings,
+    said: &mut Said,
+) {
+    for found in others {
+        let Declared { port, protocol, .. } = **found;
         let held = [guarded.port, guarded.upstream].contains(&port);
         if protocol == Protocol::Tcp && held || settings.excluded.has(port, protocol) {
             continue;
@@ -222,9 +242,6 @@ fn others(declared: &[Declared<'_>], guarded: &Guarded, settings: &Settings, sai
                 "{who}: port {port}/{over} would stay open to everybody, round clinch; \
                  name it in clinch.dev/exclude-ports if it may, or take clinch.dev/mode redirect"
             )),
-            PodMode::Redirect if protocol == Protocol::Sctp => {
-                said.fault(format!("{who}: port {port}/sctp: the rules of mode redirect know TCP and UDP only"));
-            }
             PodMode::Redirect => said.warn(format!(
                 "{who}: port {port}/{over} is closed from outside the pod unless clinch.dev/exclude-ports names it"
             )),
@@ -234,3 +251,5 @@ fn others(declared: &[Declared<'_>], guarded: &Guarded, settings: &Settings, sai
 
 /// Ports that are listed.
 const MOST: usize = 10;
+/// Ports that may be excluded: they have to fit into rules and an environment variable.
+const MOST_EXCLUDED: usize = 100;

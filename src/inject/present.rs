@@ -5,13 +5,14 @@
 //! Other webhooks may have changed its resources and pull policy, its place, and its probes as long as they are `httpGet`.
 
 use super::annotations::accepted;
-use super::names::{REDIRECT, SIDECAR, VOLUMES};
-use super::operations::{Operations, at};
-use super::probes::{Probes, parts};
+use super::names::{ADMIN_PORT, REDIRECT, SIDECAR, VOLUMES};
+use super::operations::Operations;
+use super::probes::Probes;
+use super::question::{parts, target};
 use super::said::Said;
 use super::seen::{Member, Seen};
 use super::sidecar::{waiting, written};
-use crate::config::pod::{POD, Pod};
+use crate::config::pod::{POD, Pod, PodProbe};
 use crate::config::template::Template;
 use crate::config::words::quoted;
 use serde_json::{Map, Value};
@@ -43,7 +44,7 @@ impl<'a> Present<'a> {
     }
 
     /// What the sidecar that is there asks in the kubelet's place.
-    pub(super) fn probes(&self, said: &mut Said) -> Probes {
+    pub(super) fn probes(&self, template: &Template, said: &mut Said) -> Probes {
         let Some(sidecar) = self.sidecar else { return Probes::new() };
         let value = sidecar
             .container
@@ -59,13 +60,15 @@ impl<'a> Present<'a> {
         };
         let names: BTreeSet<&str> =
             self.seen.applications().map(|member| member.container.name.as_str()).collect();
-        for key in told.probes.keys() {
+        let mut odd = |key: &str, why: &str| {
+            said.fault(format!("{}: env {POD}: probe {} {why}", sidecar.called(), quoted(key)));
+        };
+        for (key, probe) in &told.probes {
             if !parts(key).is_some_and(|(container, _)| names.contains(container)) {
-                said.fault(format!(
-                    "{}: env {POD}: probe {} is of no container",
-                    sidecar.called(),
-                    quoted(key)
-                ));
+                odd(key, "is of no container");
+            }
+            if !may_be_asked(probe, template) {
+                odd(key, "asks what no pod may");
             }
         }
         told.probes
@@ -97,7 +100,8 @@ impl<'a> Present<'a> {
             ));
         }
         for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-            if !is_http(&value[probe]) {
+            let none = probe == "startupProbe" && value[probe].is_null();
+            if !none && !is_http(&value[probe]) {
                 said.fault(format!("{} is there and is not ours: {probe}: expected httpGet", had.called()));
             }
         }
@@ -132,6 +136,15 @@ impl<'a> Present<'a> {
     }
 }
 
+/// Whether a question may come from a pod: clinch is not sent to its own ports, nor asks for what is no path.
+fn may_be_asked(probe: &PodProbe, template: &Template) -> bool {
+    let (port, path) = match probe {
+        PodProbe::Http { port, path, .. } => (port, path.as_str()),
+        PodProbe::Tcp { port } | PodProbe::Grpc { port, .. } => (port, "/"),
+    };
+    ![0, ADMIN_PORT, template.health_port, template.redirect_port].contains(port) && target(path) == path
+}
+
 /// Replaces what the sidecar is told where only probes were added to it.
 fn told(value: &mut Value, wanted: &Value, place: &[&str], operations: &mut Operations) {
     let position = |container: &Value| container["env"].as_array()?.iter().position(|env| env["name"] == POD);
@@ -153,13 +166,19 @@ fn told(value: &mut Value, wanted: &Value, place: &[&str], operations: &mut Oper
 
 /// A mesh came, or its proxy moved: what the start waits for follows.
 fn started(value: &Value, wanted: &Value, place: &[&str], operations: &mut Operations) {
-    let path = ["startupProbe", "httpGet", "path"];
-    let port = ["startupProbe", "httpGet", "port"];
-    let (Some(had), Some(wants)) = (at(value, &path), at(wanted, &path)) else { return };
-    let ours =
-        [Some("/ready"), Some("/live")].contains(&had.as_str()) && at(value, &port) == at(wanted, &port);
-    if ours && had != wants {
-        operations.set(&[place, &path].concat(), wants.clone());
+    let (had, wants) = (&value["startupProbe"], &wanted["startupProbe"]);
+    let own = |probe: &Value| {
+        let get = &probe["httpGet"];
+        ["/ready", "/live"].iter().any(|path| get["path"] == *path)
+            && get["port"] == wanted["ports"][0]["containerPort"]
+    };
+    let path = [place, &["startupProbe"]].concat();
+    if had.is_null() && !wants.is_null() {
+        operations.set(&path, wants.clone());
+    } else if own(had) && wants.is_null() {
+        operations.remove(&path);
+    } else if own(had) && had["httpGet"]["path"] != wants["httpGet"]["path"] {
+        operations.set(&[&path[..], &["httpGet", "path"]].concat(), wants["httpGet"]["path"].clone());
     }
 }
 

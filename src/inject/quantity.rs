@@ -5,8 +5,8 @@ pub(super) fn billionths(text: &str) -> Option<u128> {
     let end = text.bytes().position(|b| !b.is_ascii_digit() && b != b'.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let shaped = !fraction.contains('.') && !(whole.is_empty() && fraction.is_empty());
-    if !shaped || number.len() > LONGEST {
+    let digits = whole.len() + fraction.len();
+    if fraction.contains('.') || !(1..=LONGEST).contains(&digits) {
         return None;
     }
     let digits: u128 = format!("{whole}{fraction}").parse().ok()?;

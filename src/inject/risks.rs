@@ -53,8 +53,8 @@ fn impossible(seen: &Seen<'_>, template: &Template, said: &mut Said) {
         said.fault("spec.hostNetwork: found true; clinch can't guard a pod in the network of its node");
     }
     let selected = spec.node_selector.iter().flatten().find(|(key, _)| *key == "kubernetes.io/os");
-    let os = spec.os.as_ref().map(|os| os.name.as_str()).or(selected.map(|(_, os)| os.as_str()));
-    if let Some(os) = os.filter(|os| *os != "linux") {
+    let named = [spec.os.as_ref().map(|os| os.name.as_str()), selected.map(|(_, os)| os.as_str())];
+    if let Some(os) = named.into_iter().flatten().find(|os| *os != "linux") {
         said.wrong("the operating system (spec.os or nodeSelector kubernetes.io/os)", os, "`linux`");
     }
     if seen.annotations().contains_key("kubernetes.io/config.mirror") {
@@ -115,7 +115,7 @@ fn container_risks(
     if context.privileged == Some(true) {
         risk(
             said,
-            format!("{who}: securityContext.privileged: it could get round clinch, and read its memory"),
+            format!("{who}: securityContext.privileged: it could get round clinch, or read its memory"),
         );
     }
     let added = context.capabilities.iter().flat_map(|c| c.add.iter().flatten());

@@ -15,7 +15,7 @@ impl Said {
     /// The pod is refused.
     pub(super) fn fault(&mut self, fault: impl Into<String>) {
         if self.faults.len() < MOST {
-            self.faults.push(fault.into());
+            self.faults.push(cut(fault.into()));
         } else {
             self.unsaid += 1;
         }
@@ -29,13 +29,8 @@ impl Said {
     /// The author should know.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         if self.warnings.len() < MOST {
-            self.warnings.push(warning.into());
+            self.warnings.push(cut(warning.into()));
         }
-    }
-
-    /// Whether nothing is wrong so far.
-    pub(super) fn is_sound(&self) -> bool {
-        self.faults.is_empty()
     }
 
     /// The refusal, if there is a fault; else the warnings.
@@ -50,9 +45,19 @@ impl Said {
 impl Refusal {
     /// One fault.
     pub(super) fn of(fault: impl Into<String>) -> Refusal {
-        Refusal { faults: vec![fault.into()] }
+        Refusal { faults: vec![cut(fault.into())] }
     }
 }
 
+/// A pod's words may be of any length.
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        None => text,
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// Characters of a fault.
+const LONGEST: usize = 400;
 /// Faults that are told, and warnings: a pod with a thousand containers may have thousands, an answer has little room.
 const MOST: usize = 32;

@@ -46,8 +46,19 @@ pub(super) enum Kind {
 pub(super) struct Mesh {
     /// Which.
     pub(super) name: &'static str,
-    /// Whether init containers that follow may be without network: its proxy starts after them, or isn't there yet.
-    pub(super) late: bool,
+    /// When it takes the pod's traffic.
+    pub(super) takes: Takes,
+}
+
+/// When a mesh takes the pod's traffic: from then on until its proxy runs there is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Before anything starts, and nothing runs yet that would pass it on (a CNI plugin, and a proxy that is a container).
+    AtOnce,
+    /// After clinch started, or nobody knows: its containers stand further back, or aren't there yet.
+    Later,
+    /// Its proxy runs before clinch starts.
+    Runs,
 }
 
 impl<'a> Seen<'a> {
@@ -93,21 +104,37 @@ impl<'a> Seen<'a> {
             [self.labels(), self.annotations()].iter().any(|map| map.get(name).is_some_and(|v| v == value))
         };
         let has = |names: &[&str]| self.all().any(|member| names.contains(&member.container.name.as_str()));
-        let proxied = |proxy: &str| {
-            self.all().any(|member| member.container.name == proxy && member.kind == Kind::Sidecar)
-        };
         let istio = self.labels().contains_key("istio.io/rev") && !is("sidecar.istio.io/inject", "false");
         if has(&ISTIO) || istio || is("sidecar.istio.io/inject", "true") {
-            return Some(Mesh { name: "Istio", late: !proxied("istio-proxy") });
+            return Some(Mesh { name: "Istio", takes: self.taken(has(&["istio-validation"])) });
         }
         if has(&LINKERD) || is("linkerd.io/inject", "enabled") || is("linkerd.io/inject", "ingress") {
-            return Some(Mesh { name: "Linkerd", late: !proxied("linkerd-proxy") });
+            return Some(Mesh { name: "Linkerd", takes: self.taken(has(&["linkerd-network-validator"])) });
         }
-        is("istio.io/dataplane-mode", "ambient").then_some(Mesh { name: "Istio (ambient)", late: false })
+        is("istio.io/dataplane-mode", "ambient")
+            .then_some(Mesh { name: "Istio (ambient)", takes: Takes::Runs })
+    }
+
+    fn taken(&self, by_plugin: bool) -> Takes {
+        let mut front = self.all().take(self.mesh_in_front());
+        match front.any(|member| member.kind == Kind::Sidecar) {
+            true => Takes::Runs,
+            false if by_plugin => Takes::AtOnce,
+            false => Takes::Later,
+        }
+    }
+
+    /// Where clinch goes among the init containers: to the very front, but after a mesh's proxy that is there already. A
+    /// mesh's rules that come before their proxy come after clinch, which then starts with the network as it is.
+    pub(super) fn place(&self) -> usize {
+        match self.mesh().map(|mesh| mesh.takes) {
+            Some(Takes::Runs) => self.mesh_in_front(),
+            Some(Takes::AtOnce | Takes::Later) | None => 0,
+        }
     }
 
     /// How many init containers of a mesh stand at the very front.
-    pub(super) fn mesh_in_front(&self) -> usize {
+    fn mesh_in_front(&self) -> usize {
         let init = self.spec.init_containers.iter().flatten();
         init.take_while(|container| is_of_a_mesh(&container.name)).count()
     }

@@ -8,13 +8,14 @@
 
 use super::annotations::Settings;
 use super::names::{ADMIN_PORT, CONFIG, HEALTH_PORT, NO_TOKEN, SIDECAR, SPIFFE, STATE, TLS, literal};
-use super::seen::Mesh;
+use super::seen::{Mesh, Takes};
 use crate::config::pod::{POD, POD_IPS, Pod};
 use crate::config::template::{Resources, Template};
 use serde_json::{Map, Value, json};
 
 /// The container.
 pub(super) fn container(settings: &Settings, template: &Template, told: &Pod, mesh: Option<Mesh>) -> Value {
+    let waits = !matches!(takes(mesh), Takes::Runs); // for a mesh, and the kubelet with it
     let mut container = json!({
         "name": SIDECAR,
         "image": settings.image,
@@ -27,9 +28,8 @@ pub(super) fn container(settings: &Settings, template: &Template, told: &Pod, me
         ],
         "resources": resources(&settings.resources),
         "volumeMounts": mounts(settings, template),
-        "startupProbe": probe(started_path(mesh), told.health, 1, 300),
         "readinessProbe": probe("/ready", told.health, 5, 3),
-        "livenessProbe": probe("/live", told.health, 10, 6),
+        "livenessProbe": probe("/live", told.health, 10, if waits { 60 } else { 6 }),
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
@@ -47,8 +47,11 @@ pub(super) fn container(settings: &Settings, template: &Template, told: &Pod, me
     }
     if template.native {
         container["restartPolicy"] = json!("Always");
-    } else if !mesh.is_some_and(|mesh| mesh.late) {
+    } else if !waits {
         container["lifecycle"] = waiting();
+    }
+    if let Some(path) = started(mesh, template) {
+        container["startupProbe"] = probe(path, told.health, 1, 300);
     }
     container
 }
@@ -58,10 +61,18 @@ pub(super) fn written(told: &Pod) -> String {
     literal(&serde_json::to_string(told).unwrap_or_default())
 }
 
-/// When the containers after it may start: when it can decide on requests. Beside a mesh whose proxy isn't running yet it
-/// would wait for keys that it can't fetch, and the proxy for it.
-pub(super) fn started_path(mesh: Option<Mesh>) -> &'static str {
-    if mesh.is_some_and(|mesh| mesh.late) { "/live" } else { "/ready" }
+/// When the containers after it may start: when it can decide on requests. Where the issuer may be reached through a mesh
+/// only, whose proxy comes later, when it listens; and where the mesh keeps even the kubelet out until then, at once.
+fn started(mesh: Option<Mesh>, template: &Template) -> Option<&'static str> {
+    match takes(mesh) {
+        Takes::Runs => Some("/ready"),
+        Takes::AtOnce if template.native => None,
+        Takes::AtOnce | Takes::Later => Some("/live"),
+    }
+}
+
+fn takes(mesh: Option<Mesh>) -> Takes {
+    mesh.map_or(Takes::Runs, |mesh| mesh.takes)
 }
 
 /// How a plain container has those after it wait.
@@ -138,7 +149,6 @@ fn mounts(settings: &Settings, template: &Template) -> Value {
 fn probe(path: &str, port: u16, period: u32, failures: u32) -> Value {
     json!({
         "httpGet": { "path": path, "port": port, "scheme": "HTTP" },
-        "initialDelaySeconds": 0,
         "periodSeconds": period,
         "timeoutSeconds": 3,
         "successThreshold": 1,

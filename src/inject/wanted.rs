@@ -18,7 +18,7 @@ pub(super) fn left(
     if NEVER.contains(&place.namespace) {
         return Ok(Some("the namespace belongs to Kubernetes"));
     }
-    if place.namespace == place.own {
+    if !place.own.is_empty() && place.namespace == place.own {
         return Ok(Some("the namespace is the injector's own"));
     }
     match asked(seen)? {

@@ -20,6 +20,7 @@ mod framing;
 mod h2;
 mod identity;
 mod inject;
+mod inject_cli;
 mod introspection;
 mod journal;
 mod kubernetes;
