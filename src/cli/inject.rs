@@ -7,6 +7,7 @@ mod diff;
 
 use super::EX_USAGE;
 use super::check::print;
+use crate::config::Injector;
 use crate::config::template::Template;
 use crate::inject::manifest::{self, Injected, Remark, Settings};
 use crate::inject::patch::patch;
@@ -72,8 +73,11 @@ fn operators(config: Option<&Path>) -> Result<(Template, String), ExitCode> {
     let Some(config) = config else {
         return Ok((Template { opt_out: true, ..Template::default() }, OWN.to_owned()));
     };
-    let _ = writeln!(std::io::stderr(), "error: {}: --config is not supported yet", config.display());
-    Err(ExitCode::from(EX_USAGE))
+    let read = Injector::load_template(config);
+    read.map(|(template, own)| (template, own.unwrap_or_else(|| OWN.to_owned()))).map_err(|problems| {
+        let _ = writeln!(std::io::stderr(), "{problems}");
+        ExitCode::from(EX_USAGE)
+    })
 }
 
 fn read(file: &Path) -> Result<String, String> {

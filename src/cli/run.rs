@@ -5,7 +5,7 @@
 //! does a change of its files (`reload`).
 
 mod mark;
-mod reload;
+pub(super) mod reload;
 
 use super::EX_USAGE;
 use crate::config::Config;
@@ -135,13 +135,13 @@ async fn tell_readiness(server: &Server, begun: Instant) -> Infallible {
     std::future::pending().await
 }
 
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Signals> {
+    pub(super) fn listen() -> std::io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -149,7 +149,7 @@ impl Signals {
     }
 
     /// Returns when one came that asks us to stop.
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -171,7 +171,7 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 
 /// A panic goes to the log with its place. Its message goes along only if it is a fixed text: one that
 /// was put together may contain what a request brought.
-fn report_panics() {
+pub(super) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
@@ -179,7 +179,7 @@ fn report_panics() {
     }));
 }
 
-fn say(message: std::fmt::Arguments<'_>) {
+pub(super) fn say(message: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
 

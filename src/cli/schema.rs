@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 /// Arguments of `clinch schema`.
 #[derive(clap::Args)]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// That of the injector's file instead
+    #[arg(long)]
+    injector: bool,
+}
 
-pub(super) fn main(_arguments: &Arguments) -> ExitCode {
-    let schema = crate::config::schema();
+pub(super) fn main(arguments: &Arguments) -> ExitCode {
+    let schema = if arguments.injector { crate::config::injector_schema() } else { crate::config::schema() };
     match writeln!(std::io::stdout(), "{schema:#}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

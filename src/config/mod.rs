@@ -8,6 +8,7 @@ mod audit;
 mod checks;
 mod file;
 mod identity;
+mod injector;
 mod introspection;
 mod kafka;
 mod load;
@@ -29,6 +30,7 @@ mod written;
 
 pub use audit::{Audit, AuditSync, OnFull};
 pub use identity::{Assertion, Identity};
+pub use injector::{ApiServer, Injector, InjectorListen, InjectorTls, SelfManaged};
 pub use introspection::{Introspection, Secret};
 pub use kafka::{Kafka, is_kafka_topic, kafka_brokers};
 pub use problems::Problems;
@@ -263,6 +265,12 @@ impl Config {
 #[must_use]
 pub fn schema() -> serde_json::Value {
     file::schema()
+}
+
+/// The JSON Schema (2020-12) of the injector's configuration file.
+#[must_use]
+pub fn injector_schema() -> serde_json::Value {
+    file::injector_schema()
 }
 
 fn now() -> Timestamp {

@@ -19,8 +19,13 @@
 //! ```
 //!
 //! [`manifest`] does to a text of YAML what the patch does to a pod.
+//! [`webhook`] is the shell around it: HTTPS, AdmissionReview, certificates. [`authority`] makes those where nobody else
+//! does, [`audit`] looks for pods that got past, and [`api`] is how both speak with the API server.
 
 mod annotations;
+pub mod api;
+pub mod audit;
+pub mod authority;
 mod init;
 pub mod manifest;
 mod names;
@@ -37,3 +42,4 @@ mod seen;
 mod sidecar;
 mod told;
 mod wanted;
+pub mod webhook;

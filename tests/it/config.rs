@@ -8,5 +8,6 @@ mod bad;
 mod command;
 mod examples;
 mod fixture;
+mod injector;
 mod mutation;
 mod schema;

@@ -90,6 +90,30 @@ fn who_opts_out_stays_as_he_is_and_it_is_said() {
     assert!(err.contains("the injector's own"), "{err}");
 }
 
+/// The operator's template, read from a repository where its certificates are not.
+#[test]
+fn the_injector_s_configuration_decides_where_it_is_named() {
+    let folder = Folder::new();
+    let tls = "listen: { tls: { certificate: /nowhere/tls.crt, private_key: /nowhere/tls.key } }\n";
+    let write = |template: &str| {
+        let file = folder.write("injector.yaml", &format!("{tls}namespace: ours\ntemplate: {template}\n"));
+        file.to_str().unwrap().to_owned()
+    };
+    let (code, out, err) =
+        inject(&["-f", "-", "--config", &write("{ image: registry.example/clinch:9 }")], POD);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("image: registry.example/clinch:9"), "{out}");
+    let disabled = POD.replace("{ name: shop }", "{ name: shop, labels: {clinch.dev/inject: disabled} }");
+    let (code, out, err) = inject(&["-f", "-", "--config", &write("{}")], &disabled);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("template.opt_out"), "{err}");
+    let (_, _, err) = inject(&["-f", "-", "--config", &write("{}"), "-n", "ours"], POD);
+    assert!(err.contains("the injector's own"), "{err}");
+    let (code, out, err) = inject(&["-f", "-", "--config", &write("{ imagee: x }")], POD);
+    assert_eq!((code, out.as_str()), (64, ""));
+    assert!(err.contains("template.imagee") || err.contains("imagee"), "{err}");
+}
+
 #[test]
 fn wrong_usage_is_64() {
     for arguments in [&["-f", "/nonexistent.yaml"][..], &[], &["-f", "-", "--config", "/nonexistent.yaml"]] {

@@ -21,6 +21,7 @@ mod h2;
 mod identity;
 mod inject;
 mod inject_cli;
+mod injector;
 mod introspection;
 mod journal;
 mod kubernetes;

@@ -79,19 +79,19 @@ async fn read(server: &Server, file: &Path) -> Result<Vec<Source>, String> {
 }
 
 /// The files, and how they looked when they were last read.
-struct Watch {
+pub(in crate::cli) struct Watch {
     files: Vec<PathBuf>,
     seen: Vec<Option<Look>>,
 }
 
 impl Watch {
-    fn over(files: Vec<Source>) -> Watch {
+    pub(in crate::cli) fn over(files: Vec<Source>) -> Watch {
         let (files, seen) = files.into_iter().map(|file| (file.path, file.look)).unzip();
         Watch { files, seen }
     }
 
     /// Returns when a file has changed and no file has for a moment. What is read then is what is seen now, or newer.
-    async fn changed(&mut self) {
+    pub(in crate::cli) async fn changed(&mut self) {
         loop {
             sleep(PERIOD).await;
             let mut now = looks(&self.files).await;

@@ -8,6 +8,7 @@ mod audit;
 mod delivery;
 mod dpop;
 mod identity;
+pub(super) mod injector;
 mod introspection;
 mod issuers;
 mod limits;
@@ -52,9 +53,7 @@ pub(super) fn all(
     now: Timestamp,
     faults: &mut Vec<Fault>,
 ) -> Option<Config> {
-    let mut places = HashMap::new();
-    index(root, "", &mut places);
-    let mut c = Checks { places, base, now, faults, warnings: Vec::new(), files: Vec::new() };
+    let mut c = Checks::begin(root, base, now, faults);
     let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
@@ -108,6 +107,14 @@ pub(super) fn all(
         written: Written::default(),
         files: c.files,
     })
+}
+
+impl<'a> Checks<'a> {
+    fn begin(root: &Node, base: &'a Path, now: Timestamp, faults: &'a mut Vec<Fault>) -> Checks<'a> {
+        let mut places = HashMap::new();
+        index(root, "", &mut places);
+        Checks { places, base, now, faults, warnings: Vec::new(), files: Vec::new() }
+    }
 }
 
 impl Checks<'_> {

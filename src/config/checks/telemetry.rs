@@ -44,19 +44,29 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
             file::Identifiers::Hashed => Identifiers::Hashed,
             file::Identifiers::Plain => Identifiers::Plain,
         },
-        format: match written.log.format {
-            WrittenFormat::Json => LogFormat::Json,
-            WrittenFormat::Human => LogFormat::Human,
-        },
-        level: match written.log.level {
-            LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Warn => LevelFilter::WARN,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Debug => LevelFilter::DEBUG,
-            LogLevel::Trace => LevelFilter::TRACE,
-        },
+        format: format(written.log.format),
+        level: level(written.log.level),
         repeats: written.log.repeats,
     })
+}
+
+/// `log.format`
+pub(super) fn format(written: WrittenFormat) -> LogFormat {
+    match written {
+        WrittenFormat::Json => LogFormat::Json,
+        WrittenFormat::Human => LogFormat::Human,
+    }
+}
+
+/// `log.level`
+pub(super) fn level(written: LogLevel) -> LevelFilter {
+    match written {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
 }
 
 /// How often metrics go to the collector, whose address must tell where.

@@ -70,7 +70,7 @@ fn asked(written: &Written) -> ClientCertificates {
 }
 
 /// Every certificate of the chain counts: clients check the intermediate ones too.
-fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<'_>]) {
+pub(super) fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<'_>]) {
     for (at, der) in chain.iter().enumerate() {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
         let validity = certificate.validity();
@@ -94,7 +94,11 @@ fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<'_>]) {
     }
 }
 
-fn belong_together(c: &mut Checks<'_>, chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) {
+pub(super) fn belong_together(
+    c: &mut Checks<'_>,
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+) {
     let Ok(signer) = aws_lc_rs::sign::any_supported_type(key) else {
         c.fault(PRIVATE_KEY, "this private key can't be used")
             .found("a kind of key that TLS does not use, or a damaged one")
@@ -232,11 +236,11 @@ fn date(time: ASN1Time) -> String {
     humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since).to_string()
 }
 
-const CERTIFICATE: &str = "listen.tls.certificate";
-const PRIVATE_KEY: &str = "listen.tls.private_key";
+pub(super) const CERTIFICATE: &str = "listen.tls.certificate";
+pub(super) const PRIVATE_KEY: &str = "listen.tls.private_key";
 pub(super) const CLIENT_CERTIFICATE: &str = "listen.tls.client_certificate";
 const CLIENT_CHAIN: &str = "listen.tls.client_chain";
-const CLIENT_CA: &str = "listen.tls.client_ca";
+pub(super) const CLIENT_CA: &str = "listen.tls.client_ca";
 const CLIENT_CRL: &str = "listen.tls.client_crl";
 const UNCHECKED: &str = "no authority vouches for client certificates: anyone can show one of their own making. It proves \
                          possession for a token bound to it, and says nothing else about who calls";

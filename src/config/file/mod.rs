@@ -7,6 +7,7 @@
 
 mod audit;
 mod dpop;
+mod injector;
 mod issuers;
 mod listen;
 mod revocation;
@@ -17,6 +18,7 @@ mod units;
 
 pub(super) use audit::{Audit, AuditSync, OnFull};
 pub(super) use dpop::{Dpop, Nonce, NonceMode, OnUnavailable, Replay, ReplayStore};
+pub(super) use injector::{InjectorFile, InjectorTls, SelfManaged};
 pub(super) use issuers::{IntrospectWhen, Introspection, Issuer, MissingAudience};
 pub(super) use listen::{
     ClientCertFrom, ClientCertificate, ClientChain, Limits, Listen, Rate, Readiness, Spiffe, Tls, Upstream,
@@ -143,6 +145,15 @@ impl Default for Admin {
 
 /// The JSON Schema (2020-12) of the file.
 pub(super) fn schema() -> serde_json::Value {
+    schema_of::<File>()
+}
+
+/// The JSON Schema (2020-12) of the injector's file.
+pub(super) fn injector_schema() -> serde_json::Value {
+    schema_of::<InjectorFile>()
+}
+
+fn schema_of<T: JsonSchema>() -> serde_json::Value {
     let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<File>().to_value()
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }

@@ -22,8 +22,8 @@ fn every_example_loads() {
     let mut seen = 0;
     for entry in std::fs::read_dir(directory()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // This one has a test of its own.
-        if name.ends_with(".yaml") && name != "feed-kafka.yaml" {
+        // These have tests of their own.
+        if name.ends_with(".yaml") && !["feed-kafka.yaml", "injector.yaml"].contains(&&*name) {
             load(&fixture, &name);
             seen += 1;
         }

@@ -3,8 +3,9 @@
 use super::{EXAMPLE, OVERLAYS, injected, object, objects, rendered};
 use crate::support::pki::Pki;
 use crate::support::temporary::Folder;
-use clinch::config::Config;
+use clinch::config::{Config, Injector, InjectorTls};
 use clinch::inject::manifest::documents;
+use clinch::inject::webhook::Question;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -35,7 +36,7 @@ fn webhooks_fail_closed_and_never_ask_about_the_cluster_s_own_namespaces() {
                 paths.push(webhook["clientConfig"]["service"]["path"].as_str().unwrap().to_owned());
             }
         }
-        assert_eq!(paths, ["/inject/namespace", "/inject/pod", "/validate/namespace", "/validate/pod"]);
+        assert_eq!(paths, Question::ALL.map(Question::path));
         for policy in ["clinch-guarded", "clinch-ephemeral"] {
             let policy = object(&all, "ValidatingAdmissionPolicy", policy);
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
@@ -130,6 +131,36 @@ fn checks(text: &str) {
     let text = text.replace("/etc/clinch/tls", folder.at("").to_str().unwrap());
     let read = Config::load(&folder.write("clinch.yaml", &text));
     assert!(read.is_ok(), "{}", read.unwrap_err());
+}
+
+/// The injector's file of each overlay, read as the injector reads it, agrees with the objects around it.
+#[test]
+fn every_overlay_s_injector_has_a_good_configuration() {
+    for overlay in OVERLAYS {
+        let all = objects(overlay);
+        let (folder, pki) = (Folder::new(), Pki::new());
+        folder.write("tls.crt", &pki.server.certificate);
+        folder.write("tls.key", &pki.server.key);
+        let text = object(&all, "ConfigMap", "clinch-injector")["data"]["injector.yaml"].as_str().unwrap();
+        let text = text.replace("/etc/clinch/injector-tls", folder.at("").to_str().unwrap());
+        let read = Injector::load(&folder.write("injector.yaml", &text));
+        let injector = read.unwrap_or_else(|problems| panic!("{overlay}: {problems}"));
+        assert_eq!((injector.listen.address.port(), injector.admin.port()), (9443, 9902), "{overlay}");
+        assert_eq!(injector.namespace.as_deref(), Some("clinch-system"));
+        let policy = object(&all, "ConfigMap", "clinch-policy");
+        let image = |key: &str| format!("{}:", policy["data"][key].as_str().unwrap());
+        assert!(injector.template.image.starts_with(&image("image")), "{overlay}");
+        let redirect = injector.template.redirect_image.unwrap_or(image("redirectImage"));
+        assert!(redirect.starts_with(&image("redirectImage")), "{overlay}");
+        match injector.listen.tls {
+            InjectorTls::Files { .. } => assert!(overlay.ends_with("cert-manager")),
+            InjectorTls::SelfManaged(own) => {
+                object(&all, "Secret", &own.secret);
+                object(&all, "Service", &own.service);
+                object(&all, "MutatingWebhookConfiguration", &own.webhooks[0]);
+            }
+        }
+    }
 }
 
 /// Only the guarded port can be reached, the application listens at loopback, and the sidecar has its port.

@@ -2,6 +2,7 @@
 //!
 //! [`World`](world::World) puts the parts together as an operator would.
 
+pub mod api_server;
 pub mod authority;
 pub mod authorization_server;
 pub mod clinch;
@@ -10,6 +11,7 @@ pub mod frames;
 pub mod front;
 pub mod grpc;
 pub mod haproxy;
+pub mod injector;
 pub mod issuer;
 pub mod keys;
 pub mod link;
@@ -22,6 +24,7 @@ pub mod program;
 pub mod prometheus;
 pub mod proof;
 pub mod redis;
+pub mod reviewer;
 pub mod services;
 pub mod signals;
 pub mod sockets;

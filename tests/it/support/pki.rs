@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 pub struct Pki {
     /// The authority's certificate.
     pub ca_pem: String,
-    /// For `localhost`, `127.0.0.1` and `api.example.com`.
+    /// For `localhost`, `127.0.0.1`, `api.example.com` and the injector's Service.
     pub server: Identity,
     /// The client that certificate-bound tokens are issued to.
     pub client: Identity,
@@ -34,7 +34,7 @@ impl Pki {
         let mut params = named("clinch tests", &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let server = ["localhost", "127.0.0.1", "api.example.com"];
+        let server = ["localhost", "127.0.0.1", "api.example.com", "clinch-injector.clinch-system.svc"];
         Pki {
             ca_pem: ca.pem(),
             server: issue(&ca, "server", &server, ExtendedKeyUsagePurpose::ServerAuth),
