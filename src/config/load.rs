@@ -2,6 +2,7 @@
 
 use super::file::{self, File};
 use super::problems::{Fault, Problems};
+use super::template::Template;
 use super::tree::Node;
 use super::{Config, Injector, Look, Source, Written, checks, shape, tree};
 use crate::pop::Timestamp;
@@ -63,6 +64,16 @@ pub(super) fn injector_text(text: &str, file: &Path, now: Timestamp) -> Result<I
         let (root, sound) = sound_part(text, &file::injector_schema(), faults)?;
         let written = typed::<file::InjectorFile>(sound, faults)?;
         checks::injector::all(&root, &written, base, now, faults)
+    })
+}
+
+/// The template and the namespace of the injector's file.
+pub(super) fn injector_template(file: &Path, now: Timestamp) -> Result<(Template, Option<String>), Problems> {
+    let (content, _) = content(file)?;
+    checked(&content, file, |base, text, faults| {
+        let (root, sound) = sound_part(text, &file::injector_schema(), faults)?;
+        let written = typed::<file::InjectorFile>(sound, faults)?;
+        checks::injector::template(&root, &written, base, now, faults)
     })
 }
 

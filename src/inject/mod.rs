@@ -18,6 +18,7 @@
 //! present       what of ours is there already: is it ours indeed?
 //! ```
 //!
+//! [`manifest`] does to a text of YAML what the patch does to a pod.
 //! [`webhook`] is the shell around it: HTTPS, AdmissionReview, certificates. [`authority`] makes those where nobody else
 //! does, [`audit`] looks for pods that got past, and [`api`] is how both speak with the API server.
 
@@ -26,6 +27,7 @@ pub mod api;
 pub mod audit;
 pub mod authority;
 mod init;
+pub mod manifest;
 mod names;
 mod operations;
 pub mod patch;

@@ -6,6 +6,7 @@ mod tls;
 use super::{Checks, listen, telemetry};
 use crate::config::file::InjectorFile;
 use crate::config::problems::Fault;
+use crate::config::template::Template;
 use crate::config::tree::Node;
 use crate::config::words::quoted;
 use crate::config::{ApiServer, Injector, InjectorListen, Telemetry};
@@ -70,6 +71,22 @@ pub(in crate::config) fn all(
         warnings: c.warnings,
         files: c.files,
     })
+}
+
+/// Checks the template and the namespace alone, where the files that it names are not at hand.
+pub(in crate::config) fn template(
+    root: &Node,
+    file: &InjectorFile,
+    base: &Path,
+    now: Timestamp,
+    faults: &mut Vec<Fault>,
+) -> Option<(Template, Option<String>)> {
+    let mut c = Checks::begin(root, base, now, faults);
+    template::check(&mut c, &file.template);
+    if let Some(namespace) = &file.namespace {
+        label(&mut c, "namespace", namespace);
+    }
+    c.faults.is_empty().then(|| (file.template.clone(), file.namespace.clone()))
 }
 
 /// Files of the API server are read when it is asked: they are renewed more often than this file.
