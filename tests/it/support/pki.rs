@@ -39,7 +39,9 @@ impl Pki {
         let mut params = named("clinch tests", &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let server = [&["localhost", "127.0.0.1", "api.example.com", "clinch-injector.clinch-system.svc"], hosts].concat();
+        let server =
+            [&["localhost", "127.0.0.1", "api.example.com", "clinch-injector.clinch-system.svc"], hosts]
+                .concat();
         Pki {
             ca_pem: ca.pem(),
             server: issue(&ca, "server", &server, ExtendedKeyUsagePurpose::ServerAuth),
