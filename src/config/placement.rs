@@ -66,6 +66,12 @@ impl Placement {
             UpstreamAddress::Unix(_) => None,
         };
         self.ports_are_apart(config, service)?;
+        // The service starts when clinch is ready: neither may wait for the other. The kubelet asks the service itself.
+        if config.upstream.readiness.take().is_some() {
+            config.warnings.push(
+                "upstream.readiness: not asked for in a pod, whose service starts after clinch".to_owned(),
+            );
+        }
         let mut listen = self.listen().into_iter();
         config.listen.address = listen.next().ok_or_else(|| format!("{POD_IPS}: no address"))?;
         config.listen.also = listen.collect();

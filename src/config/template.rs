@@ -44,6 +44,8 @@ pub struct Template {
     pub risks: Risks,
     /// Whether a pod of a namespace that is opted in may opt out (`clinch.dev/inject: disabled`).
     pub opt_out: bool,
+    /// Whether a pod may ask that a want of proof is only recorded (`clinch.dev/observe: true`).
+    pub observe: bool,
 }
 
 /// Where the files below `/etc/clinch/tls` come from. At most one.
@@ -111,6 +113,7 @@ impl Default for Template {
             app_env: BTreeMap::from([("HOST".to_owned(), "127.0.0.1".to_owned())]),
             risks: Risks::Deny,
             opt_out: false,
+            observe: false,
         }
     }
 }

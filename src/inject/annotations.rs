@@ -107,13 +107,23 @@ impl Settings {
             "log-level" => {
                 or(LEVELS.contains(&value).then(|| self.log_level = Some(value.to_owned())), A_LEVEL)
             }
-            "observe" => or(value.parse().ok().map(|observe| self.observe = observe), "`true` or `false`"),
+            "observe" => self.observe(value, template),
             "app-env" => self.app_env(value),
             unknown => return said.fault(stranger(unknown)),
         };
         if let Some(expected) = expected {
             said.wrong(&key, value, expected);
         }
+    }
+
+    fn observe(&mut self, value: &str, template: &Template) -> Option<&'static str> {
+        self.observe = match value {
+            "true" if template.observe => true,
+            "true" => return Some("`false`: pods may not be observed only (template.observe)"),
+            "false" => false,
+            _ => return Some("`true` or `false`"),
+        };
+        None
     }
 
     fn mode(&mut self, value: &str) -> Option<&'static str> {

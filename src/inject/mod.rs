@@ -12,6 +12,7 @@
 //! ports         which port is guarded, which stay open
 //! question      what the kubelet asks a container
 //! probes        which of it is sent through clinch
+//! low_port      a port that not everybody may bind
 //! told          what the application is told: to listen at loopback
 //! sidecar       the container, its volumes
 //! init          the init container, in mode redirect
@@ -27,6 +28,7 @@ pub mod api;
 pub mod audit;
 pub mod authority;
 mod init;
+mod low_port;
 pub mod manifest;
 mod names;
 mod operations;

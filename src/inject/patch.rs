@@ -8,7 +8,7 @@ use super::present::Present;
 use super::probes::Rewriting;
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
-use super::{init, risks, sidecar, told, wanted};
+use super::{init, low_port, risks, sidecar, told, wanted};
 use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
@@ -98,7 +98,7 @@ fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decid
         work.all(&mut said, &mut operations);
     }
     if settings.observe {
-        said.warn(format!("{PREFIX}observe: clinch only watches this pod, and refuses nothing"));
+        said.warn(format!("{PREFIX}observe: nothing is refused for want of proof, only recorded"));
     }
     Ok(Decided::Guarded { operations, warnings: said.outcome()? })
 }
@@ -119,6 +119,9 @@ impl<'a> Work<'a> {
         let known = present.probes(template, said);
         let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
         let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
+        if settings.mode == PodMode::Port {
+            low_port::allow(seen, guarded, said, operations);
+        }
         told::tell(seen, guarded, settings, template, said, operations);
         let volumes = present.volumes(sidecar::volumes(settings, template), said);
         for volume in &volumes {

@@ -47,6 +47,16 @@ fn in_mode_port_it_listens_at_the_pods_addresses_and_the_service_at_loopback() {
 }
 
 #[test]
+fn the_service_is_not_waited_for() {
+    let asked = |text: String| text.replace("8080' }", "8080', readiness: { path: /ready } }");
+    let mut config = config(asked);
+    assert!(config.upstream.readiness.is_some());
+    Placement::read(&pod(json!({})), IPS).unwrap().apply(&mut config).unwrap();
+    assert!(config.upstream.readiness.is_none());
+    assert!(config.warnings.iter().any(|warning| warning.starts_with("upstream.readiness:")));
+}
+
+#[test]
 fn in_mode_redirect_it_listens_at_every_address_of_each_family_there_is() {
     let redirect = json!({ "mode": "redirect", "listen": 15443 });
     let both = placed(redirect.clone()).unwrap();
