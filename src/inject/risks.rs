@@ -1,6 +1,7 @@
 //! Whether a pod can be guarded at all, and what in it could get round clinch or read its memory.
 //!
-//! Decides on the network namespace, the operating system, namespaces of processes, privileges and user ids (WH-008, WH-009).
+//! Decides on the network namespace, the operating system, namespaces of processes, privileges, user ids and paths of the node
+//! (WH-008, WH-009).
 //! A risk is a refusal or a warning, as the template says; what makes guarding impossible is a refusal always.
 
 use super::annotations::Settings;
@@ -20,12 +21,7 @@ pub(super) fn look(seen: &Seen<'_>, settings: &Settings, template: &Template, sa
         Risks::Deny => said.fault(what),
         Risks::Warn => said.warn(what),
     };
-    if seen.spec.host_pid == Some(true) {
-        risk(said, "spec.hostPID: processes of the node could read clinch's memory".to_owned());
-    }
-    if seen.spec.share_process_namespace == Some(true) {
-        risk(said, "spec.shareProcessNamespace: the other containers could read clinch's memory".to_owned());
-    }
+    pod_risks(seen).into_iter().for_each(|what| risk(said, what));
     for member in seen.all().filter(|member| !member.is_ours()) {
         let container = member.container;
         let own = member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
@@ -44,6 +40,40 @@ pub(super) fn look(seen: &Seen<'_>, settings: &Settings, template: &Template, sa
             risk(said, format!("{who}: targetContainerName: it could read clinch's memory"));
         }
     }
+}
+
+/// What concerns the pod as a whole.
+fn pod_risks(seen: &Seen<'_>) -> Vec<String> {
+    let spec = seen.spec;
+    let mut risks = Vec::new();
+    if spec.host_pid == Some(true) {
+        risks.push("spec.hostPID: processes of the node could read clinch's memory".to_owned());
+    }
+    if spec.share_process_namespace == Some(true) {
+        risks.push("spec.shareProcessNamespace: the other containers could read clinch's memory".to_owned());
+    }
+    let sysctls = spec.security_context.iter().flat_map(|context| context.sysctls.iter().flatten());
+    if sysctls.into_iter().any(|sysctl| sysctl.name.replace('/', ".").ends_with(".route_localnet")) {
+        risks
+            .push("spec.securityContext.sysctls: route_localnet: neighbours could reach loopback".to_owned());
+    }
+    for volume in spec.volumes.iter().flatten() {
+        let path = volume.host_path.as_ref().map(|host| host.path.as_str());
+        if let Some(path) = path.filter(|path| is_of_the_node(path)) {
+            let what = "who reads or asks there has clinch's private key";
+            risks.push(format!("volume {}: hostPath {}: {what}", quoted(&volume.name), quoted(path)));
+        }
+    }
+    risks
+}
+
+/// Whether a path of the node has what belongs to other containers, or who starts them, in it or around it.
+fn is_of_the_node(path: &str) -> bool {
+    let parts = |path: &'static str| path.split('/').filter(|part| !part.is_empty());
+    NODE.iter().any(|node| {
+        let asked = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        asked.zip(parts(node)).all(|(a, b)| a == b)
+    })
 }
 
 /// What no setting makes possible.
@@ -141,6 +171,17 @@ fn mounts(who: &str, mounts: &[VolumeMount], said: &mut Said) {
     }
 }
 
+/// Volumes and sockets of the kubelet and of container runtimes, and all processes.
+const NODE: [&str; 8] = [
+    "/var/lib/kubelet",
+    "/proc",
+    "/run/containerd",
+    "/var/run/containerd",
+    "/run/crio",
+    "/var/run/crio",
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+];
 /// They come before everything else and end, and have to write rules.
 const INITS_OF_MESHES: [&str; 2] = ["istio-init", "linkerd-init"];
 /// Capabilities that change the network, load code into the kernel, or read other processes (capabilities(7)).
@@ -156,3 +197,28 @@ const DANGEROUS: [&str; 10] = [
     "DAC_READ_SEARCH",
     "CHECKPOINT_RESTORE",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_node_are_known_in_and_around() {
+        for path in [
+            "/",
+            "",
+            "//var/",
+            "/var/lib",
+            "/var/lib/kubelet/pods",
+            "/proc/1",
+            "/run",
+            "/var/run/docker.sock",
+            "/./proc",
+        ] {
+            assert!(is_of_the_node(path), "{path}");
+        }
+        for path in ["/var/log", "/data", "/run/spire/sockets", "/var/lib/kubelets", "/dev/dri", "/etc/ssl"] {
+            assert!(!is_of_the_node(path), "{path}");
+        }
+    }
+}

@@ -58,7 +58,7 @@ impl Keeper {
 
     /// For ever.
     pub async fn run(mut self) -> Infallible {
-        let (mut told, mut patience) = (String::new(), FIRST_RETRY);
+        let (mut told, mut patience, mut changes) = (String::new(), FIRST_RETRY, 0);
         loop {
             match self.look().await {
                 Ok(looked) => {
@@ -66,10 +66,14 @@ impl Keeper {
                         tracing::info!("the webhook's certificates are in order again");
                     }
                     (told, patience) = (String::new(), FIRST_RETRY);
-                    match looked {
-                        Looked::Well => sleep(self.managed.check).await,
-                        Looked::Changed => sleep(SOON).await,
+                    changes = if matches!(looked, Looked::Well) { 0 } else { changes + 1 };
+                    if changes == MOST_CHANGES {
+                        tracing::warn!(
+                            "the Secret or the webhook configurations change all the time: who else writes them?"
+                        );
                     }
+                    let settled = changes == 0 || changes >= MOST_CHANGES;
+                    sleep(if settled { self.managed.check } else { SOON }).await;
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
@@ -235,5 +239,7 @@ fn now() -> i64 {
 
 /// After a change: what came of it?
 const SOON: Duration = Duration::from_millis(200);
+/// After so many in a row there is no hurry any more.
+const MOST_CHANGES: u32 = 12;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! `/live`, `/ready` and `/metrics`, in plain HTTP: for the kubelet and Prometheus.
 //!
-//! Ready means: there is a certificate, and we are not stopping.
+//! Ready means: there is a certificate that has not ended, and we are not stopping.
 
 use super::{Core, Phase};
 use bytes::Bytes;
@@ -60,7 +60,11 @@ fn missing(core: &Core) -> Option<&'static str> {
     if *core.phase.borrow() >= Phase::Leaving {
         return Some("stopping");
     }
-    (!core.leaf.is_on()).then_some("no certificate yet")
+    match core.metrics.certificate_left() {
+        None => Some("no certificate yet"),
+        Some(..=0) => Some("the certificate has ended"),
+        Some(_) => None,
+    }
 }
 
 fn text(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

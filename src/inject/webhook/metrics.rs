@@ -91,6 +91,11 @@ impl Metrics {
         self.certificate.store(until, Relaxed);
     }
 
+    /// In seconds; `None` before there is one.
+    pub(super) fn certificate_left(&self) -> Option<i64> {
+        Some(self.certificate.load(Relaxed)).filter(|until| *until != 0).map(|until| until - now())
+    }
+
     pub(super) fn page(&self) -> String {
         let mut text = String::new();
         // Writing to a String can't fail.

@@ -8,7 +8,7 @@
 use super::Rules;
 use super::question::Question;
 use super::verdict::Verdict;
-use crate::inject::patch::Place;
+use crate::inject::patch::{Place, Refusal};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kube_core::DynamicObject;
 use kube_core::admission::{AdmissionRequest, AdmissionResponse, META_API_VERSION_V1, META_KIND, Operation};
@@ -74,9 +74,7 @@ fn verdict(mut review: Value, version: &str, question: Question, rules: &Rules, 
     }
     // The pod as it was sent: what the types do not know is in it, too. Its author's mistakes are not the request's.
     let pod = request.get_mut("object").map(Value::take).unwrap_or_default();
-    if let Some(old) = request.get_mut("oldObject") {
-        *old = Value::Null;
-    }
+    let before = request.get_mut("oldObject").map(Value::take).unwrap_or_default();
     let request = std::mem::take(request);
     let Ok(request) = serde_json::from_value::<AdmissionRequest<DynamicObject>>(request) else {
         return Verdict::Malformed("the request is not one of admission.k8s.io/v1");
@@ -84,13 +82,13 @@ fn verdict(mut review: Value, version: &str, question: Question, rules: &Rules, 
     told.namespace = request.namespace.clone().unwrap_or_default();
     told.pod = called(&request.name, &pod);
     told.dry_run = request.dry_run;
-    judge(&request, &pod, question, rules)
+    judge(&request, (&pod, &before), question, rules)
 }
 
 /// The verdict on what was understood.
 fn judge(
     request: &AdmissionRequest<DynamicObject>,
-    pod: &Value,
+    (pod, before): (&Value, &Value),
     question: Question,
     rules: &Rules,
 ) -> Verdict {
@@ -122,7 +120,20 @@ fn judge(
         if question.injects() {
             Verdict::of_patch(patch(pod, &place, &rules.template))
         } else {
-            Verdict::of_verification(verify(pod, &place, &rules.template))
+            let verified = verify(pod, &place, &rules.template);
+            let was = |refusal: &Refusal| {
+                let before = verify(before, &place, &rules.template);
+                before.is_err_and(|before| refusal.faults.iter().all(|fault| before.faults.contains(fault)))
+            };
+            match &verified {
+                // To refuse what changes nothing would guard nothing, and keep finalizers from being removed.
+                Err(refusal)
+                    if request.operation == Operation::Update && before.is_object() && was(refusal) =>
+                {
+                    Verdict::Left("it was so before this update: clinch injector audit lists it")
+                }
+                _ => Verdict::of_verification(verified),
+            }
         }
     }));
     judged.unwrap_or(Verdict::Panicked)

@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 pub struct Leaf(ArcSwapOption<CertifiedKey>);
 
 impl Leaf {
-    /// Serves another one from now on. Connections that are open stay as they are.
+    /// Serves another one from now on, and says when it ends, in seconds since 1970. Connections that are open stay as they are.
     ///
     /// # Errors
     /// The key can't be used, or is another certificate's.
@@ -32,11 +32,6 @@ impl Leaf {
         certified.keys_match().context("the private key does not belong to the certificate")?;
         self.0.store(Some(Arc::new(certified)));
         Ok(until)
-    }
-
-    /// Whether there is one.
-    pub fn is_on(&self) -> bool {
-        self.0.load().is_some()
     }
 }
 

@@ -119,6 +119,22 @@ fn the_validating_webhook_asks_for_a_verdict_and_never_patches() {
     assert!(answer["response"].get("patch").is_none() && told.outcome == "left");
 }
 
+/// A pod that ran unguarded before its namespace was opted in can still lose its finalizers; one that is guarded stays so.
+#[test]
+fn an_update_is_refused_for_what_it_brings_and_not_for_what_was_there() {
+    let mut review = changed("/request/object/metadata/name", json!("bare"));
+    review["request"]["operation"] = json!("UPDATE");
+    for (before, outcome) in [("bare", "left"), ("guarded", "refused")] {
+        review["request"]["oldObject"] = review["request"]["object"].clone();
+        review["request"]["oldObject"]["metadata"]["name"] = json!(before);
+        let (answer, told) = ask(&review, Question::ValidatePod, &marking());
+        assert_eq!((&answer["response"]["allowed"], told.outcome), (&json!(outcome == "left"), outcome));
+    }
+    review["request"]["operation"] = json!("CREATE");
+    review["request"]["oldObject"] = review["request"]["object"].clone();
+    assert_eq!(ask(&review, Question::ValidatePod, &marking()).1.outcome, "refused");
+}
+
 /// WH-002
 #[test]
 fn a_review_that_can_not_be_answered_is_refused_in_its_own_version_with_its_uid() {
