@@ -14,7 +14,6 @@ tools=$PWD/target/test-tools
 nats_version=2.15.1
 kafka_version=2.16.1
 schemas="kubernetes-validate==1.37.0 compose-spec==0.2.0"
-kustomize_version=v5.0.3
 oldest_node=20
 export DEBIAN_FRONTEND=noninteractive
 
@@ -106,20 +105,23 @@ schemas() {
   echo "$schemas" >"$tools/schemas.installed"
 }
 
-# Any kubectl since 1.21. Debian 12 has an older one: where nobody has installed another, kustomize itself stands in for it.
+# Any kubectl since 1.21. Debian 12 has an older one: where nobody has installed another, that of Debian 13 is unpacked, which
+# needs no library.
 kubectl_program() {
   local renders=(kustomize deploy/kubernetes/overlays/cert-manager)
   "$tools/bin/kubectl" "${renders[@]}" >/dev/null 2>&1 && return
   if has kubectl && kubectl "${renders[@]}" >/dev/null 2>&1; then
     ln -sfn "$(command -v kubectl)" "$tools/bin/kubectl"
-  elif has go; then
-    echo "test-tools: installing kustomize"
-    GOBIN=$tools/bin go install "sigs.k8s.io/kustomize/kustomize/v5@$kustomize_version"
-    printf '#!/bin/sh\n[ "$1" = kustomize ] && shift && exec %s build "$@"\n' "$tools/bin/kustomize" >"$tools/bin/kubectl"
-    chmod +x "$tools/bin/kubectl"
+  elif has apt-get; then
+    echo "test-tools: unpacking kubectl of Debian 13"
+    mkdir -p "$tools/deb/lists/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$tools/deb/trixie.list"
+    local apt=(-qq -o "Dir::Etc::sourcelist=$tools/deb/trixie.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::Lists=$tools/deb/lists")
+    (cd "$tools/deb" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download kubectl && dpkg -x kubectl_*.deb .)
+    ln -sfn "$tools/deb/usr/bin/kubectl" "$tools/bin/kubectl"
   fi
   "$tools/bin/kubectl" "${renders[@]}" >/dev/null && return
-  echo "test-tools: install kubectl, 1.21 or later (https://kubernetes.io/docs/tasks/tools), or Go" >&2
+  echo "test-tools: install kubectl, 1.21 or later (https://kubernetes.io/docs/tasks/tools)" >&2
   exit 1
 }
 

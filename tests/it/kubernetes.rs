@@ -3,6 +3,7 @@
 
 mod contents;
 mod docs;
+mod golden;
 mod nats;
 mod policies;
 mod typed;

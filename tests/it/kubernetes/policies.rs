@@ -77,9 +77,10 @@ fn altered(pointer: &str, value: Value) -> Value {
     let mut pod = pod(true);
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = pod.pointer_mut(parent).unwrap();
-    match value {
-        Value::Null => drop(parent.as_object_mut().unwrap().remove(key)),
-        value => parent[key] = value,
+    if value.is_null() {
+        parent.as_object_mut().unwrap().remove(key);
+    } else {
+        parent[key] = value;
     }
     pod
 }

@@ -1,5 +1,7 @@
 //! Any change of any manifest, however it is laid out: the text says what it should, and no comment is lost.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "what is left of a value is written as it is")]
+
 use super::super::{tree, write};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -223,10 +225,7 @@ impl Printer {
     }
 
     fn key(&mut self, key: &str) -> String {
-        if self.dice.roll(5) == 0
-            || super::super::scalar::plain(key) != Value::from(key)
-            || key.starts_with('.')
-        {
+        if self.dice.roll(5) == 0 || super::super::scalar::plain(key) != key || key.starts_with('.') {
             format!("\"{key}\"")
         } else {
             key.to_owned()
