@@ -117,7 +117,7 @@ kubectl_program() {
     mkdir -p "$tools/deb/lists/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" >"$tools/deb/trixie.list"
     local apt=(-qq -o "Dir::Etc::sourcelist=$tools/deb/trixie.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::Lists=$tools/deb/lists")
-    (cd "$tools/deb" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download kubectl && dpkg -x kubectl_*.deb .)
+    (cd "$tools/deb" && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download kubectl/trixie && dpkg -x kubectl_*.deb .)
     ln -sfn "$tools/deb/usr/bin/kubectl" "$tools/bin/kubectl"
   fi
   "$tools/bin/kubectl" "${renders[@]}" >/dev/null && return
