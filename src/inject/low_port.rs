@@ -18,8 +18,8 @@ pub(super) fn allow(seen: &Seen<'_>, guarded: &Guarded, said: &mut Said, operati
     let context = ["spec", "securityContext"];
     let path = [context[0], context[1], "sysctls"];
     let set = at(seen.value, &path).and_then(Value::as_array).into_iter().flatten();
-    let set = set.filter(|sysctl| sysctl["name"] == SYSCTL).map(|sysctl| sysctl["value"].as_str());
-    match set.last() {
+    let mut set = set.filter(|sysctl| sysctl["name"] == SYSCTL).map(|sysctl| sysctl["value"].as_str());
+    match set.next_back() {
         None => {
             if !at(seen.value, &context).is_some_and(Value::is_object) {
                 operations.set(&context, json!({}));

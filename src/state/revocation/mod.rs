@@ -10,6 +10,7 @@ pub mod feed;
 mod health;
 mod index;
 pub mod measured;
+mod observed;
 mod open;
 mod poll;
 mod presented;
@@ -22,6 +23,7 @@ mod start;
 mod transmitters;
 
 pub use feed::Progress;
+pub use observed::Observed;
 pub use open::{Cut, OpenRequest};
 pub use recent::{Applied, Outcome, Seen};
 pub use report::FeedReport;
@@ -29,12 +31,10 @@ pub use transmitters::{Genuine, SetError};
 
 use crate::config::{OnStale, SubjectClaims};
 use crate::pop::access_token::AccessToken;
-use crate::pop::unproved::Unproved;
 use crate::pop::{Denial, Timestamp, Verified};
 use crate::telemetry::RevokedBy;
 use event::Refusal;
 use feed::{Feed, Intake};
-use http::HeaderMap;
 use index::Bearer;
 use open::OpenRequests;
 use presented::Presented;
@@ -66,34 +66,6 @@ impl Unrevoked {
     /// Who said that it is not revoked.
     pub fn standing(&self) -> Standing {
         self.standing
-    }
-}
-
-/// Unproved, let in because the operator only observes, and not revoked as far as anybody tells who was asked.
-#[derive(Debug)]
-pub struct Observed {
-    unproved: Unproved,
-    standing: Standing,
-    open: OpenRequest,
-}
-
-impl Observed {
-    /// What was waived.
-    pub fn unproved(&self) -> &Unproved {
-        &self.unproved
-    }
-    /// Who said that it is not revoked.
-    pub fn standing(&self) -> Standing {
-        self.standing
-    }
-    /// The request as one that may be ended while it is open.
-    pub fn into_open(self) -> OpenRequest {
-        self.open
-    }
-    /// Tells the service that this is nobody who is known.
-    pub fn write(&self, headers: &mut HeaderMap) {
-        self.unproved.write(headers);
-        self.standing.write(headers);
     }
 }
 
@@ -168,16 +140,6 @@ impl Revocations {
         let open = self.open.enter(verified.token());
         let standing = self.admits(&self.presented(verified.token()), belief)?;
         Ok(Unrevoked { verified, standing, open })
-    }
-
-    /// The same where the operator only observes: a revoked token is refused all the same.
-    ///
-    /// # Errors
-    /// As [`check`](Revocations::check) has them.
-    pub fn observe(&self, unproved: Unproved, belief: &Belief) -> Result<Observed, Denial> {
-        let open = self.open.enter(unproved.token());
-        let standing = self.admits(&self.presented(unproved.token()), belief)?;
-        Ok(Observed { unproved, standing, open })
     }
 
     /// Which event revoked the token, if it is among the last that came.
