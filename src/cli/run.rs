@@ -85,7 +85,10 @@ async fn run(config: Config, life: Life) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let hangup = signal(SignalKind::hangup())?;
     let files = config.files.clone();
-    let server = Server::start(config, life.before).await?;
+    let server = tokio::select! {
+        started = Server::start(config, life.before) => started?,
+        () = signals.stop() => return Ok(()),
+    };
     let push = server.push_address().map(tracing::field::display);
     tracing::info!(address = %server.address(), admin = %server.admin_address(), push, "listening");
     tokio::select! {

@@ -32,20 +32,31 @@ use tokio::time::{sleep, timeout};
 #[derive(Debug)]
 pub(super) struct Health {
     admin: Arc<Admin>,
-    probes: BTreeMap<String, PodProbe>,
+    probes: BTreeMap<String, Probe>,
     peers: Arc<Peers>,
     connections: Arc<Semaphore>,
-    asking: Semaphore,
+}
+
+/// A question, and turns to ask it: who asks one of them often keeps nobody from asking another.
+#[derive(Debug)]
+struct Probe {
+    question: PodProbe,
+    turns: Semaphore,
+    longest: Duration,
 }
 
 impl Health {
     pub(super) fn new(admin: &Arc<Admin>, probes: BTreeMap<String, PodProbe>) -> Arc<Health> {
+        let probe = |(name, question): (String, PodProbe)| {
+            let is_hook = matches!(name.split('/').nth(1), Some("pre-stop" | "post-start"));
+            let longest = if is_hook { LONGEST_HOOK } else { LONGEST_QUESTION };
+            (name, Probe { question, turns: Semaphore::new(TURNS), longest })
+        };
         Arc::new(Health {
             admin: Arc::clone(admin),
-            probes,
+            probes: probes.into_iter().map(probe).collect(),
             peers: Peers::up_to(Some(CONNECTIONS_PER_PEER)),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
-            asking: Semaphore::new(QUESTIONS),
         })
     }
 
@@ -88,10 +99,10 @@ impl Health {
             return get_only();
         }
         let asked = async {
-            let _turn = self.asking.acquire().await.ok()?;
-            ask::ask(probe).await
+            let _turn = probe.turns.acquire().await.ok()?;
+            ask::ask(&probe.question).await
         };
-        match timeout(LONGEST_QUESTION, asked).await {
+        match timeout(probe.longest, asked).await {
             Ok(Some(())) => plain(StatusCode::OK, "ok\n"),
             Ok(None) => plain(StatusCode::SERVICE_UNAVAILABLE, "the service does not answer well\n"),
             Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the service does not answer in time\n"),
@@ -102,11 +113,13 @@ impl Health {
 /// Enough for a kubelet that asks of every container at once, and for Prometheus, beside somebody who means no good.
 const CONNECTIONS: usize = 256;
 const CONNECTIONS_PER_PEER: usize = 32;
-/// Questions to the service at a time; further ones wait.
-const QUESTIONS: usize = 64;
+/// Of one question, at a time; further ones wait.
+const TURNS: usize = 8;
 /// The kubelet's own `timeoutSeconds` ends most before; no probe of sense waits longer.
-const LONGEST_QUESTION: Duration = Duration::from_secs(30);
-const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+const LONGEST_QUESTION: Duration = Duration::from_secs(60);
+/// A hook may drain what is open: the kubelet ends it with the grace period.
+const LONGEST_HOOK: Duration = Duration::from_secs(3600);
+const LONGEST_CONNECTION: Duration = Duration::from_secs(3660);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADER: usize = 16 * 1024;
 const BACK_OFF: Duration = Duration::from_millis(100);

@@ -7,12 +7,12 @@
 //! them: a pod of IPv4 only has one of IPv6, which its neighbours reach (WH-025). So is UDP, for HTTP/3 would be the same
 //! service (WH-026).
 
-use super::ports::{PATIENCE, PERIOD};
-use anyhow::{Context, bail};
+use super::ports::{PERIOD, Wait};
+use anyhow::Context;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use tokio::net::TcpSocket;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// A port at one address, as long as this lives.
 #[derive(Debug)]
@@ -33,10 +33,10 @@ pub(super) async fn hold(
     listened: &[SocketAddr],
     known: &[SocketAddr],
 ) -> anyhow::Result<Vec<Held>> {
-    let begun = Instant::now();
+    let mut wait = Wait::begin();
     let mut held: Vec<Held> = Vec::new();
     loop {
-        let mut waiting = None;
+        let mut missing = false;
         for mut address in own_addresses(known)? {
             address.set_port(port);
             if held.iter().any(|one| one.address == address) {
@@ -44,15 +44,19 @@ pub(super) async fn hold(
             }
             match Held::bind(address, listened) {
                 Ok(one) => held.push(one),
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => waiting = Some(address),
-                Err(error) => return Err(advised(error.into(), address)),
+                Err(error) => {
+                    let error = advised(error.into(), address);
+                    if !wait.is_worth_it(&error, true) {
+                        return Err(error);
+                    }
+                    missing = true;
+                }
             }
         }
-        match waiting {
-            None => return Ok(held),
-            Some(address) if begun.elapsed() > PATIENCE => bail!("{address} can't be held: it is not there"),
-            Some(_) => sleep(PERIOD).await,
+        if !missing {
+            return Ok(held);
         }
+        sleep(PERIOD).await;
     }
 }
 

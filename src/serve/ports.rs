@@ -36,14 +36,15 @@ impl Ports {
         let mut ports = Vec::new();
         let wanted: Vec<SocketAddr> = config.listen.addresses().collect();
         for address in &wanted {
-            let bound = settled(|| sockets.listen(*address, "listen.address")).await;
-            ports.push(bound.map_err(|error| if holds { held::advised(error, *address) } else { error })?);
+            let advised = |error| if holds { held::advised(error, *address) } else { error };
+            let bind = || sockets.listen(*address, "listen.address").map_err(advised);
+            ports.push(settled(holds, bind).await?);
         }
         let mut health = Vec::new();
         let mut held = Vec::new();
         if let Some(pod) = &config.pod {
             for address in &pod.health {
-                health.push(settled(|| sockets.listen(*address, "the pod's health port")).await?);
+                health.push(settled(false, || sockets.listen(*address, "the pod's health port")).await?);
             }
             if let Some(port) = pod.held {
                 held = held::hold(port, &wanted, &pod.health).await?;
@@ -57,21 +58,51 @@ impl Ports {
 }
 
 /// An IPv6 address can't be bound while the kernel asks whether somebody else has it (RFC 4862 section 5.4), which
-/// takes a second or two after a pod has got it.
-async fn settled<T>(mut bind: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let begun = Instant::now();
+/// takes a second or two after a pod has got it. A port that must be ours (`claims`) and is another's is waited for, and taken the
+/// moment it is free: by a connection that happened to be given it, or by a service that listens everywhere, until it
+/// is started again.
+async fn settled<T>(claims: bool, mut bind: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut wait = Wait::begin();
     loop {
         match bind() {
-            Err(error) if is_not_there_yet(&error) && begun.elapsed() < PATIENCE => sleep(PERIOD).await,
+            Err(error) if wait.is_worth_it(&error, claims) => sleep(PERIOD).await,
             done => return done,
         }
     }
 }
 
-fn is_not_there_yet(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+/// How long it is worth to wait for a port.
+pub(super) struct Wait {
+    begun: Instant,
+    told: bool,
+}
+
+impl Wait {
+    pub(super) fn begin() -> Wait {
+        Wait { begun: Instant::now(), told: false }
+    }
+
+    /// Whether a failure may go away by itself; says so once where somebody has to know.
+    pub(super) fn is_worth_it(&mut self, error: &anyhow::Error, claims: bool) -> bool {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::AddrInUse) && claims && !std::mem::replace(&mut self.told, true) {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "a port of the pod that must be clinch's is another's: waiting for it, nothing is served until then"
+            );
+        }
+        match kind {
+            Some(io::ErrorKind::AddrNotAvailable) => self.begun.elapsed() < PATIENCE,
+            Some(io::ErrorKind::AddrInUse) => claims && self.begun.elapsed() < LONGEST_WAIT,
+            Some(_) | None => false,
+        }
+    }
 }
 
 /// How long a new address may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-pub(super) const PERIOD: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a port is waited for that is another's. After that the start fails, and what started us begins anew.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Shorter than a container takes to start again.
+pub(super) const PERIOD: Duration = Duration::from_millis(50);

@@ -95,21 +95,28 @@ fn a_service_that_listens_at_every_address_fails_at_its_start() {
     });
 }
 
-/// WH-011: the other way round, clinch does not start, and says what to do.
+/// WH-011, WH-023: the other way round, while clinch was away, clinch says what to do, serves nothing, and has the port
+/// before the service can have it again.
 #[test]
-fn where_the_service_listens_everywhere_already_clinch_does_not_start() {
+fn where_the_service_listens_everywhere_already_clinch_waits_for_its_end() {
     as_peer(async |network| {
         let (pki, folder) = (Pki::new(), Folder::public());
         let config = write(&folder, &pki, "https://localhost:1");
         for (upstream, told) in [(8080, "10.77.0.2:8080"), (3000, "10.77.0.2:3000")] {
-            let _app = network.listen(&format!("0.0.0.0:{upstream}")).unwrap();
+            let app = network.listen(&format!("0.0.0.0:{upstream}")).unwrap();
             let mut run = clinch(network, &folder);
             run.args(["run", "--config"]).arg(&config).args(["--pod-ips", POD[0], "--pod"]);
-            let output = run.arg(mode(json!({ "upstream": upstream })).to_string()).output().unwrap();
-            let error = String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(1), "{error}");
-            let helps = error.contains("clinch.dev/app-env") && error.contains("clinch.dev/mode: redirect");
-            assert!(error.contains(told) && helps, "{error}");
+            run.arg(mode(json!({ "upstream": upstream })).to_string());
+            let mut clinch = Program::start(&mut run);
+            let line = clinch
+                .hear("what is wrong", |line| line.contains("must be clinch's").then(|| line.to_owned()))
+                .await;
+            let helps = line.contains("clinch.dev/app-env") && line.contains("clinch.dev/mode: redirect");
+            assert!(line.contains(told) && helps, "{line}");
+            drop(app);
+            clinch.hear("that it listens", |line| line.contains("\"listening\"").then_some(())).await;
+            let again = network.listen(&format!("0.0.0.0:{upstream}"));
+            assert_eq!(again.unwrap_err().kind(), ErrorKind::AddrInUse);
         }
         network.says("sh", &["-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start"]);
         let mut run = clinch(network, &folder);
