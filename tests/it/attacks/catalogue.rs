@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const SECTIONS: [&str; 11] = ["PF", "CL", "RP", "DG", "TK", "AU", "HD", "TL", "RV", "JW", "DS"];
+const SECTIONS: [&str; 12] = ["PF", "CL", "RP", "DG", "TK", "AU", "HD", "TL", "RV", "JW", "DS", "WH"];
 
 #[test]
 fn every_id_has_a_case_and_every_case_an_id() {

@@ -130,4 +130,5 @@ const ATTACKS: &[(&str, &str)] = &[
     ("RV", "Revocation"),
     ("JW", "Keys and discovery"),
     ("DS", "Denial of service"),
+    ("WH", "The injector"),
 ];

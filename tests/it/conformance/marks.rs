@@ -141,4 +141,4 @@ const RULES: &[&str] = &[
     "DPOP", "MTLS", "CNF", "THUMB", "JWS", "BCP", "AT", "BEAR", "INTR", "JINT", "PRM", "STEP", "SBCP",
     "DISC", "JWKS", "FAPI", "CC", "SET", "PUSH", "POLL", "SUBID", "SSF", "CAEP", "RISC", "HTTP", "H2",
 ];
-const ATTACKS: &[&str] = &["PF", "CL", "RP", "DG", "TK", "AU", "HD", "TL", "RV", "JW", "DS"];
+const ATTACKS: &[&str] = &["PF", "CL", "RP", "DG", "TK", "AU", "HD", "TL", "RV", "JW", "DS", "WH"];
