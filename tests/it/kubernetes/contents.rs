@@ -1,5 +1,6 @@
 //! What an operator relies on in the files: who is asked, what happens without an answer, who may do what.
 
+use super::images::{names, variable};
 use super::{EXAMPLE, OVERLAYS, injected, object, objects, rendered};
 use crate::support::pki::Pki;
 use crate::support::temporary::Folder;
@@ -147,11 +148,16 @@ fn every_overlay_s_injector_has_a_good_configuration() {
         let injector = read.unwrap_or_else(|problems| panic!("{overlay}: {problems}"));
         assert_eq!((injector.listen.address.port(), injector.admin.port()), (9443, 9902), "{overlay}");
         assert_eq!(injector.namespace.as_deref(), Some("clinch-system"));
-        let policy = object(&all, "ConfigMap", "clinch-policy");
-        let image = |key: &str| format!("{}:", policy["data"][key].as_str().unwrap());
-        assert!(injector.template.image.starts_with(&image("image")), "{overlay}");
-        let redirect = injector.template.redirect_image.unwrap_or(image("redirectImage"));
-        assert!(redirect.starts_with(&image("redirectImage")), "{overlay}");
+        let named = |variable, image: &str| {
+            names(&all, variable).iter().any(|name| image.starts_with(&format!("{name}:")))
+        };
+        assert!(named("images", &injector.template.image), "{overlay}");
+        let redirect = injector.template.redirect_image.as_ref().unwrap_or(&injector.template.image);
+        assert!(named("redirectImages", redirect), "{overlay}");
+        assert_eq!(variable(&all, "optOut"), json!(injector.template.opt_out), "{overlay}");
+        let deployment = object(&all, "Deployment", "clinch-injector");
+        let runs = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(*runs, injector.template.image, "{overlay}");
         match injector.listen.tls {
             InjectorTls::Files { .. } => assert!(overlay.ends_with("cert-manager")),
             InjectorTls::SelfManaged(own) => {
