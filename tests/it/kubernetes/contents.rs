@@ -38,7 +38,7 @@ fn webhooks_fail_closed_and_never_ask_about_the_cluster_s_own_namespaces() {
             }
         }
         assert_eq!(paths, Question::ALL.map(Question::path));
-        for policy in ["clinch-guarded", "clinch-ephemeral"] {
+        for policy in ["clinch-guarded", "clinch-ephemeral", "clinch-namespace"] {
             let policy = object(&all, "ValidatingAdmissionPolicy", policy);
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
             let selector = &policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0];

@@ -208,3 +208,27 @@ fn ephemeral_containers_get_no_power_over_the_sidecar() {
         assert!(told.as_ref().is_some_and(|told| told.contains(message)), "{container}: {told:?}");
     }
 }
+
+/// A value that is mistyped must not leave a namespace open without a word; what is there already can be put right.
+#[test]
+fn a_namespace_is_opted_in_or_out_and_nothing_else() {
+    let with = |value: Option<&str>| {
+        let labels = value.map_or(json!({}), |value| json!({ "clinch.dev/inject": value }));
+        json!({ "metadata": { "name": "shop", "labels": labels } })
+    };
+    let told = |request: &Request| refused("clinch-namespace", request);
+    for value in [None, Some("enabled"), Some("disabled")] {
+        assert_eq!(told(&Request::create(with(value))), None, "{value:?}");
+        assert_eq!(told(&Request::update(with(value), with(Some("yes")))), None, "{value:?}");
+    }
+    assert_eq!(told(&Request::create(json!({ "metadata": { "name": "shop" } }))), None);
+    for value in ["", "Enabled", "true", "enable"] {
+        assert!(
+            told(&Request::create(with(Some(value)))).unwrap().contains("enabled or disabled"),
+            "{value}"
+        );
+        assert!(told(&Request::update(with(Some(value)), with(None))).is_some(), "{value}");
+        assert!(told(&Request::update(with(Some(value)), with(Some("enabled")))).is_some(), "{value}");
+        assert_eq!(told(&Request::update(with(Some(value)), with(Some(value)))), None, "{value}");
+    }
+}
