@@ -98,10 +98,18 @@ fn cert_manager_is_told_what_to_make_and_where_to_put_it() {
     let certificate = object(&all, "Certificate", "clinch-injector");
     assert_eq!(certificate["apiVersion"], "cert-manager.io/v1");
     assert_eq!(certificate["spec"]["dnsNames"][0], "clinch-injector.clinch-system.svc");
+    // Who signs it outlives it, and signs itself: a leaf that did would change the webhooks' authority at each renewal.
+    assert_eq!(certificate["spec"].get("isCA"), None);
+    let issuer = object(&all, "Issuer", certificate["spec"]["issuerRef"]["name"].as_str().unwrap());
+    let authority = object(&all, "Certificate", "clinch-authority");
+    assert_eq!(issuer["spec"]["ca"]["secretName"], authority["spec"]["secretName"]);
     assert_eq!(
-        certificate["spec"]["issuerRef"]["name"],
-        object(&all, "Issuer", "clinch-injector")["metadata"]["name"]
+        (&authority["spec"]["isCA"], &authority["spec"]["duration"]),
+        (&json!(true), &json!("87600h"))
     );
+    assert_eq!(authority["spec"]["privateKey"]["rotationPolicy"], "Never");
+    let itself = object(&all, "Issuer", authority["spec"]["issuerRef"]["name"].as_str().unwrap());
+    assert_eq!(itself["spec"], json!({ "selfSigned": {} }));
     let volumes = &object(&all, "Deployment", "clinch-injector")["spec"]["template"]["spec"]["volumes"];
     let secret =
         volumes.as_array().unwrap().iter().find_map(|volume| volume["secret"]["secretName"].as_str());
