@@ -4,6 +4,7 @@
 mod contents;
 mod docs;
 mod golden;
+mod images;
 mod nats;
 mod policies;
 mod typed;

@@ -60,11 +60,16 @@ fn compose_s_file_is_valid_and_the_service_has_no_network_of_its_own() {
 
     let all = documents(&std::fs::read_to_string(&file).unwrap()).unwrap();
     let services = &all[0]["services"];
-    assert_eq!(services["service"]["network_mode"], "service:clinch");
-    assert_eq!(services["service"].get("ports"), None);
+    // Neither has the network: who has it runs nothing that could end, so a restart leaves nobody in an old one.
+    for name in ["clinch", "service"] {
+        assert_eq!(services[name]["network_mode"], "service:network");
+        assert_eq!((services[name].get("ports"), services[name].get("networks")), (None, None), "{name}");
+    }
+    assert_eq!(services["network"]["ports"], json!(["8443:8443"]));
+    assert_eq!(services["network"]["networks"], json!(["outside", "revocations"]));
     assert_eq!(all[0]["networks"]["revocations"]["internal"], true);
     assert_eq!(services["nats"]["networks"], json!(["revocations"]));
-    for name in ["clinch", "service", "nats"] {
+    for name in ["network", "clinch", "service", "nats"] {
         assert_eq!(
             (&services[name]["read_only"], &services[name]["cap_drop"]),
             (&Value::Bool(true), &json!(["ALL"])),

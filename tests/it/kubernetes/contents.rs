@@ -1,5 +1,6 @@
 //! What an operator relies on in the files: who is asked, what happens without an answer, who may do what.
 
+use super::images::{names, variable};
 use super::{EXAMPLE, OVERLAYS, injected, object, objects, rendered};
 use crate::support::pki::Pki;
 use crate::support::temporary::Folder;
@@ -37,7 +38,7 @@ fn webhooks_fail_closed_and_never_ask_about_the_cluster_s_own_namespaces() {
             }
         }
         assert_eq!(paths, Question::ALL.map(Question::path));
-        for policy in ["clinch-guarded", "clinch-ephemeral"] {
+        for policy in ["clinch-guarded", "clinch-ephemeral", "clinch-namespace"] {
             let policy = object(&all, "ValidatingAdmissionPolicy", policy);
             assert_eq!(policy["spec"]["failurePolicy"], "Fail");
             let selector = &policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"][0];
@@ -97,10 +98,18 @@ fn cert_manager_is_told_what_to_make_and_where_to_put_it() {
     let certificate = object(&all, "Certificate", "clinch-injector");
     assert_eq!(certificate["apiVersion"], "cert-manager.io/v1");
     assert_eq!(certificate["spec"]["dnsNames"][0], "clinch-injector.clinch-system.svc");
+    // Who signs it outlives it, and signs itself: a leaf that did would change the webhooks' authority at each renewal.
+    assert_eq!(certificate["spec"].get("isCA"), None);
+    let issuer = object(&all, "Issuer", certificate["spec"]["issuerRef"]["name"].as_str().unwrap());
+    let authority = object(&all, "Certificate", "clinch-authority");
+    assert_eq!(issuer["spec"]["ca"]["secretName"], authority["spec"]["secretName"]);
     assert_eq!(
-        certificate["spec"]["issuerRef"]["name"],
-        object(&all, "Issuer", "clinch-injector")["metadata"]["name"]
+        (&authority["spec"]["isCA"], &authority["spec"]["duration"]),
+        (&json!(true), &json!("87600h"))
     );
+    assert_eq!(authority["spec"]["privateKey"]["rotationPolicy"], "Never");
+    let itself = object(&all, "Issuer", authority["spec"]["issuerRef"]["name"].as_str().unwrap());
+    assert_eq!(itself["spec"], json!({ "selfSigned": {} }));
     let volumes = &object(&all, "Deployment", "clinch-injector")["spec"]["template"]["spec"]["volumes"];
     let secret =
         volumes.as_array().unwrap().iter().find_map(|volume| volume["secret"]["secretName"].as_str());
@@ -147,11 +156,16 @@ fn every_overlay_s_injector_has_a_good_configuration() {
         let injector = read.unwrap_or_else(|problems| panic!("{overlay}: {problems}"));
         assert_eq!((injector.listen.address.port(), injector.admin.port()), (9443, 9902), "{overlay}");
         assert_eq!(injector.namespace.as_deref(), Some("clinch-system"));
-        let policy = object(&all, "ConfigMap", "clinch-policy");
-        let image = |key: &str| format!("{}:", policy["data"][key].as_str().unwrap());
-        assert!(injector.template.image.starts_with(&image("image")), "{overlay}");
-        let redirect = injector.template.redirect_image.unwrap_or(image("redirectImage"));
-        assert!(redirect.starts_with(&image("redirectImage")), "{overlay}");
+        let named = |variable, image: &str| {
+            names(&all, variable).iter().any(|name| image.starts_with(&format!("{name}:")))
+        };
+        assert!(named("images", &injector.template.image), "{overlay}");
+        let redirect = injector.template.redirect_image.as_ref().unwrap_or(&injector.template.image);
+        assert!(named("redirectImages", redirect), "{overlay}");
+        assert_eq!(variable(&all, "optOut"), json!(injector.template.opt_out), "{overlay}");
+        let deployment = object(&all, "Deployment", "clinch-injector");
+        let runs = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(*runs, injector.template.image, "{overlay}");
         match injector.listen.tls {
             InjectorTls::Files { .. } => assert!(overlay.ends_with("cert-manager")),
             InjectorTls::SelfManaged(own) => {

@@ -8,9 +8,13 @@ use crate::support::pki::Pki;
 use crate::support::temporary::Folder;
 use crate::support::wire::plain_get;
 use crate::support::world::{config, write};
+use futures_util::StreamExt as _;
 use nkeys::KeyPair;
+use serde_json::json;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+const STREAM: &str = "CLINCH_REVOCATIONS";
 const ISSUER: &str = "https://as.example.com";
 
 /// The file of the ConfigMap with paths, ports and keys of this test.
@@ -34,6 +38,19 @@ fn settings(folder: &Folder, pki: &Pki, operators: &KeyPair, sidecars: &KeyPair)
     file.lines().filter(chosen).map(|line| format!("{line}\n")).collect()
 }
 
+/// In a pod of a namespace that is opted in, or in one that says that it reads revocations.
+#[test]
+fn sidecars_of_single_pods_reach_it_too() {
+    let all = objects("overlays/nats");
+    let from = &object(&all, "NetworkPolicy", "nats")["spec"]["ingress"][0]["from"];
+    assert_eq!(
+        from[0],
+        json!({ "namespaceSelector": { "matchLabels": { "clinch.dev/inject": "enabled" } } })
+    );
+    let said = json!({ "matchLabels": { "clinch.dev/revocations": "allow" } });
+    assert_eq!(from[1], json!({ "namespaceSelector": {}, "podSelector": said }));
+}
+
 fn revoke(address: &str, folder: &Folder, key: &str) -> Output {
     let mut clinch = Command::new(env!("CARGO_BIN_EXE_clinch"));
     clinch.args([
@@ -47,6 +64,26 @@ fn revoke(address: &str, folder: &Folder, key: &str) -> Output {
         "--ca",
     ]);
     clinch.arg(folder.at("ca.crt")).arg("--nkey").arg(folder.at(key)).output().unwrap()
+}
+
+/// A sidecar's key may not even ask for this: the server says so, and hands it to nobody.
+async fn denied(address: &str, folder: &Folder, sidecars: &KeyPair, request: &str) {
+    let (said, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let options = async_nats::ConnectOptions::with_nkey(sidecars.seed().unwrap())
+        .add_root_certificates(folder.at("ca.crt"))
+        .event_callback(move |event| {
+            let said = said.clone();
+            async move { drop(said.send(event.to_string().to_lowercase())) }
+        });
+    let sidecar = options.connect(format!("tls://{address}")).await.unwrap();
+    let body = r#"{"pause_until":"2100-01-01T00:00:00Z"}"#;
+    sidecar.publish(format!("$JS.API.{request}"), body.into()).await.unwrap();
+    sidecar.flush().await.unwrap();
+    let violation = format!("permissions violation for publish to \"$js.api.{}\"", request.to_lowercase());
+    let heard = async { while !hears.recv().await.unwrap().contains(&violation) {} };
+    tokio::time::timeout(Duration::from_secs(20), heard)
+        .await
+        .unwrap_or_else(|_| panic!("{request} is admitted"));
 }
 
 /// A sidecar reads what operators publish, and may publish nothing itself.
@@ -68,11 +105,11 @@ async fn sidecars_read_revocations_and_operators_write_them() {
     let options = async_nats::ConnectOptions::with_nkey(operators.seed().unwrap()).add_root_certificates(ca);
     let operator = options.connect(format!("tls://{}", nats.address())).await.unwrap();
     let stream = async_nats::jetstream::stream::Config {
-        name: "CLINCH_REVOCATIONS".to_owned(),
+        name: STREAM.to_owned(),
         subjects: vec!["clinch.revocations.>".to_owned()],
         ..Default::default()
     };
-    async_nats::jetstream::new(operator).create_stream(stream).await.unwrap();
+    let stream = async_nats::jetstream::new(operator).create_stream(stream).await.unwrap();
     let replica = Clinch::start_unready(&file).await;
     let status = async |word: &str| {
         eventually(word, async || {
@@ -82,6 +119,15 @@ async fn sidecars_read_revocations_and_operators_write_them() {
         .await;
     };
     status(r#""state":"current""#).await;
+    let followed =
+        eventually("a consumer", async || stream.consumer_names().next().await.and_then(Result::ok)).await;
+    for request in ["PAUSE", "DELETE", "RESET", "UNPIN", "INFO", "CREATE"] {
+        denied(&nats.address(), &folder, &sidecars, &format!("CONSUMER.{request}.{STREAM}.{followed}")).await;
+    }
+    for request in ["CONSUMER.NAMES", "CONSUMER.LIST", "STREAM.PURGE", "STREAM.DELETE", "STREAM.UPDATE"] {
+        denied(&nats.address(), &folder, &sidecars, &format!("{request}.{STREAM}")).await;
+    }
+    assert_eq!(stream.consumer_names().next().await.unwrap().unwrap(), followed);
     let refused = revoke(&nats.address(), &folder, "sidecars.nk");
     assert_eq!(refused.status.code(), Some(1), "{}", String::from_utf8_lossy(&refused.stderr));
     let done = revoke(&nats.address(), &folder, "operators.nk");

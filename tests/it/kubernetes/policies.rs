@@ -7,28 +7,27 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// A request as the policies see it.
-struct Request {
-    operation: &'static str,
-    object: Value,
-    old: Value,
-    namespace: Value,
+pub struct Request {
+    pub operation: &'static str,
+    pub object: Value,
+    pub old: Value,
+    pub namespace: Value,
 }
 
 impl Request {
-    fn create(object: Value) -> Request {
+    pub fn create(object: Value) -> Request {
         Request { operation: "CREATE", object, old: Value::Null, namespace: opted_in() }
     }
-    fn update(object: Value, old: Value) -> Request {
+    pub fn update(object: Value, old: Value) -> Request {
         Request { operation: "UPDATE", object, old, namespace: opted_in() }
     }
 
-    fn context(&self, params: &Value) -> Context<'static, 'static> {
+    fn context(&self) -> Context<'static, 'static> {
         let mut context = Context::default();
         context.add_variable("object", &self.object).unwrap();
         context.add_variable("oldObject", &self.old).unwrap();
         context.add_variable("namespaceObject", &self.namespace).unwrap();
         context.add_variable("request", json!({ "operation": self.operation })).unwrap();
-        context.add_variable("params", params).unwrap();
         context
     }
 }
@@ -39,11 +38,15 @@ fn evaluate(expression: &Value, context: &Context<'_, '_>) -> Cel {
     program.execute(context).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// The message of the first validation that fails.
+/// The message of the first validation that fails, by a policy as the overlay has it.
 fn refused(policy: &str, request: &Request) -> Option<String> {
-    let all = objects("overlays/plain");
-    let spec = &object(&all, "ValidatingAdmissionPolicy", policy)["spec"];
-    let mut context = request.context(object(&all, "ConfigMap", "clinch-policy"));
+    judged(&object(&objects("overlays/plain"), "ValidatingAdmissionPolicy", policy)["spec"], request)
+}
+
+/// Nothing but the request and the policy itself is there to look at: no parameters.
+pub fn judged(spec: &Value, request: &Request) -> Option<String> {
+    assert_eq!(spec.get("paramKind"), None);
+    let mut context = request.context();
     let mut variables: HashMap<String, Cel> = HashMap::new();
     for variable in spec["variables"].as_array().unwrap() {
         context.add_variable_from_value("variables", variables.clone());
@@ -59,12 +62,12 @@ fn refused(policy: &str, request: &Request) -> Option<String> {
     Some(failed["message"].as_str().unwrap().to_owned())
 }
 
-fn opted_in() -> Value {
+pub fn opted_in() -> Value {
     json!({ "metadata": { "name": "shop", "labels": { "clinch.dev/inject": "enabled" } } })
 }
 
 /// A pod of the example, as the injector leaves it, or as its author wrote it.
-fn pod(guarded: bool) -> Value {
+pub fn pod(guarded: bool) -> Value {
     let text = rendered(EXAMPLE);
     let all = documents(&if guarded { injected(&text) } else { text }).unwrap();
     let mut pod = object(&all, "Deployment", "shop")["spec"]["template"].clone();
@@ -73,7 +76,7 @@ fn pod(guarded: bool) -> Value {
     pod
 }
 
-fn altered(pointer: &str, value: Value) -> Value {
+pub fn altered(pointer: &str, value: Value) -> Value {
     let mut pod = pod(true);
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = pod.pointer_mut(parent).unwrap();
@@ -149,7 +152,7 @@ fn what_runs_stays_manageable_but_not_exchangeable() {
     let all = objects("overlays/plain");
     let webhooks = &object(&all, "ValidatingWebhookConfiguration", "clinch-injector")["webhooks"];
     let asked = |condition: &Value, request: &Request| {
-        evaluate(&condition["expression"], &request.context(&Value::Null)) == Cel::Bool(true)
+        evaluate(&condition["expression"], &request.context()) == Cel::Bool(true)
     };
     let of_images = &webhooks[0]["matchConditions"][0];
     assert!(asked(of_images, &Request::create(pod(false))));
@@ -162,13 +165,17 @@ fn what_runs_stays_manageable_but_not_exchangeable() {
         assert!(!asked(of_images, &Request::update(labelled, unchanged)));
     }
     for (guarded, is_asked) in [(true, true), (false, false)] {
-        let mut context = Request::update(pod(guarded), pod(guarded)).context(&Value::Null);
+        let mut context = Request::update(pod(guarded), pod(guarded)).context();
         context
             .add_variable("request", json!({ "operation": "UPDATE", "subResource": "ephemeralcontainers" }))
             .unwrap();
         assert_eq!(evaluate(&of_images["expression"], &context), Cel::Bool(is_asked));
     }
     let asks = &webhooks[1]["matchConditions"][0];
+    let mut asked_once = pod(true);
+    asked_once["metadata"]["annotations"]["clinch.dev/inject"] = json!("enabled");
+    assert!(asked(asks, &Request::update(pod(true), asked_once)));
+    assert!(!asked(asks, &Request::update(pod(true), pod(true))));
     assert!(!asked(asks, &Request::create(pod(false))));
     let mut bare = pod(false);
     bare["metadata"] = json!({});
@@ -199,5 +206,29 @@ fn ephemeral_containers_get_no_power_over_the_sidecar() {
     ] {
         let told = with(true, container.clone());
         assert!(told.as_ref().is_some_and(|told| told.contains(message)), "{container}: {told:?}");
+    }
+}
+
+/// A value that is mistyped must not leave a namespace open without a word; what is there already can be put right.
+#[test]
+fn a_namespace_is_opted_in_or_out_and_nothing_else() {
+    let with = |value: Option<&str>| {
+        let labels = value.map_or(json!({}), |value| json!({ "clinch.dev/inject": value }));
+        json!({ "metadata": { "name": "shop", "labels": labels } })
+    };
+    let told = |request: &Request| refused("clinch-namespace", request);
+    for value in [None, Some("enabled"), Some("disabled")] {
+        assert_eq!(told(&Request::create(with(value))), None, "{value:?}");
+        assert_eq!(told(&Request::update(with(value), with(Some("yes")))), None, "{value:?}");
+    }
+    assert_eq!(told(&Request::create(json!({ "metadata": { "name": "shop" } }))), None);
+    for value in ["", "Enabled", "true", "enable"] {
+        assert!(
+            told(&Request::create(with(Some(value)))).unwrap().contains("enabled or disabled"),
+            "{value}"
+        );
+        assert!(told(&Request::update(with(Some(value)), with(None))).is_some(), "{value}");
+        assert!(told(&Request::update(with(Some(value)), with(Some("enabled")))).is_some(), "{value}");
+        assert_eq!(told(&Request::update(with(Some(value)), with(Some(value)))), None, "{value}");
     }
 }
