@@ -1,8 +1,8 @@
 //! `clinch injector`: the admission webhook, over HTTPS, until it is told to stop.
 //!
 //! ```text
-//! listener   accept, within limits; TLS by the certificate that is in force   (tls)
-//! request    one of four paths, a bounded body in bounded time                (question)
+//! listener   accept, within limits; TLS by the certificate that is in force   (peers, tls)
+//! request    one of four paths, a bounded body in bounded time                (question, body)
 //! review     an AdmissionReview in, one out: pure                             (verdict)
 //! ```
 //!
@@ -11,8 +11,10 @@
 //! counts, and nothing secret is in an answer, for whoever reaches the port may ask unless `client_ca` is set (WH-019).
 
 mod admin;
+mod body;
 mod listener;
 mod metrics;
+mod peers;
 mod question;
 mod request;
 mod review;
@@ -116,7 +118,7 @@ impl Webhook {
             rules: ArcSwap::from_pointee(Rules::of(config.template, own)),
             leaf,
             metrics,
-            bytes: Semaphore::new(request::MOST_HELD),
+            bytes: Semaphore::new(body::MOST_HELD),
             phase,
         });
         let (address, admin_address) = (socket.local_addr()?, admin.local_addr()?);
