@@ -3,7 +3,7 @@
 //! ```text
 //! listener   accept, within limits; TLS by the certificate that is in force   (peers, tls)
 //! request    one of four paths, a bounded body in bounded time                (question, body)
-//! review     an AdmissionReview in, one out: pure                             (verdict)
+//! review     an AdmissionReview in, one out: pure                             (verdict, update)
 //! ```
 //!
 //! It fails closed at every step: what is not understood is refused, a panic is a refusal, and where there is no answer at
@@ -19,6 +19,7 @@ mod question;
 mod request;
 mod review;
 mod tls;
+mod update;
 mod verdict;
 
 pub use metrics::Metrics;
