@@ -1,7 +1,7 @@
 //! Looks for pods that should have the sidecar and don't, or whose sidecar is not ours.
 //!
 //! Every pod that is not finished is judged as the validating webhook would: those of namespaces that are opted in, and
-//! those that ask for it themselves. Names and reasons come out, nothing else of a pod.
+//! those that ask for it themselves. Namespaces with a mistyped label are told of, for no webhook is asked about their pods. Names and reasons come out, nothing else of a pod.
 
 use super::api::{Api, Pages, Trouble};
 use super::patch::{Place, verify};
@@ -17,6 +17,25 @@ pub struct Audit {
     pub judged: usize,
     /// Those that are not guarded as they should be.
     pub pods: Vec<Unguarded>,
+    /// Namespaces whose label is a word that nobody understands: none of their pods is guarded, and nobody says so.
+    pub namespaces: Vec<Mistyped>,
+}
+
+/// A namespace with the label `clinch.dev/inject`, and neither `enabled` nor `disabled` as its value.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Mistyped {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub label: String,
+}
+
+impl Audit {
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.pods.is_empty() && self.namespaces.is_empty()
+    }
 }
 
 /// A pod that should be guarded and is not.
@@ -48,12 +67,18 @@ pub async fn audit(api: &Api, template: &Template, own: &str) -> Result<Audit, T
 }
 
 async fn once(api: &Api, template: &Template, own: &str) -> Result<Audit, Trouble> {
-    let mut opted_in = BTreeSet::new();
+    let (mut opted_in, mut found) = (BTreeSet::new(), Audit::default());
     let mut namespaces = Pages::of(api, NAMESPACES);
     while let Some(page) = namespaces.next().await? {
-        opted_in.extend(page.iter().filter_map(|namespace| text(namespace, "/metadata/name")));
+        for namespace in &page {
+            let name = text(namespace, "/metadata/name").unwrap_or_default();
+            match text(namespace, "/metadata/labels/clinch.dev~1inject").as_deref() {
+                Some("enabled") => drop(opted_in.insert(name)),
+                Some("disabled") | None => {}
+                Some(label) => found.namespaces.push(Mistyped { name, label: label.to_owned() }),
+            }
+        }
     }
-    let mut found = Audit::default();
     let mut pods = Pages::of(api, PODS);
     while let Some(page) = pods.next().await? {
         for pod in &page {
@@ -74,6 +99,7 @@ async fn once(api: &Api, template: &Template, own: &str) -> Result<Audit, Troubl
         }
     }
     found.pods.sort();
+    found.namespaces.sort();
     Ok(found)
 }
 
@@ -87,7 +113,7 @@ fn text(object: &Value, pointer: &str) -> Option<String> {
     object.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
-const NAMESPACES: &str = "/api/v1/namespaces?labelSelector=clinch.dev%2Finject%3Denabled";
+const NAMESPACES: &str = "/api/v1/namespaces?labelSelector=clinch.dev%2Finject";
 /// A pod that has finished, guards nothing.
 const PODS: &str = "/api/v1/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
 const ATTEMPTS: usize = 3;

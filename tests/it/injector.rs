@@ -6,6 +6,7 @@ mod hostile;
 mod load;
 mod reviews;
 mod rotation;
+mod shares;
 mod wire;
 
 use crate::support::pki::Identity;

@@ -6,7 +6,7 @@ use crate::cli::check::print;
 use crate::cli::run::say;
 use crate::config::ApiServer;
 use crate::inject::api::{Api, own_namespace};
-use crate::inject::audit::{Audit, audit};
+use crate::inject::audit::{Audit, Mistyped, audit};
 use comfy_table::{Table, TableStyle};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,12 +70,19 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
 fn tell(audit: &Audit, as_json: bool) -> ExitCode {
     let text = if as_json { format!("{:#}\n", serde_json::json!(audit)) } else { table(audit) };
     let printed = print(&text);
-    if audit.pods.is_empty() { printed } else { ExitCode::FAILURE }
+    if audit.is_clean() { printed } else { ExitCode::FAILURE }
 }
 
 fn table(audit: &Audit) -> String {
+    let line = |namespace: &Mistyped| {
+        format!(
+            "namespace {}: label clinch.dev/inject: found `{}`, expected `enabled` or `disabled`: its pods are not guarded\n",
+            namespace.name, namespace.label
+        )
+    };
+    let mistyped: String = audit.namespaces.iter().map(line).collect();
     if audit.pods.is_empty() {
-        return format!("all {} pods that should be guarded are\n", audit.judged);
+        return format!("{mistyped}all {} pods that should be guarded are\n", audit.judged);
     }
     let mut table = Table::new();
     table.load_style(TableStyle::new()).force_no_tty();
@@ -85,11 +92,16 @@ fn table(audit: &Audit) -> String {
         let reason: String = pod.reasons.join("; ").chars().filter(|c| !c.is_control()).collect();
         table.add_row([&pod.namespace, &pod.name, &pod.phase, &reason]);
     }
-    format!("{table}\n\n{} of {} pods that should be guarded are not\n", audit.pods.len(), audit.judged)
+    format!(
+        "{mistyped}{table}\n\n{} of {} pods that should be guarded are not\n",
+        audit.pods.len(),
+        audit.judged
+    )
 }
 
 const AFTER_HELP: &str = "\
 It looks at pods that are not finished: those of namespaces with the label clinch.dev/inject=enabled, and those that have this \
-label or annotation themselves. It needs to list namespaces and pods. With --json, one object: judged, a number, and pods, a \
-list of objects with namespace, name, phase and reasons. Exit code 0 if all are guarded, 1 if one is not or if the API server \
-can't be asked.";
+label or annotation themselves. Namespaces whose label has another value than enabled or disabled are listed, too. It needs to list \
+namespaces and pods. With --json, one object: judged, a number; pods, a list of objects with namespace, name, phase and reasons; \
+and namespaces, a list of objects with name and label. Exit code 0 if all are guarded, 1 if a pod is not, if a label is mistyped, \
+or if the API server can't be asked.";

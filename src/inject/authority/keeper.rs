@@ -36,6 +36,16 @@ enum Looked {
     Changed,
 }
 
+/// What there is of the Secret.
+enum Found {
+    Gone,
+    /// It has no data.
+    Empty(Value),
+    /// It holds something of no use.
+    Damaged(Value),
+    Whole(Value, State),
+}
+
 impl Keeper {
     /// For a webhook that serves what it is given.
     pub fn new(
@@ -91,8 +101,12 @@ impl Keeper {
     /// One look. The configurations are read first: see [`webhooks`](super::webhooks).
     async fn look(&mut self) -> anyhow::Result<Looked> {
         let configurations = Configurations::read(&self.api, &self.managed.webhooks).await;
-        let (secret, state) = self.secret().await?;
-        let Some(state) = state else { return self.put_back(secret).await };
+        let (secret, state) = match self.secret().await? {
+            Found::Whole(secret, state) => (Some(secret), state),
+            Found::Empty(secret) => return self.begin_anew(secret).await,
+            Found::Damaged(secret) => return self.put_back(Some(secret)).await,
+            Found::Gone => return self.put_back(None).await,
+        };
         self.serve(&state)?;
         let put = match &configurations {
             Ok(configurations) => self.bundle(configurations, &state).await,
@@ -116,24 +130,38 @@ impl Keeper {
         }
     }
 
-    /// The Secret as it is there, and what it holds: `None` where that is nothing, or nothing of use.
-    async fn secret(&self) -> anyhow::Result<(Option<Value>, Option<State>)> {
+    /// The Secret as it is there, and what it holds.
+    async fn secret(&self) -> anyhow::Result<Found> {
         let secret = match self.api.get(&self.path(&self.managed.secret)).await {
             Ok(secret) => secret,
-            Err(Trouble::NotFound) => return Ok((None, None)),
+            Err(Trouble::NotFound) => return Ok(Found::Gone),
             Err(trouble) => {
                 self.metrics.trouble("secret");
                 return Err(trouble).with_context(|| format!("the Secret {}", self.managed.secret));
             }
         };
         match State::of(&secret) {
-            Ok(state) => Ok((Some(secret), state)),
+            Ok(Some(state)) => Ok(Found::Whole(secret, state)),
+            Ok(None) => Ok(Found::Empty(secret)),
             Err(error) => {
                 let why = format!("{error:#}");
                 tracing::warn!(%why, secret = self.managed.secret, "the Secret was damaged: it is written anew");
-                Ok((Some(secret), None))
+                Ok(Found::Damaged(secret))
             }
         }
+    }
+
+    /// A Secret without data: it is the first start, or somebody has emptied it because a key of it is known to others. Then
+    /// what we serve must not come back, neither from here nor, by an announcement, into `caBundle`: the new bundle holds
+    /// the new authority only. So reviews may fail from the next look, when the new certificate is served, until every API
+    /// server has the new bundle: some seconds in which pods of guarded namespaces do not start. Who applies the empty
+    /// manifest again empties nothing, as long as it has no key `data`.
+    async fn begin_anew(&mut self, secret: Value) -> anyhow::Result<Looked> {
+        if self.held.take().is_some() {
+            tracing::warn!(secret = self.managed.secret, "the Secret was emptied: a new authority is made");
+        }
+        self.known = None;
+        self.write(Some(secret), State::first(&self.terms, now())?, Due::Nothing).await
     }
 
     /// A Secret that is gone or damaged gets what we serve, which the API servers trust; else a first authority.

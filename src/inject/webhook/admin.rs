@@ -2,6 +2,7 @@
 //!
 //! Ready means: there is a certificate that has not ended, and we are not stopping.
 
+use super::peers::Peers;
 use super::{Core, Phase};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -21,12 +22,15 @@ use tokio::time::{sleep, timeout};
 /// Serves until it is dropped.
 pub(super) async fn run(core: Arc<Core>, socket: TcpListener) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let peers = Peers::up_to(PER_ADDRESS, 0);
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let Ok((stream, _)) = socket.accept().await else {
+        let Ok((stream, peer)) = socket.accept().await else {
             sleep(BACK_OFF).await;
             continue;
         };
+        // Whoever has too many is not waited for: the kubelet may be behind it.
+        let Some(place) = peers.enter(peer.ip()) else { continue };
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
@@ -36,7 +40,7 @@ pub(super) async fn run(core: Arc<Core>, socket: TcpListener) {
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
             let _ = timeout(LONGEST, server.serve_connection(TokioIo::new(stream), answer)).await;
-            drop(permit);
+            drop((place, permit));
         });
     }
 }
@@ -78,9 +82,11 @@ fn text(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Respon
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
+/// Of one address: the kubelet needs one for each probe.
+const PER_ADDRESS: usize = 16;
 const HEADER_BYTES: usize = 16 << 10;
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection of a probe.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(60);
 const BACK_OFF: Duration = Duration::from_millis(100);

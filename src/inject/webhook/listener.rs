@@ -1,6 +1,7 @@
 //! The port: accepts connections up to the limit, each with its handshake and its protocol, until it drains.
 
-use super::{Core, Phase, request, tls};
+use super::peers::{Peers, Place};
+use super::{Core, Phase, body, request, tls};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -25,11 +26,13 @@ pub(super) struct Listener {
     core: Arc<Core>,
     most: usize,
     room: Arc<Semaphore>,
+    peers: Arc<Peers>,
 }
 
 impl Listener {
     pub(super) fn new(core: Arc<Core>, most: usize) -> Listener {
-        Listener { core, most, room: Arc::new(Semaphore::new(most)) }
+        let peers = Peers::up_to(PER_ADDRESS, body::MOST);
+        Listener { core, most, room: Arc::new(Semaphore::new(most)), peers }
     }
 
     /// Accepts until it drains, and then waits for the last connection.
@@ -43,12 +46,14 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer, permit)) => {
+                    // Whoever has too many is not waited for: others are behind it.
+                    let Some(place) = self.peers.enter(peer.ip()) else { continue };
                     let listener = self.clone();
                     tokio::spawn(async move {
                         listener.core.metrics.connections.inc();
-                        listener.serve(stream, peer).await;
+                        listener.serve(stream, peer, &place).await;
                         listener.core.metrics.connections.dec();
-                        drop(permit);
+                        drop((place, permit));
                     });
                 }
                 Err(error) => {
@@ -69,7 +74,7 @@ impl Listener {
         Ok((stream, peer, permit))
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: &Place) {
         let _ = stream.set_nodelay(true);
         let handshake = TlsAcceptor::from(self.core.tls.load_full()).accept(stream);
         let stream = match timeout(HEADER_TIMEOUT, handshake).await {
@@ -83,7 +88,7 @@ impl Listener {
             return tracing::warn!(%peer, "a client certificate with none of the names in `client_names`");
         }
         let http2 = session.alpn_protocol() == Some(b"h2");
-        self.speak(stream, http2).await;
+        self.speak(stream, http2, place).await;
     }
 
     /// An API server that does not trust our certificate says so here, and nowhere else that we see.
@@ -92,13 +97,13 @@ impl Listener {
         tracing::info!(%peer, %error, "TLS handshake failed");
     }
 
-    async fn speak(&self, stream: TlsStream<TcpStream>, http2: bool) {
+    async fn speak(&self, stream: TlsStream<TcpStream>, http2: bool, place: &Place) {
         let (core, pulse) = (Arc::clone(&self.core), Arc::new(Pulse::default()));
-        let seen = Arc::clone(&pulse);
+        let (seen, share) = (Arc::clone(&pulse), Arc::clone(&place.bytes));
         let service = service_fn(move |request: Request<Incoming>| {
-            let (core, beat) = (Arc::clone(&core), Beat::of(&seen));
+            let (core, share, beat) = (Arc::clone(&core), Arc::clone(&share), Beat::of(&seen));
             async move {
-                let response = request::answer(core, request).await;
+                let response = request::answer(core, share, request).await;
                 drop(beat);
                 Ok::<_, Infallible>(response)
             }
@@ -175,6 +180,8 @@ fn within_h2() -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES as u32)
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_pending_accept_reset_streams(RESETS)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
@@ -183,12 +190,16 @@ fn within_h2() -> http2::Builder<TokioExecutor> {
 
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// For the handshake, and then for the first request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than Go's clients keep a connection that nothing is asked on (90 s): then they close it, and no question meets a
 /// closing connection.
-const IDLE: Duration = Duration::from_secs(150);
+const IDLE: Duration = Duration::from_secs(100);
 /// For what is under way on a connection that ends. `listen.drain` may be shorter.
 const LONGEST_END: Duration = Duration::from_secs(3600);
+/// Connections of one address: an API server needs one or two. Others that come through the same proxy share them.
+const PER_ADDRESS: usize = 64;
+/// What may wait in a connection, read by nobody, in bytes.
+const WINDOW: u32 = 256 << 10;
 const HEADER_BYTES: usize = 16 << 10;
 const STREAMS: u32 = 250;
 const RESETS: usize = 20;

@@ -1,9 +1,9 @@
 //! `clinch injector`: the admission webhook, over HTTPS, until it is told to stop.
 //!
 //! ```text
-//! listener   accept, within limits; TLS by the certificate that is in force   (tls)
-//! request    one of four paths, a bounded body in bounded time                (question)
-//! review     an AdmissionReview in, one out: pure                             (verdict)
+//! listener   accept, within limits; TLS by the certificate that is in force   (peers, tls)
+//! request    one of four paths, a bounded body in bounded time                (question, body)
+//! review     an AdmissionReview in, one out: pure                             (verdict, update)
 //! ```
 //!
 //! It fails closed at every step: what is not understood is refused, a panic is a refusal, and where there is no answer at
@@ -11,12 +11,15 @@
 //! counts, and nothing secret is in an answer, for whoever reaches the port may ask unless `client_ca` is set (WH-019).
 
 mod admin;
+mod body;
 mod listener;
 mod metrics;
+mod peers;
 mod question;
 mod request;
 mod review;
 mod tls;
+mod update;
 mod verdict;
 
 pub use metrics::Metrics;
@@ -116,7 +119,7 @@ impl Webhook {
             rules: ArcSwap::from_pointee(Rules::of(config.template, own)),
             leaf,
             metrics,
-            bytes: Semaphore::new(request::MOST_HELD),
+            bytes: Semaphore::new(body::MOST_HELD),
             phase,
         });
         let (address, admin_address) = (socket.local_addr()?, admin.local_addr()?);

@@ -1,27 +1,33 @@
 //! One HTTP request: is it a question at all, and does its body come within its bounds?
 //!
 //! What is an AdmissionReview is answered with 200 whatever the verdict. What is none gets 400, 404, 405, 408, 413 or 415
-//! with a sentence in JSON, and never a 5xx (WH-002). Bodies that are held at a time are bounded together, so that
-//! nobody can have the memory that the API server's reviews need.
+//! with a sentence in JSON, and never a 5xx (WH-002). How its memory is bounded is
+//! [`body`](super::body)'s.
 
+use super::body::{self, Read, Unread};
 use super::question::Question;
 use super::review::{self, Answer, NoReview, Told};
 use super::{Core, Phase};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// Answers a request.
-pub(super) async fn answer(core: Arc<Core>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Answers a request. `share` is the room that its address has for bodies.
+pub(super) async fn answer(
+    core: Arc<Core>,
+    share: Arc<Semaphore>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let keeps_alive = request.version() == http::Version::HTTP_11;
-    let mut response = match asked(&core, request).await {
+    let mut response = match asked(&core, &share, request).await {
         Ok(answer) => json(StatusCode::OK, answer),
         Err(refused) => {
             core.metrics.unreadable(refused.reason);
@@ -49,7 +55,7 @@ struct Refused {
     text: &'static str,
 }
 
-async fn asked(core: &Arc<Core>, request: Request<Incoming>) -> Result<Vec<u8>, Refused> {
+async fn asked(core: &Arc<Core>, share: &Semaphore, request: Request<Incoming>) -> Result<Vec<u8>, Refused> {
     let question = Question::at(request.uri().path()).ok_or(NO_SUCH_PATH)?;
     if request.method() != Method::POST {
         return Err(WRONG_METHOD);
@@ -57,18 +63,13 @@ async fn asked(core: &Arc<Core>, request: Request<Incoming>) -> Result<Vec<u8>, 
     if !is_json(request.headers().get(header::CONTENT_TYPE)) {
         return Err(WRONG_TYPE);
     }
-    let announced = usize::try_from(request.body().size_hint().upper().unwrap_or(MOST as u64));
-    let announced = announced.ok().filter(|bytes| *bytes <= MOST).ok_or(TOO_LARGE)?;
-    let permits = u32::try_from(announced).unwrap_or(u32::MAX);
-    let read = async {
-        // It never closes.
-        let held = core.bytes.acquire_many(permits).await.map_err(|_| BROKEN_OFF)?;
-        let body = Limited::new(request.into_body(), MOST).collect().await;
-        Ok((held, body.map_err(|error| if error.is::<LengthLimitError>() { TOO_LARGE } else { BROKEN_OFF })?))
-    };
-    let (_held, body) = timeout(BODY_TIMEOUT, read).await.map_err(|_| TOO_SLOW)??;
+    let read = timeout(BODY_TIMEOUT, body::read([share, &core.bytes], request.into_body())).await;
+    let read = read.map_err(|_| TOO_SLOW)?.map_err(|unread| match unread {
+        Unread::TooLarge => TOO_LARGE,
+        Unread::BrokenOff => BROKEN_OFF,
+    })?;
     let begun = Instant::now();
-    let answer = reviewed(core, question, body.to_bytes()).await;
+    let answer = reviewed(core, question, &read).await;
     let answer = answer.map_err(|NoReview(text)| Refused { text, ..NO_REVIEW })?;
     core.metrics.reviewed(question, answer.told.outcome, begun.elapsed());
     told(question, &answer.told, begun.elapsed());
@@ -76,8 +77,8 @@ async fn asked(core: &Arc<Core>, request: Request<Incoming>) -> Result<Vec<u8>, 
 }
 
 /// A usual pod takes less than a millisecond; a huge one must not keep other connections waiting.
-async fn reviewed(core: &Arc<Core>, question: Question, body: Bytes) -> Result<Answer, NoReview> {
-    let rules = core.rules.load_full();
+async fn reviewed(core: &Arc<Core>, question: Question, read: &Read<'_>) -> Result<Answer, NoReview> {
+    let (rules, body) = (core.rules.load_full(), read.body.clone());
     let size = body.len();
     // The verdict guards itself; a panic beside it must not end the connection of others.
     let judge = move || catch_unwind(AssertUnwindSafe(|| review::answer(&body, question, &rules)));
@@ -130,11 +131,7 @@ const TOO_SLOW: Refused = refused(StatusCode::REQUEST_TIMEOUT, "slow", "the revi
 const BROKEN_OFF: Refused = refused(StatusCode::BAD_REQUEST, "broken_off", "the review is not whole");
 const NO_REVIEW: Refused = refused(StatusCode::BAD_REQUEST, "not_a_review", "");
 
-/// An update carries the pod as it was and as it will be, each of which the API server bounds by 3 MiB; and a margin.
-const MOST: usize = 8 << 20;
-/// As many bodies as are held at a time, in bytes. A tree of JSON takes several times as much.
-pub(super) const MOST_HELD: usize = 3 * MOST;
-/// Shorter than the API server waits.
-const BODY_TIMEOUT: Duration = Duration::from_secs(8);
+/// Shorter than the API server waits, by so much that what waited for room behind somebody slow is still answered in time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
 /// What is judged where it was read: well below a millisecond.
 const SMALL: usize = 128 << 10;

@@ -5,10 +5,10 @@
 //! (WH-002); what is no AdmissionReview at all is [`NoReview`]. The namespace is the request's, for a pod may not say its
 //! own yet (WH-004). Nothing is remembered and nothing done, so a dry run is a review like any other (WH-020).
 
-use super::Rules;
 use super::question::Question;
 use super::verdict::Verdict;
-use crate::inject::patch::{Place, Refusal};
+use super::{Rules, update};
+use crate::inject::patch::Place;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kube_core::DynamicObject;
 use kube_core::admission::{AdmissionRequest, AdmissionResponse, META_API_VERSION_V1, META_KIND, Operation};
@@ -120,19 +120,14 @@ fn judge(
         if question.injects() {
             Verdict::of_patch(patch(pod, &place, &rules.template))
         } else {
-            let verified = verify(pod, &place, &rules.template);
-            let was = |refusal: &Refusal| {
-                let before = verify(before, &place, &rules.template);
-                before.is_err_and(|before| refusal.faults.iter().all(|fault| before.faults.contains(fault)))
-            };
-            match &verified {
-                // To refuse what changes nothing would guard nothing, and keep finalizers from being removed.
-                Err(refusal)
-                    if request.operation == Operation::Update && before.is_object() && was(refusal) =>
-                {
-                    Verdict::Left("it was so before this update: clinch injector audit lists it")
-                }
-                _ => Verdict::of_verification(verified),
+            let verify = |pod: &Value| verify(pod, &place, &rules.template);
+            if request.operation != Operation::Update || !before.is_object() {
+                return Verdict::of_verification(verify(pod));
+            }
+            match update::judge((pod, before), place.opted_in, verify) {
+                Ok(true) => Verdict::Complete,
+                Ok(false) => Verdict::Left("it was so before this update: clinch injector audit lists it"),
+                Err(refusal) => Verdict::Refused(refusal),
             }
         }
     }));

@@ -68,6 +68,15 @@ async fn pods_that_should_have_the_sidecar_and_do_not_are_listed_with_the_reason
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && said == "all 5 pods that should be guarded are\n", "{said}");
 
+    let at = "/api/v1/namespaces/mine";
+    let labels = json!({ "clinch.dev/inject": "enable" });
+    scene.server.put(at, json!({ "metadata": { "name": "mine", "labels": labels } }));
+    scene.runs("mine", "unseen", pod(), "Running");
+    let output = scene.audit(&[]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "a mistyped label");
+    assert!(said.contains("namespace mine") && said.contains("`enable`, expected"), "{said}");
+
     scene.runs("bank", "naked", pod(), "Running");
     scene.runs("shop", "forged", forged, "Pending");
     scene.runs("shop", "finished", pod(), "Succeeded");
@@ -78,6 +87,7 @@ async fn pods_that_should_have_the_sidecar_and_do_not_are_listed_with_the_reason
     let said = String::from_utf8(output.stdout).unwrap();
     let found: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(found["judged"], 8);
+    assert_eq!(found["namespaces"], json!([{ "name": "mine", "label": "enable" }]));
     let pods = found["pods"].as_array().unwrap();
     let named: Vec<String> = pods
         .iter()

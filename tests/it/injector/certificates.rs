@@ -6,6 +6,7 @@ use crate::support::injector::{Injector, write};
 use crate::support::pki::Pki;
 use crate::support::reviewer::{ask, pod, review};
 use crate::support::temporary::Folder;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -99,6 +100,49 @@ async fn a_secret_that_is_gone_or_spoilt_gets_what_is_served() {
     assert_eq!(secret["metadata"]["annotations"]["of"], "somebody");
     assert_eq!(told(&server).await, bundle);
     ask(&server, injector.address, Duration::ZERO, &review("shop", &pod())).await.unwrap();
+}
+
+/// The way out when a key has leaked: nothing of the old authority comes back, from no replica.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_emptied_gets_a_new_authority_and_the_old_one_is_trusted_no_more() {
+    let (_pki, _folder, server, config) = scene().await;
+    let replicas = [Injector::start(&config).await, Injector::start(&config).await];
+    let leaked = told(&server).await;
+    let old = server.get(SECRET).unwrap();
+    let mut emptied = old.clone();
+    emptied.as_object_mut().unwrap().remove("data");
+    server.put(SECRET, emptied);
+    let anew = async || server.get(SECRET).filter(|secret| secret["data"]["ca.key"].is_string());
+    let new = eventually("the Secret to be filled", anew).await;
+    for key in ["ca.crt", "ca.key", "tls.crt", "tls.key"] {
+        assert_ne!(new["data"][key], old["data"][key], "{key}");
+    }
+    let bundle = told(&server).await;
+    let text =
+        |bundle: &Value| String::from_utf8(STANDARD.decode(bundle.as_str().unwrap()).unwrap()).unwrap();
+    assert!(!text(&bundle).contains(text(&leaked).trim()), "the old authority");
+    assert_eq!(text(&bundle).matches("BEGIN CERTIFICATE").count(), 1);
+    for replica in &replicas {
+        let asked =
+            async || ask(&server, replica.address, Duration::ZERO, &review("shop", &pod())).await.ok();
+        eventually("each replica to serve the new certificate", asked).await;
+    }
+    let looks = server.asked(&Method::GET).len();
+    let looked = async || (server.asked(&Method::GET).len() > looks + 12).then_some(());
+    eventually("both to look again", looked).await;
+    assert_eq!(
+        (told(&server).await, server.get(SECRET).unwrap()["data"].clone()),
+        (bundle, new["data"].clone())
+    );
+}
+
+/// Otherwise whoever applies the manifests again would begin anew each time.
+#[test]
+fn the_secret_of_the_manifests_names_no_data() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/overlays/plain/secret.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains("name: clinch-injector-tls"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("data") || line.starts_with("stringData")), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

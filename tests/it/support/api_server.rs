@@ -185,7 +185,7 @@ impl State {
             return (StatusCode::GONE, json!({ "reason": "Expired" }));
         }
         let from: usize = from.strip_suffix("%3D").expect("encoded").parse().unwrap();
-        let labelled = query.contains("labelSelector=clinch.dev%2Finject%3Denabled");
+        let labelled = query.contains("labelSelector=clinch.dev%2Finject&");
         let unfinished =
             query.contains("fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed");
         let below = format!("{path}/");
@@ -194,7 +194,7 @@ impl State {
         let asked_for = |object: &&Value| {
             let label = &object["metadata"]["labels"]["clinch.dev/inject"];
             let over = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-            (!labelled || label == "enabled") && !(unfinished && over)
+            (!labelled || label.is_string()) && !(unfinished && over)
         };
         let all: Vec<&Value> = all.iter().filter(asked_for).collect();
         let next = if from + 2 < all.len() { format!("{}=", from + 2) } else { String::new() };

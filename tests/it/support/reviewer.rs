@@ -78,6 +78,17 @@ pub async fn connect(
     client: Option<Client>,
     http2: bool,
 ) -> Result<TlsStream<TcpStream>, String> {
+    let stream = TcpStream::connect(webhook).await.map_err(|error| error.to_string())?;
+    over(stream, bundle, client, http2).await
+}
+
+/// The same over a stream that is there, from whatever address.
+pub async fn over(
+    stream: TcpStream,
+    bundle: &[u8],
+    client: Option<Client>,
+    http2: bool,
+) -> Result<TlsStream<TcpStream>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(bundle) {
         roots.add(certificate.map_err(|error| format!("caBundle: {error}"))?).unwrap();
@@ -91,7 +102,6 @@ pub async fn connect(
         None => builder.with_no_client_auth(),
     };
     tls.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let stream = TcpStream::connect(webhook).await.map_err(|error| error.to_string())?;
     stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from(format!("{SERVICE}.{NAMESPACE}.svc")).unwrap();
     let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await;

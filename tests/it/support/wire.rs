@@ -187,7 +187,8 @@ fn first_answer(bytes: &[u8], head_only: bool) -> Option<Answer> {
     (bytes.len() >= end).then(|| parse(&String::from_utf8_lossy(&bytes[..end])))
 }
 
-fn parse(text: &str) -> Answer {
+/// The parts of an answer.
+pub fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not an HTTP answer: {text:?}"));
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
