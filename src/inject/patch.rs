@@ -85,7 +85,7 @@ enum Decided {
 fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decided, Refusal> {
     let pod =
         v1::Pod::deserialize(value).map_err(|why| Refusal::of(format!("the pod can't be read: {why}")))?;
-    let seen = Seen::of(value, &pod)?;
+    let seen = Seen::of(value, &pod, template)?;
     if let Some(why) = wanted::left(&seen, place, template)? {
         return Ok(Decided::Left(why));
     }
@@ -197,21 +197,21 @@ impl<'a> Work<'a> {
         None
     }
 
-    /// What holds the guarded port doesn't start before what guards it (WH-013).
+    /// Nothing that goes on, but a mesh's, starts before what guards: it would have the guarded port first, and the state of
+    /// the network as it was. Before the rules of mode redirect nothing runs at all (WH-013).
     fn starts_first(&self, present: &Present<'a>, said: &mut Said) {
-        let Some((Kind::Sidecar, holder)) = self.guarded.holder else { return };
-        let guards = match self.settings.mode {
-            PodMode::Port => present.sidecar,
-            PodMode::Redirect => present.redirect,
+        let ends = |kind: Kind, before: &Member<'_>| before.kind == Kind::Init && kind == Kind::Sidecar;
+        let guards = [(present.sidecar, Kind::Sidecar), (present.redirect, Kind::Init)];
+        let native = |(guard, kind): (Option<Member<'a>>, Kind)| {
+            Some((guard.filter(|guard| guard.array() == "initContainers")?, kind))
         };
-        let early = |member: &Member<'_>| member.array() == "initContainers" && holder < member.index;
-        if let Some(guard) = guards.filter(early) {
-            said.fault(format!(
-                "{}: expected it before the container of port {}",
-                guard.called(),
-                self.guarded.port
-            ));
+        for (guard, kind) in guards.into_iter().filter_map(native) {
+            let mut init = self.seen.applications().filter(|member| member.array() == "initContainers");
+            if let Some(early) = init.find(|early| early.index < guard.index && !ends(kind, early)) {
+                said.fault(format!("{}: expected it before {}", guard.called(), early.called()));
+            }
         }
+        let Some((Kind::Sidecar, _)) = self.guarded.holder else { return };
         if !self.template.native && self.settings.mode == PodMode::Port {
             said.fault(format!(
                 "clinch.dev/port: {} is an init container's, and clinch as a plain container starts later (template.native)",

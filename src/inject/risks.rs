@@ -7,7 +7,7 @@
 use super::annotations::Settings;
 use super::names::{PREFIX, REDIRECT, SIDECAR, VOLUMES};
 use super::said::Said;
-use super::seen::{Kind, Seen};
+use super::seen::{Kind, Seen, has_a_meshs_name};
 use crate::config::pod::PodMode;
 use crate::config::template::{Risks, Template};
 use crate::config::words::quoted;
@@ -24,10 +24,15 @@ pub(super) fn look(seen: &Seen<'_>, settings: &Settings, template: &Template, sa
     pod_risks(seen).into_iter().for_each(|what| risk(said, what));
     for member in seen.all().filter(|member| !member.is_ours()) {
         let container = member.container;
-        let own = member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
+        let meshs = seen.is_of_a_mesh(container);
+        let own = meshs && member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
         let context = container.security_context.as_ref();
-        container_risks(&member.called(), context, own, template, said);
-        mounts(&member.called(), container.volume_mounts.as_deref().unwrap_or(&[]), said);
+        let mut who = member.called();
+        if !meshs && has_a_meshs_name(container) {
+            who.push_str(" (its image is none of template.mesh_images)");
+        }
+        container_risks(&who, context, own, template, said);
+        mounts(&who, container.volume_mounts.as_deref().unwrap_or(&[]), said);
     }
     for ephemeral in seen.spec.ephemeral_containers.iter().flatten() {
         let who = format!("ephemeral container {}", quoted(&ephemeral.name));

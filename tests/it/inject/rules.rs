@@ -73,7 +73,7 @@ fn the_sidecar_starts_first() {
     let mut late = after;
     late["spec"]["initContainers"].as_array_mut().unwrap().rotate_left(1);
     assert_eq!(names(&late), ["migrate", "early", "clinch"]);
-    assert!(faults(&late, &Template::default()).contains("expected it before the container of port 7070"));
+    assert!(faults(&late, &Template::default()).contains("expected it before init container `early`"));
     let plain = Template { native: false, ..Template::default() };
     assert!(faults(&pod, &plain).contains("starts later"));
 }
@@ -142,11 +142,11 @@ fn no_value_becomes_anything_but_a_value() {
 fn a_mesh_may_come_later() {
     let mut pod = injected(&simple());
     let init = json!({
-        "name": "istio-init", "image": "istio:1",
+        "name": "istio-init", "image": "docker.io/istio/proxyv2:1",
         "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] } },
     });
     pod["spec"]["initContainers"].as_array_mut().unwrap().push(init);
-    let proxy = json!({ "name": "istio-proxy", "image": "istio:1", "ports": [{ "containerPort": 15090 }] });
+    let proxy = json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1", "ports": [{ "containerPort": 15090 }] });
     pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
     assert_eq!(verifies(&pod, &Template::default()), Ok(()), "it is guarded already");
     let (mut after, warnings) = patched(&pod, &Template::default());
@@ -224,11 +224,12 @@ fn the_sidecar_is_restricted() {
 #[test]
 fn a_mesh_by_a_plugin_is_not_waited_for() {
     let mut pod = simple();
-    pod["spec"]["initContainers"] = json!([{ "name": "istio-validation", "image": "istio:1" }]);
+    pod["spec"]["initContainers"] =
+        json!([{ "name": "istio-validation", "image": "docker.io/istio/proxyv2:1" }]);
     pod["spec"]["containers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+        .push(json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1" }));
     let mut after = injected(&pod);
     assert_eq!(after["spec"]["initContainers"][0]["name"], "clinch");
     assert!(container(&mut after, "clinch")["startupProbe"].is_null());
@@ -237,11 +238,11 @@ fn a_mesh_by_a_plugin_is_not_waited_for() {
     before["spec"]["initContainers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-validation", "image": "i:1" }));
+        .push(json!({ "name": "istio-validation", "image": "docker.io/istio/proxyv2:1" }));
     before["spec"]["containers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+        .push(json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1" }));
     assert!(container(&mut injected(&before), "clinch")["startupProbe"].is_null());
 
     container(&mut after, "clinch")["securityContext"]["runAsUser"] = json!(0);
