@@ -176,8 +176,8 @@ fn mounts(who: &str, mounts: &[VolumeMount], said: &mut Said) {
     }
 }
 
-/// Volumes and sockets of the kubelet and of container runtimes, and all processes.
-const NODE: [&str; 8] = [
+/// Volumes, keys and sockets of the kubelet and of container runtimes, and all processes.
+const NODE: [&str; 14] = [
     "/var/lib/kubelet",
     "/proc",
     "/run/containerd",
@@ -186,6 +186,12 @@ const NODE: [&str; 8] = [
     "/var/run/crio",
     "/run/docker.sock",
     "/var/run/docker.sock",
+    "/run/cri-dockerd.sock",
+    "/var/run/cri-dockerd.sock",
+    "/run/k3s",
+    "/var/lib/k0s",
+    "/var/snap/microk8s",
+    "/etc/kubernetes",
 ];
 /// They come before everything else and end, and have to write rules.
 const INITS_OF_MESHES: [&str; 2] = ["istio-init", "linkerd-init"];
@@ -219,6 +225,12 @@ mod tests {
             "/run",
             "/var/run/docker.sock",
             "/./proc",
+            "/etc",
+            "/run/k3s/containerd/containerd.sock",
+            "/run/cri-dockerd.sock",
+            "/etc/kubernetes/pki",
+            "/var/lib/k0s/run",
+            "/var/snap/microk8s/common",
         ] {
             assert!(is_of_the_node(path), "{path}");
         }

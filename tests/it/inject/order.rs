@@ -1,4 +1,4 @@
-//! Who may stand before clinch, and who passes for a mesh.
+//! Who may stand before clinch, who passes for a mesh, and which ports are accounted for.
 
 use super::pods::*;
 use clinch::config::pod::PodMode;
@@ -71,4 +71,35 @@ fn nothing_stands_before_clinch() {
     let mut pod = patched(&simple(), &redirecting).0;
     pod["spec"]["initContainers"].as_array_mut().unwrap().insert(1, ends);
     assert_eq!(verifies(&pod, &redirecting), Ok(()), "the rules are there");
+}
+
+/// WH-012: a guarded port that is nobody's leaves the application's unguarded.
+#[test]
+fn the_guarded_port_is_a_declared_one() {
+    let excluding = |port, upstream: Option<&str>| {
+        let mut pod = annotated(&[("port", port), ("exclude-ports", "8080")]);
+        if let Some(upstream) = upstream {
+            pod["metadata"]["annotations"]["clinch.dev/upstream-port"] = json!(upstream);
+        }
+        pod
+    };
+    let said = faults(&excluding("7777", None), &Template::default());
+    assert!(said.contains("no container declares 7777, but 8080"), "{said}");
+    faults(&excluding("7777", Some("7778")), &Template::default());
+    patched(&annotated(&[("port", "80"), ("upstream-port", "8080")]), &Template::default());
+    let mut silent = annotated(&[("port", "7777")]);
+    silent["spec"]["containers"][0]["ports"] = Value::Null;
+    patched(&silent, &Template::default());
+}
+
+/// WH-026: clinch's own numbers are its own in TCP alone.
+#[test]
+fn udp_at_a_number_of_ours_is_another_port() {
+    for port in [9901, 9902, 15443] {
+        let mut pod = simple();
+        let udp = json!({ "containerPort": port, "protocol": "UDP" });
+        pod["spec"]["containers"][0]["ports"].as_array_mut().unwrap().push(udp);
+        let said = faults(&pod, &Template::default());
+        assert!(said.contains(&format!("port {port}/udp would stay open")), "{said}");
+    }
 }

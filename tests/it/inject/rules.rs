@@ -191,12 +191,16 @@ fn http_3_does_not_go_round_clinch() {
     let mut pod = annotated(&[("port", "8080")]);
     pod["spec"]["containers"][0]["ports"] =
         json!([{ "containerPort": 8080 }, { "containerPort": 8080, "protocol": "UDP" }]);
-    assert!(faults(&pod, &Template::default()).contains("port 8080/udp would stay open"));
+    assert!(faults(&pod, &Template::default()).contains("port 8080/udp is held by clinch"));
     let redirecting = Template { mode: PodMode::Redirect, ..Template::default() };
     let (_, warnings) = patched(&pod, &redirecting);
     assert!(warnings[0].contains("port 8080/udp is closed"), "{warnings:?}");
     pod["metadata"]["annotations"]["clinch.dev/exclude-ports"] = json!("8080/udp");
-    patched(&pod, &Template::default());
+    assert!(
+        faults(&pod, &Template::default()).contains("8080/udp is clinch.dev/port: clinch holds UDP there")
+    );
+    let (_, warnings) = patched(&pod, &redirecting);
+    assert_eq!(warnings, ["clinch.dev/exclude-ports: open to everybody, round clinch: 8080/udp"]);
 }
 
 /// The sidecar has no privilege, no token, and nothing that it could write to but its state.
