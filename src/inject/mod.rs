@@ -16,6 +16,7 @@
 //! told          what the application is told: to listen at loopback
 //! sidecar       the container, its volumes
 //! init          the init container, in mode redirect
+//! others        webhooks that touch every container
 //! present       what of ours is there already: is it ours indeed?
 //! ```
 //!
@@ -32,6 +33,7 @@ mod low_port;
 pub mod manifest;
 mod names;
 mod operations;
+mod others;
 pub mod patch;
 mod ports;
 mod present;

@@ -2,13 +2,13 @@
 
 use super::annotations::Settings;
 use super::names::{MARK, PREFIX, REDIRECT, SIDECAR};
-use super::operations::Operations;
+use super::operations::{Operations, at};
 use super::ports::{Guarded, guarded};
 use super::present::Present;
 use super::probes::Rewriting;
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
-use super::{init, low_port, risks, sidecar, told, wanted};
+use super::{init, low_port, others, risks, sidecar, told, wanted};
 use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
@@ -136,9 +136,7 @@ impl<'a> Work<'a> {
         operations.insert(seen.value, &["spec", "initContainers"], Some(seen.place()), early);
         operations.insert(seen.value, &["spec", "containers"], Some(0), late);
         self.starts_first(&present, said);
-        if present.sidecar.is_none() {
-            self.mark(operations);
-        }
+        self.annotate(present.sidecar.is_none(), operations);
     }
 
     /// What clinch is told, but for probes.
@@ -220,19 +218,26 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// For people: which version did it, and whose logs kubectl shows where clinch is the first container.
-    fn mark(&self, operations: &mut Operations) {
-        let value = Value::String(env!("CARGO_PKG_VERSION").to_owned());
-        if !self.seen.value["metadata"].is_object() {
-            operations.set(&["metadata"], serde_json::json!({}));
+    /// For other webhooks: which containers to pass by. For people, where clinch is new: which version did it, and whose
+    /// logs kubectl shows where clinch is the first container.
+    fn annotate(&self, new: bool, operations: &mut Operations) {
+        let had = self.seen.annotations();
+        let mut wanted = others::skipped(had);
+        if new {
+            wanted.push((MARK, env!("CARGO_PKG_VERSION").to_owned()));
+            let first = self.seen.spec.containers.first();
+            let first = first.filter(|_| !self.template.native && !had.contains_key(DEFAULT));
+            wanted.extend(first.map(|first| (DEFAULT, first.name.clone())));
         }
-        let annotations = ["metadata", "annotations"];
-        operations.put(self.seen.value, &annotations, MARK, value);
-        let first = self.seen.spec.containers.first();
-        if let Some(first) =
-            first.filter(|_| !self.template.native && !self.seen.annotations().contains_key(DEFAULT))
-        {
-            operations.set(&[&annotations[..], &[DEFAULT]].concat(), Value::String(first.name.clone()));
+        let mut path: &[&str] = &["metadata"];
+        for deeper in [&["metadata"][..], &["metadata", "annotations"]] {
+            path = deeper;
+            if !wanted.is_empty() && !at(self.seen.value, path).is_some_and(Value::is_object) {
+                operations.set(path, serde_json::json!({}));
+            }
+        }
+        for (key, value) in wanted {
+            operations.set(&[path, &[key]].concat(), Value::String(value));
         }
     }
 }
