@@ -13,6 +13,7 @@
 //! question      what the kubelet asks a container
 //! probes        which of it is sent through clinch
 //! low_port      a port that not everybody may bind
+//! token         the end of a hook's path
 //! told          what the application is told: to listen at loopback
 //! sidecar       the container, its volumes
 //! init          the init container, in mode redirect
@@ -45,6 +46,7 @@ mod risks;
 mod said;
 mod seen;
 mod sidecar;
+pub mod token;
 mod told;
 mod wanted;
 pub mod webhook;

@@ -14,9 +14,10 @@ use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
 use serde::Deserialize;
 use serde_json::Value;
+use std::fmt;
 
 /// Where a pod is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place<'a> {
     /// Its namespace: of the request, for the pod itself may not say yet.
     pub namespace: &'a str,
@@ -24,6 +25,19 @@ pub struct Place<'a> {
     pub opted_in: bool,
     /// The injector's own namespace.
     pub own: &'a str,
+    /// The end of the paths of new hooks, made by [`token`](super::token::token). Only [`patch`] needs it.
+    pub token: &'a str,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { namespace, opted_in, own, token: _ } = self;
+        f.debug_struct("Place")
+            .field("namespace", namespace)
+            .field("opted_in", opted_in)
+            .field("own", own)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of a pod.
@@ -94,7 +108,7 @@ fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decid
     let settings = Settings::read(&seen, template, &mut said);
     risks::look(&seen, &settings, template, &mut said);
     if let Some(guarded) = guarded(&seen, &settings, template, &mut said) {
-        let work = Work { seen, settings: &settings, template, guarded };
+        let work = Work { seen, settings: &settings, template, guarded, token: place.token };
         work.all(&mut said, &mut operations);
     }
     if settings.observe {
@@ -109,15 +123,17 @@ struct Work<'a> {
     settings: &'a Settings,
     template: &'a Template,
     guarded: Guarded,
+    token: &'a str,
 }
 
 impl<'a> Work<'a> {
     /// Changes come first, then what is inserted: first among the init containers, but after a mesh's that stand in front.
     fn all(&self, said: &mut Said, operations: &mut Operations) {
-        let Work { seen, settings, template, guarded } = self;
+        let Work { seen, settings, template, guarded, token } = self;
         let present = Present::find(*seen, said);
         let known = present.probes(template, said);
-        let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
+        let rewriting =
+            Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known, token };
         let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
         if settings.mode == PodMode::Port {
             low_port::allow(seen, guarded, said, operations);

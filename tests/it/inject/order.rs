@@ -1,9 +1,9 @@
-//! Who may stand before clinch, who passes for a mesh, and which ports are accounted for.
+//! Who may stand before clinch, who passes for a mesh, which ports are accounted for, and who fires hooks.
 
 use super::pods::*;
 use clinch::config::pod::PodMode;
 use clinch::config::template::Template;
-use clinch::inject::patch::patch;
+use clinch::inject::patch::{Outcome, Place, patch};
 use serde_json::{Value, json};
 
 /// WH-006: who takes a mesh's name gets none of its rights without its image.
@@ -101,5 +101,26 @@ fn udp_at_a_number_of_ours_is_another_port() {
         pod["spec"]["containers"][0]["ports"].as_array_mut().unwrap().push(udp);
         let said = faults(&pod, &Template::default());
         assert!(said.contains(&format!("port {port}/udp would stay open")), "{said}");
+    }
+}
+
+/// A hook's path can't be guessed, stays when the pod comes again with another token, and is none without one.
+#[test]
+fn a_hook_is_nobodys_to_fire() {
+    let mut pod = simple();
+    pod["spec"]["containers"][0]["lifecycle"] =
+        json!({ "preStop": { "httpGet": { "port": 8080, "path": "/drain" } } });
+    let mut after = injected(&pod);
+    let key = format!("app/pre-stop/{}", place().token);
+    assert_eq!(told(&mut after).probes.keys().collect::<Vec<_>>(), [&key]);
+    let path = container(&mut after, "app")["lifecycle"]["preStop"]["httpGet"]["path"].clone();
+    assert_eq!(path, format!("/probe/{key}"));
+    let other = Place { token: "ffffffffffffffffffffffffffffffff", ..place() };
+    assert_eq!(patch(&after, &other, &Template::default()), Ok(Outcome::Complete));
+    assert!(!format!("{other:?}").contains(other.token));
+    for weak in ["app/pre-stop", "app/pre-stop/0", "app/liveness/0123456789abcdef0123456789abcdef"] {
+        let text = after.to_string().replace(&key, weak);
+        let forged: Value = serde_json::from_str(&text).unwrap();
+        assert!(faults(&forged, &Template::default()).contains("is of no container"), "{weak}");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn namespaces_and_pods_opt_in() {
     let template = Template::default();
     let asked = |pod: &Value, namespace, opted_in, template: &Template| {
-        let place = Place { namespace, opted_in, own: "clinch-system" };
+        let place = Place { namespace, opted_in, own: "clinch-system", token: "" };
         let outcome = patch(pod, &place, template);
         assert_eq!(verify(pod, &place, template).is_ok(), matches!(outcome, Ok(Outcome::Left(_))));
         match outcome {
