@@ -11,6 +11,7 @@ use crate::config::Injector;
 use crate::config::template::Template;
 use crate::inject::manifest::{self, Injected, Remark, Settings};
 use crate::inject::patch::patch;
+use crate::inject::token::token;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,7 +47,12 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(EX_USAGE);
         }
     };
-    let settings = Settings { namespace: &arguments.namespace, own: &own, template: &template };
+    let Some(token) = token() else {
+        let _ = writeln!(std::io::stderr(), "error: the system has no randomness");
+        return ExitCode::FAILURE;
+    };
+    let settings =
+        Settings { namespace: &arguments.namespace, own: &own, template: &template, token: &token };
     match manifest::inject(&text, &settings, &patch) {
         Ok(Injected { text: new, notes }) => {
             tell(&name, "warning: ", &notes);

@@ -16,6 +16,10 @@ pub struct Template {
     /// Further images that a pod may ask for (`clinch.dev/image`) or already have: exactly so written, or all that begin
     /// with what stands before a `*` at the end.
     pub accepted_images: Vec<String>,
+    /// What the images of a service mesh begin with, registry and all. A container that is called like one of Istio's or
+    /// Linkerd's (`istio-init`, `linkerd-proxy`) may write rules for traffic, stand before clinch, and keep its ports, if
+    /// its image begins so; with any other it is taken for the application's. Name your mirror here.
+    pub mesh_images: Vec<String>,
     /// `Always`, `IfNotPresent` or `Never`; null leaves it to Kubernetes.
     pub image_pull_policy: Option<String>,
     /// Whether the sidecar is a native one (Kubernetes 1.29): an init container that goes on. Otherwise a plain container.
@@ -101,6 +105,7 @@ impl Default for Template {
             image: concat!("ghcr.io/clinch-dev/clinch:", env!("CARGO_PKG_VERSION")).to_owned(),
             redirect_image: None,
             accepted_images: Vec::new(),
+            mesh_images: MESH_IMAGES.map(str::to_owned).to_vec(),
             image_pull_policy: None,
             native: true,
             mode: PodMode::Port,
@@ -129,3 +134,13 @@ impl Default for Resources {
         }
     }
 }
+
+/// Where Istio and Linkerd publish their images.
+const MESH_IMAGES: [&str; 6] = [
+    "docker.io/istio/",
+    "istio/",
+    "gcr.io/istio-release/",
+    "registry.istio.io/",
+    "cr.l5d.io/linkerd/",
+    "ghcr.io/linkerd/",
+];

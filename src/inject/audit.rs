@@ -83,7 +83,8 @@ async fn once(api: &Api, template: &Template, own: &str) -> Result<Audit, Troubl
     while let Some(page) = pods.next().await? {
         for pod in &page {
             let namespace = text(pod, "/metadata/namespace").unwrap_or_default();
-            let place = Place { namespace: &namespace, opted_in: opted_in.contains(&namespace), own };
+            let place =
+                Place { namespace: &namespace, opted_in: opted_in.contains(&namespace), own, token: "" };
             if !(place.opted_in || asks(pod)) {
                 continue;
             }

@@ -13,9 +13,11 @@
 //! question      what the kubelet asks a container
 //! probes        which of it is sent through clinch
 //! low_port      a port that not everybody may bind
+//! token         the end of a hook's path
 //! told          what the application is told: to listen at loopback
 //! sidecar       the container, its volumes
 //! init          the init container, in mode redirect
+//! others        webhooks that touch every container
 //! present       what of ours is there already: is it ours indeed?
 //! ```
 //!
@@ -32,6 +34,7 @@ mod low_port;
 pub mod manifest;
 mod names;
 mod operations;
+mod others;
 pub mod patch;
 mod ports;
 mod present;
@@ -43,6 +46,7 @@ mod risks;
 mod said;
 mod seen;
 mod sidecar;
+pub mod token;
 mod told;
 mod wanted;
 pub mod webhook;

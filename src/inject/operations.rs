@@ -45,14 +45,6 @@ impl Operations {
         }
     }
 
-    /// Sets a member of the object at `path` of `root`; makes the object if there is none.
-    pub(super) fn put(&mut self, root: &Value, path: &[&str], key: &str, value: Value) {
-        if !at(root, path).is_some_and(Value::is_object) {
-            self.set(path, json!({}));
-        }
-        self.set(&[path, &[key]].concat(), value);
-    }
-
     /// Notes that the pod would not be guarded, or not work, without what was just asked for.
     pub(super) fn is_missing(&mut self, what: impl Into<String>) {
         self.missing.push(what.into());

@@ -2,21 +2,22 @@
 
 use super::annotations::Settings;
 use super::names::{MARK, PREFIX, REDIRECT, SIDECAR};
-use super::operations::Operations;
+use super::operations::{Operations, at};
 use super::ports::{Guarded, guarded};
 use super::present::Present;
 use super::probes::Rewriting;
 use super::said::Said;
 use super::seen::{Kind, Member, Seen};
-use super::{init, low_port, risks, sidecar, told, wanted};
+use super::{init, low_port, others, risks, sidecar, told, wanted};
 use crate::config::pod::{Pod, PodMode};
 use crate::config::template::Template;
 use k8s_openapi::api::core::v1;
 use serde::Deserialize;
 use serde_json::Value;
+use std::fmt;
 
 /// Where a pod is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Place<'a> {
     /// Its namespace: of the request, for the pod itself may not say yet.
     pub namespace: &'a str,
@@ -24,6 +25,19 @@ pub struct Place<'a> {
     pub opted_in: bool,
     /// The injector's own namespace.
     pub own: &'a str,
+    /// The end of the paths of new hooks, made by [`token`](super::token::token). Only [`patch`] needs it.
+    pub token: &'a str,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { namespace, opted_in, own, token: _ } = self;
+        f.debug_struct("Place")
+            .field("namespace", namespace)
+            .field("opted_in", opted_in)
+            .field("own", own)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of a pod.
@@ -85,7 +99,7 @@ enum Decided {
 fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decided, Refusal> {
     let pod =
         v1::Pod::deserialize(value).map_err(|why| Refusal::of(format!("the pod can't be read: {why}")))?;
-    let seen = Seen::of(value, &pod)?;
+    let seen = Seen::of(value, &pod, template)?;
     if let Some(why) = wanted::left(&seen, place, template)? {
         return Ok(Decided::Left(why));
     }
@@ -94,7 +108,7 @@ fn decide(value: &Value, place: &Place<'_>, template: &Template) -> Result<Decid
     let settings = Settings::read(&seen, template, &mut said);
     risks::look(&seen, &settings, template, &mut said);
     if let Some(guarded) = guarded(&seen, &settings, template, &mut said) {
-        let work = Work { seen, settings: &settings, template, guarded };
+        let work = Work { seen, settings: &settings, template, guarded, token: place.token };
         work.all(&mut said, &mut operations);
     }
     if settings.observe {
@@ -109,15 +123,17 @@ struct Work<'a> {
     settings: &'a Settings,
     template: &'a Template,
     guarded: Guarded,
+    token: &'a str,
 }
 
 impl<'a> Work<'a> {
     /// Changes come first, then what is inserted: first among the init containers, but after a mesh's that stand in front.
     fn all(&self, said: &mut Said, operations: &mut Operations) {
-        let Work { seen, settings, template, guarded } = self;
+        let Work { seen, settings, template, guarded, token } = self;
         let present = Present::find(*seen, said);
         let known = present.probes(template, said);
-        let rewriting = Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known };
+        let rewriting =
+            Rewriting { seen: *seen, guarded: *guarded, settings, template, known: &known, token };
         let told = Pod { probes: rewriting.all(said, operations), ..self.told() };
         if settings.mode == PodMode::Port {
             low_port::allow(seen, guarded, said, operations);
@@ -136,9 +152,7 @@ impl<'a> Work<'a> {
         operations.insert(seen.value, &["spec", "initContainers"], Some(seen.place()), early);
         operations.insert(seen.value, &["spec", "containers"], Some(0), late);
         self.starts_first(&present, said);
-        if present.sidecar.is_none() {
-            self.mark(operations);
-        }
+        self.annotate(present.sidecar.is_none(), operations);
     }
 
     /// What clinch is told, but for probes.
@@ -197,21 +211,21 @@ impl<'a> Work<'a> {
         None
     }
 
-    /// What holds the guarded port doesn't start before what guards it (WH-013).
+    /// Nothing that goes on, but a mesh's, starts before what guards: it would have the guarded port first, and the state of
+    /// the network as it was. Before the rules of mode redirect nothing runs at all (WH-013).
     fn starts_first(&self, present: &Present<'a>, said: &mut Said) {
-        let Some((Kind::Sidecar, holder)) = self.guarded.holder else { return };
-        let guards = match self.settings.mode {
-            PodMode::Port => present.sidecar,
-            PodMode::Redirect => present.redirect,
+        let ends = |kind: Kind, before: &Member<'_>| before.kind == Kind::Init && kind == Kind::Sidecar;
+        let guards = [(present.sidecar, Kind::Sidecar), (present.redirect, Kind::Init)];
+        let native = |(guard, kind): (Option<Member<'a>>, Kind)| {
+            Some((guard.filter(|guard| guard.array() == "initContainers")?, kind))
         };
-        let early = |member: &Member<'_>| member.array() == "initContainers" && holder < member.index;
-        if let Some(guard) = guards.filter(early) {
-            said.fault(format!(
-                "{}: expected it before the container of port {}",
-                guard.called(),
-                self.guarded.port
-            ));
+        for (guard, kind) in guards.into_iter().filter_map(native) {
+            let mut init = self.seen.applications().filter(|member| member.array() == "initContainers");
+            if let Some(early) = init.find(|early| early.index < guard.index && !ends(kind, early)) {
+                said.fault(format!("{}: expected it before {}", guard.called(), early.called()));
+            }
         }
+        let Some((Kind::Sidecar, _)) = self.guarded.holder else { return };
         if !self.template.native && self.settings.mode == PodMode::Port {
             said.fault(format!(
                 "clinch.dev/port: {} is an init container's, and clinch as a plain container starts later (template.native)",
@@ -220,19 +234,26 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// For people: which version did it, and whose logs kubectl shows where clinch is the first container.
-    fn mark(&self, operations: &mut Operations) {
-        let value = Value::String(env!("CARGO_PKG_VERSION").to_owned());
-        if !self.seen.value["metadata"].is_object() {
-            operations.set(&["metadata"], serde_json::json!({}));
+    /// For other webhooks: which containers to pass by. For people, where clinch is new: which version did it, and whose
+    /// logs kubectl shows where clinch is the first container.
+    fn annotate(&self, new: bool, operations: &mut Operations) {
+        let had = self.seen.annotations();
+        let mut wanted = others::skipped(had);
+        if new {
+            wanted.push((MARK, env!("CARGO_PKG_VERSION").to_owned()));
+            let first = self.seen.spec.containers.first();
+            let first = first.filter(|_| !self.template.native && !had.contains_key(DEFAULT));
+            wanted.extend(first.map(|first| (DEFAULT, first.name.clone())));
         }
-        let annotations = ["metadata", "annotations"];
-        operations.put(self.seen.value, &annotations, MARK, value);
-        let first = self.seen.spec.containers.first();
-        if let Some(first) =
-            first.filter(|_| !self.template.native && !self.seen.annotations().contains_key(DEFAULT))
-        {
-            operations.set(&[&annotations[..], &[DEFAULT]].concat(), Value::String(first.name.clone()));
+        let mut path: &[&str] = &["metadata"];
+        for deeper in [&["metadata"][..], &["metadata", "annotations"]] {
+            path = deeper;
+            if !wanted.is_empty() && !at(self.seen.value, path).is_some_and(Value::is_object) {
+                operations.set(path, serde_json::json!({}));
+            }
+        }
+        for (key, value) in wanted {
+            operations.set(&[path, &[key]].concat(), Value::String(value));
         }
     }
 }

@@ -62,6 +62,18 @@ impl Excluded {
         self.0.contains(&(port, protocol))
     }
 
+    /// Says which ports nobody guards, because the author wrote so (WH-012).
+    fn are_told(&self, said: &mut Said) {
+        let all: Vec<String> =
+            self.0.iter().map(|(port, over)| format!("{port}/{}", over.called())).collect();
+        if !all.is_empty() {
+            said.warn(format!(
+                "clinch.dev/exclude-ports: open to everybody, round clinch: {}",
+                all.join(", ")
+            ));
+        }
+    }
+
     /// Those of one transport.
     pub(super) fn of(&self, protocol: Protocol) -> Vec<u16> {
         self.0.iter().filter(|(_, p)| *p == protocol).map(|(port, _)| *port).collect()
@@ -113,12 +125,18 @@ pub(super) fn guarded(
             let why = "anybody would reach the application there, round clinch";
             said.fault(format!("clinch.dev/exclude-ports: {port} is clinch.dev/{key}: {why}"));
         }
+        if settings.mode == PodMode::Port && settings.excluded.has(port, Protocol::Udp) {
+            let why = "clinch holds UDP there, too; expected clinch.dev/mode redirect, or another port";
+            said.fault(format!("clinch.dev/exclude-ports: {port}/udp is clinch.dev/{key}: {why}"));
+        }
     }
+    settings.excluded.are_told(said);
     if settings.mode == PodMode::Redirect && !settings.excluded.of(Protocol::Sctp).is_empty() {
         said.fault("clinch.dev/exclude-ports: the rules of mode redirect close all SCTP");
     }
     let guarded = Guarded { port, upstream, holder };
-    let others: Vec<_> = declared.iter().filter(|found| !ours.contains(&found.port)).collect();
+    let is_ours = |found: &&Declared<'_>| found.protocol == Protocol::Tcp && ours.contains(&found.port);
+    let others: Vec<_> = declared.iter().filter(|found| !is_ours(found)).collect();
     others_are_accounted_for(&others, &guarded, settings, said);
     Some(guarded)
 }
@@ -177,6 +195,14 @@ fn chosen(
         declared.iter().rev().filter(|d| d.protocol == Protocol::Tcp).map(|d| (d.port, d)).collect();
     match &settings.port {
         Some(Port::Number(number)) => {
+            let upstream = settings.upstream.unwrap_or(*number);
+            if !tcp.is_empty() && !tcp.contains_key(number) && !tcp.contains_key(&upstream) {
+                let why = "clinch would guard what nobody listens at, and leave those unguarded";
+                said.fault(format!(
+                    "clinch.dev/port: no container declares {number}, but {}; {why}",
+                    listed(tcp.keys())
+                ));
+            }
             let holder = tcp.get(number).map(|found| found.member).or_else(|| only(seen));
             Some((*number, holder.map(place)))
         }
@@ -187,13 +213,17 @@ fn chosen(
             None
         }
         None => {
-            let all: Vec<String> = tcp.keys().take(MOST).map(u16::to_string).collect();
-            let dots = if tcp.len() > MOST { ", …" } else { "" };
             let which = "expected the one that clinch is to guard";
-            said.fault(format!("clinch.dev/port: the containers declare {}{dots}; {which}", all.join(", ")));
+            said.fault(format!("clinch.dev/port: the containers declare {}; {which}", listed(tcp.keys())));
             None
         }
     }
+}
+
+fn listed<'a>(ports: impl ExactSizeIterator<Item = &'a u16>) -> String {
+    let dots = if ports.len() > MOST { ", …" } else { "" };
+    let all: Vec<String> = ports.take(MOST).map(u16::to_string).collect();
+    format!("{}{dots}", all.join(", "))
 }
 
 fn named(name: &str, declared: &[Declared<'_>], said: &mut Said) -> Option<Chosen> {
@@ -238,6 +268,9 @@ fn others_are_accounted_for(
         }
         let (who, over) = (found.member.called(), protocol.called());
         match settings.mode {
+            PodMode::Port if held && protocol == Protocol::Udp => said.fault(format!(
+                "{who}: port {port}/udp is held by clinch; expected no UDP at the guarded number, or clinch.dev/mode redirect"
+            )),
             PodMode::Port => said.fault(format!(
                 "{who}: port {port}/{over} would stay open to everybody, round clinch; \
                  name it in clinch.dev/exclude-ports if it may, or take clinch.dev/mode redirect"

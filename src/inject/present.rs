@@ -7,6 +7,7 @@
 use super::annotations::accepted;
 use super::names::{ADMIN_PORT, REDIRECT, SIDECAR, VOLUMES};
 use super::operations::Operations;
+use super::others::without;
 use super::probes::Probes;
 use super::question::{parts, target};
 use super::said::Said;
@@ -106,7 +107,7 @@ impl<'a> Present<'a> {
             }
         }
         image(had, template.image.as_str(), template, said);
-        differences(&had.called(), &value, wanted, &TOLERATED, said);
+        differences(&had.called(), &without(value, wanted), wanted, &TOLERATED, said);
     }
 
     /// Whether the init container of mode redirect is what would be generated.
@@ -115,7 +116,8 @@ impl<'a> Present<'a> {
         if had.array() != "initContainers" {
             said.fault(format!("{} is there and is not ours: expected an init container", had.called()));
         }
-        differences(&had.called(), had.value(&self.seen), wanted, &TOLERATED[..3], said);
+        let value = without(had.value(&self.seen).clone(), wanted);
+        differences(&had.called(), &value, wanted, &TOLERATED[..3], said);
     }
 
     /// Volumes of our names have to be ours; those that are missing are given back.

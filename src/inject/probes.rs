@@ -31,6 +31,8 @@ pub(super) struct Rewriting<'a> {
     pub(super) template: &'a Template,
     /// What a sidecar that is there already asks.
     pub(super) known: &'a Probes,
+    /// The end of a new hook's path.
+    pub(super) token: &'a str,
 }
 
 impl Rewriting<'_> {
@@ -43,7 +45,7 @@ impl Rewriting<'_> {
                     Ok(None) => {}
                     Ok(Some(probe)) => {
                         self.rewrite(&member, &question, said, operations);
-                        probes.insert(question.key(&member), probe);
+                        probes.insert(self.key(&member, &question), probe);
                     }
                     Err(Fault(why)) => {
                         said.fault(format!("{}: {}: {why}", member.called(), question.field()))
@@ -60,6 +62,10 @@ impl Rewriting<'_> {
             }
         }
         probes
+    }
+
+    fn key(&self, member: &Member<'_>, question: &Question<'_>) -> String {
+        question.key(member, self.known, self.token)
     }
 
     /// What clinch is to ask in place of the kubelet. `None`: nothing is to be changed.
@@ -101,7 +107,7 @@ impl Rewriting<'_> {
 
     /// A question that goes to clinch is the one that was rewritten, or nobody's.
     fn ours(&self, member: &Member<'_>, question: &Question<'_>) -> Result<Option<PodProbe>, Fault> {
-        let key = question.key(member);
+        let key = self.key(member, question);
         let asks = question.http().and_then(|http| http.path.as_deref());
         if asks == Some(&format!("/probe/{key}")) && self.known.contains_key(&key) {
             return Ok(None);
@@ -121,7 +127,7 @@ impl Rewriting<'_> {
         };
         let mut new = old.clone();
         new.retain(|key, _| !["httpGet", "tcpSocket", "grpc"].contains(&key.as_str()));
-        let path = format!("/probe/{}", question.key(member));
+        let path = format!("/probe/{}", self.key(member, question));
         let get = json!({ "path": path, "port": self.template.health_port, "scheme": "HTTP" });
         new.insert("httpGet".to_owned(), get);
         let index = member.index.to_string();
@@ -136,7 +142,7 @@ impl Rewriting<'_> {
 
     /// Istio was here first: its agent asks at the pod's address.
     fn asked_by_istio(&self, member: &Member<'_>, question: &Question<'_>) -> bool {
-        question.is_istios() && !self.known.contains_key(&question.key(member))
+        question.is_istios() && !self.known.contains_key(&self.key(member, question))
     }
 }
 

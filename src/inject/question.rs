@@ -1,15 +1,23 @@
 //! What the kubelet asks a container: probes and hooks, where they go, and the same questions at loopback.
 
+use super::probes::Probes;
 use super::seen::Member;
+use super::token::is_token;
 use crate::config::pod::PodProbe;
 use k8s_openapi::api::core::v1::{
     Container, GRPCAction, HTTPGetAction, HTTPHeader, LifecycleHandler, Probe, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// The container and the kind that a key is made of.
+/// The container and the kind that a key is made of; a hook's ends with a token.
 pub(super) fn parts(key: &str) -> Option<(&str, &str)> {
-    key.rsplit_once('/').filter(|(_, kind)| KINDS.contains(kind))
+    let (container, rest) = key.split_once('/')?;
+    let (kind, token) = rest.split_once('/').map_or((rest, None), |(kind, token)| (kind, Some(token)));
+    let sound = match token {
+        None => KINDS[..3].contains(&kind),
+        Some(token) => KINDS[3..].contains(&kind) && is_token(token),
+    };
+    sound.then_some((container, kind))
 }
 
 /// Why a question can't be asked.
@@ -64,9 +72,15 @@ fn hook<'a>(
 }
 
 impl Question<'_> {
-    /// Below `/probe/`.
-    pub(super) fn key(&self, member: &Member<'_>) -> String {
-        format!("{}/{}", member.container.name, self.kind)
+    /// Below `/probe/`. A hook does something, so nobody may guess where: its key is the one that is known, or a new one.
+    pub(super) fn key(&self, member: &Member<'_>, known: &Probes, token: &str) -> String {
+        let key = format!("{}/{}", member.container.name, self.kind);
+        if !KINDS[3..].contains(&self.kind) {
+            return key;
+        }
+        let beginning = format!("{key}/");
+        let next = known.range(beginning.clone()..).map(|(key, _)| key).next();
+        next.filter(|key| key.starts_with(&beginning)).cloned().unwrap_or_else(|| beginning + token)
     }
 
     /// For people.

@@ -7,7 +7,7 @@
 use super::annotations::Settings;
 use super::names::{PREFIX, REDIRECT, SIDECAR, VOLUMES};
 use super::said::Said;
-use super::seen::{Kind, Seen};
+use super::seen::{Kind, Seen, has_a_meshs_name};
 use crate::config::pod::PodMode;
 use crate::config::template::{Risks, Template};
 use crate::config::words::quoted;
@@ -24,10 +24,15 @@ pub(super) fn look(seen: &Seen<'_>, settings: &Settings, template: &Template, sa
     pod_risks(seen).into_iter().for_each(|what| risk(said, what));
     for member in seen.all().filter(|member| !member.is_ours()) {
         let container = member.container;
-        let own = member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
+        let meshs = seen.is_of_a_mesh(container);
+        let own = meshs && member.kind == Kind::Init && INITS_OF_MESHES.contains(&container.name.as_str());
         let context = container.security_context.as_ref();
-        container_risks(&member.called(), context, own, template, said);
-        mounts(&member.called(), container.volume_mounts.as_deref().unwrap_or(&[]), said);
+        let mut who = member.called();
+        if !meshs && has_a_meshs_name(container) {
+            who.push_str(" (its image is none of template.mesh_images)");
+        }
+        container_risks(&who, context, own, template, said);
+        mounts(&who, container.volume_mounts.as_deref().unwrap_or(&[]), said);
     }
     for ephemeral in seen.spec.ephemeral_containers.iter().flatten() {
         let who = format!("ephemeral container {}", quoted(&ephemeral.name));
@@ -171,8 +176,8 @@ fn mounts(who: &str, mounts: &[VolumeMount], said: &mut Said) {
     }
 }
 
-/// Volumes and sockets of the kubelet and of container runtimes, and all processes.
-const NODE: [&str; 8] = [
+/// Volumes, keys and sockets of the kubelet and of container runtimes, and all processes.
+const NODE: [&str; 14] = [
     "/var/lib/kubelet",
     "/proc",
     "/run/containerd",
@@ -181,6 +186,12 @@ const NODE: [&str; 8] = [
     "/var/run/crio",
     "/run/docker.sock",
     "/var/run/docker.sock",
+    "/run/cri-dockerd.sock",
+    "/var/run/cri-dockerd.sock",
+    "/run/k3s",
+    "/var/lib/k0s",
+    "/var/snap/microk8s",
+    "/etc/kubernetes",
 ];
 /// They come before everything else and end, and have to write rules.
 const INITS_OF_MESHES: [&str; 2] = ["istio-init", "linkerd-init"];
@@ -214,6 +225,12 @@ mod tests {
             "/run",
             "/var/run/docker.sock",
             "/./proc",
+            "/etc",
+            "/run/k3s/containerd/containerd.sock",
+            "/run/cri-dockerd.sock",
+            "/etc/kubernetes/pki",
+            "/var/lib/k0s/run",
+            "/var/snap/microk8s/common",
         ] {
             assert!(is_of_the_node(path), "{path}");
         }

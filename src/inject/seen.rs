@@ -5,6 +5,7 @@
 
 use super::names::{REDIRECT, SIDECAR};
 use super::patch::Refusal;
+use crate::config::template::Template;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub(super) struct Seen<'a> {
     pod: &'a Pod,
     /// Its specification.
     pub(super) spec: &'a PodSpec,
+    /// What a mesh's images begin with.
+    mesh_images: &'a [String],
 }
 
 /// A container and where it stands.
@@ -63,9 +66,9 @@ pub(super) enum Takes {
 
 impl<'a> Seen<'a> {
     /// A pod with a specification.
-    pub(super) fn of(value: &'a Value, pod: &'a Pod) -> Result<Seen<'a>, Refusal> {
+    pub(super) fn of(value: &'a Value, pod: &'a Pod, template: &'a Template) -> Result<Seen<'a>, Refusal> {
         let spec = pod.spec.as_ref().ok_or_else(|| Refusal::of("the pod has no spec"))?;
-        Ok(Seen { value, pod, spec })
+        Ok(Seen { value, pod, spec, mesh_images: &template.mesh_images })
     }
 
     /// Its annotations.
@@ -95,7 +98,15 @@ impl<'a> Seen<'a> {
 
     /// The containers that are neither ours nor a mesh's.
     pub(super) fn applications(&self) -> impl Iterator<Item = Member<'a>> + use<'a> {
-        self.all().filter(|member| !member.is_ours() && !is_of_a_mesh(&member.container.name))
+        let seen = *self;
+        self.all().filter(move |member| !member.is_ours() && !seen.is_of_a_mesh(member.container))
+    }
+
+    /// Whether a container belongs to a mesh: by its name, which anybody can take, and its image, which is the operator's
+    /// word (WH-006).
+    pub(super) fn is_of_a_mesh(&self, container: &Container) -> bool {
+        let image = container.image.as_deref().unwrap_or_default();
+        has_a_meshs_name(container) && self.mesh_images.iter().any(|beginning| image.starts_with(beginning))
     }
 
     /// The mesh that is in it, or that its author asks for.
@@ -103,7 +114,10 @@ impl<'a> Seen<'a> {
         let is = |name: &str, value: &str| {
             [self.labels(), self.annotations()].iter().any(|map| map.get(name).is_some_and(|v| v == value))
         };
-        let has = |names: &[&str]| self.all().any(|member| names.contains(&member.container.name.as_str()));
+        let has = |names: &[&str]| {
+            let mut meshs = self.all().filter(|member| self.is_of_a_mesh(member.container));
+            meshs.any(|member| names.contains(&member.container.name.as_str()))
+        };
         let istio = self.labels().contains_key("istio.io/rev") && !is("sidecar.istio.io/inject", "false");
         if has(&ISTIO) || istio || is("sidecar.istio.io/inject", "true") {
             return Some(Mesh { name: "Istio", takes: self.taken(has(&["istio-validation"])) });
@@ -136,7 +150,7 @@ impl<'a> Seen<'a> {
     /// How many init containers of a mesh stand at the very front.
     fn mesh_in_front(&self) -> usize {
         let init = self.spec.init_containers.iter().flatten();
-        init.take_while(|container| is_of_a_mesh(&container.name)).count()
+        init.take_while(|container| self.is_of_a_mesh(container)).count()
     }
 }
 
@@ -174,8 +188,9 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Whether a container belongs to a mesh, by its name.
-pub(super) fn is_of_a_mesh(name: &str) -> bool {
+/// Whether a container is called like one of a mesh, which proves nothing.
+pub(super) fn has_a_meshs_name(container: &Container) -> bool {
+    let name = container.name.as_str();
     ISTIO.contains(&name) || LINKERD.contains(&name)
 }
 

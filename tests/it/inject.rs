@@ -3,6 +3,7 @@
 mod bounds;
 mod forged;
 mod golden;
+mod order;
 mod pods;
 mod properties;
 mod rules;

@@ -35,6 +35,8 @@ pub struct Settings<'a> {
     pub own: &'a str,
     /// What sidecars are made of.
     pub template: &'a Template,
+    /// The end of the paths of new hooks.
+    pub token: &'a str,
 }
 
 /// A text with clinch in it.
@@ -137,7 +139,7 @@ impl Work<'_> {
 
     fn pod(&self, template: &Value, found: &Found) -> Result<(Value, Vec<String>), Vec<String>> {
         let namespace = found.namespace.as_deref().unwrap_or(self.settings.namespace);
-        let place = Place { namespace, opted_in: true, own: self.settings.own };
+        let place = Place { namespace, opted_in: true, own: self.settings.own, token: self.settings.token };
         let pod = workloads::as_pod(template);
         let outcome = (self.decide)(&pod, &place, self.settings.template);
         match outcome.map_err(|Refusal { faults }| faults)? {

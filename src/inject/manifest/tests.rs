@@ -35,7 +35,7 @@ fn fake(pod: &Value, _: &Place<'_>, _: &Template) -> Result<Outcome, Refusal> {
 
 fn injected(text: &str) -> Result<Injected, Vec<Remark>> {
     let template = Template::default();
-    inject(text, &Settings { namespace: "shop", own: "clinch-system", template: &template }, &fake)
+    inject(text, &Settings { namespace: "shop", own: "clinch-system", template: &template, token: "" }, &fake)
 }
 
 #[track_caller]

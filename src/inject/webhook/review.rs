@@ -9,6 +9,7 @@ use super::question::Question;
 use super::verdict::Verdict;
 use super::{Rules, update};
 use crate::inject::patch::Place;
+use crate::inject::token::token;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kube_core::DynamicObject;
 use kube_core::admission::{AdmissionRequest, AdmissionResponse, META_API_VERSION_V1, META_KIND, Operation};
@@ -114,7 +115,8 @@ fn judge(
     let Some(namespace) = request.namespace.as_deref().filter(|namespace| !namespace.is_empty()) else {
         return Verdict::Malformed("the request has no namespace");
     };
-    let place = Place { namespace, opted_in: question.opted_in(), own: &rules.own };
+    let Some(token) = token() else { return Verdict::Malformed("the injector's system has no randomness") };
+    let place = Place { namespace, opted_in: question.opted_in(), own: &rules.own, token: &token };
     let (patch, verify) = rules.judges;
     let judged = catch_unwind(AssertUnwindSafe(|| {
         if question.injects() {

@@ -10,7 +10,16 @@ type Change = fn(&mut Value);
 /// WH-006: each field of the sidecar, changed alone, is refused, with the field's name; by the validating webhook too.
 #[test]
 fn a_sidecar_with_one_field_changed_is_refused() {
-    let changes: [(&str, Change); 27] = [
+    let changes: [(&str, Change); 30] = [
+        ("env", |c| c["env"].as_array_mut().unwrap().push(json!({ "name": "OTEL_AWS_", "value": "x" }))),
+        ("volumeMounts", |c| {
+            let usr = json!({ "name": "data", "mountPath": "/usr/local/bin" });
+            c["volumeMounts"].as_array_mut().unwrap().push(usr);
+        }),
+        ("volumeMounts", |c| {
+            let ours = json!({ "name": "data", "mountPath": "/etc/clinch/config/more" });
+            c["volumeMounts"].as_array_mut().unwrap().push(ours);
+        }),
         ("image", |c| c["image"] = json!("attacker.example/clinch:0.1.0")),
         ("image", |c| c["image"] = Value::Null),
         ("args", |c| c["args"] = json!(["run", "--config", "/tmp/mine.yaml"])),
@@ -149,7 +158,7 @@ fn a_pod_without_the_sidecar_does_not_verify() {
 /// WH-005: what other webhooks legitimately change doesn't make it another.
 #[test]
 fn what_other_webhooks_change_is_no_forgery() {
-    let changes: [Change; 5] = [
+    let changes: [Change; 6] = [
         |c| c["resources"] = json!({ "requests": { "cpu": "1" } }),
         |c| c["imagePullPolicy"] = json!("Always"),
         |c| c["image"] = json!("registry.example.com/clinch:0.0.9"),
@@ -157,6 +166,12 @@ fn what_other_webhooks_change_is_no_forgery() {
             c["readinessProbe"] = json!({ "httpGet": { "path": "/app-health/clinch/readyz", "port": 15020 } })
         },
         |c| c["startupProbe"]["failureThreshold"] = json!(1000),
+        |c| {
+            let identity = json!({ "name": "aws-iam-token", "readOnly": true, "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount" });
+            c["volumeMounts"].as_array_mut().unwrap().insert(0, identity);
+            let role = json!({ "name": "AWS_ROLE_ARN", "value": "arn:aws:iam::1:role/orders" });
+            c["env"].as_array_mut().unwrap().insert(0, role);
+        },
     ];
     let template = Template {
         accepted_images: vec!["registry.example.com/clinch:*".to_owned()],

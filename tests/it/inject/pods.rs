@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 
 /// A namespace that is opted in.
 pub fn place() -> Place<'static> {
-    Place { namespace: "shop", opted_in: true, own: "clinch-system" }
+    Place {
+        namespace: "shop",
+        opted_in: true,
+        own: "clinch-system",
+        token: "0123456789abcdef0123456789abcdef",
+    }
 }
 
 /// One container with port 8080.

@@ -145,7 +145,8 @@ fn every_place(value: &Value, path: String, places: &mut Vec<String>) {
 
 /// The patched pod with everything taken away that was added, and original questions put back where they were.
 fn without_ours(mut after: Value, before: &Value) -> Value {
-    for added in ["clinch.dev/injected", "kubectl.kubernetes.io/default-container"] {
+    let skip = ["eks.amazonaws.com/skip-containers", "azure.workload.identity/skip-containers"];
+    for added in skip.into_iter().chain(["clinch.dev/injected", "kubectl.kubernetes.io/default-container"]) {
         after["metadata"]["annotations"].as_object_mut().unwrap().remove(added);
     }
     for array in ["containers", "initContainers", "volumes"] {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn namespaces_and_pods_opt_in() {
     let template = Template::default();
     let asked = |pod: &Value, namespace, opted_in, template: &Template| {
-        let place = Place { namespace, opted_in, own: "clinch-system" };
+        let place = Place { namespace, opted_in, own: "clinch-system", token: "" };
         let outcome = patch(pod, &place, template);
         assert_eq!(verify(pod, &place, template).is_ok(), matches!(outcome, Ok(Outcome::Left(_))));
         match outcome {
@@ -73,7 +73,7 @@ fn the_sidecar_starts_first() {
     let mut late = after;
     late["spec"]["initContainers"].as_array_mut().unwrap().rotate_left(1);
     assert_eq!(names(&late), ["migrate", "early", "clinch"]);
-    assert!(faults(&late, &Template::default()).contains("expected it before the container of port 7070"));
+    assert!(faults(&late, &Template::default()).contains("expected it before init container `early`"));
     let plain = Template { native: false, ..Template::default() };
     assert!(faults(&pod, &plain).contains("starts later"));
 }
@@ -142,11 +142,11 @@ fn no_value_becomes_anything_but_a_value() {
 fn a_mesh_may_come_later() {
     let mut pod = injected(&simple());
     let init = json!({
-        "name": "istio-init", "image": "istio:1",
+        "name": "istio-init", "image": "docker.io/istio/proxyv2:1",
         "securityContext": { "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] } },
     });
     pod["spec"]["initContainers"].as_array_mut().unwrap().push(init);
-    let proxy = json!({ "name": "istio-proxy", "image": "istio:1", "ports": [{ "containerPort": 15090 }] });
+    let proxy = json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1", "ports": [{ "containerPort": 15090 }] });
     pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
     assert_eq!(verifies(&pod, &Template::default()), Ok(()), "it is guarded already");
     let (mut after, warnings) = patched(&pod, &Template::default());
@@ -191,12 +191,16 @@ fn http_3_does_not_go_round_clinch() {
     let mut pod = annotated(&[("port", "8080")]);
     pod["spec"]["containers"][0]["ports"] =
         json!([{ "containerPort": 8080 }, { "containerPort": 8080, "protocol": "UDP" }]);
-    assert!(faults(&pod, &Template::default()).contains("port 8080/udp would stay open"));
+    assert!(faults(&pod, &Template::default()).contains("port 8080/udp is held by clinch"));
     let redirecting = Template { mode: PodMode::Redirect, ..Template::default() };
     let (_, warnings) = patched(&pod, &redirecting);
     assert!(warnings[0].contains("port 8080/udp is closed"), "{warnings:?}");
     pod["metadata"]["annotations"]["clinch.dev/exclude-ports"] = json!("8080/udp");
-    patched(&pod, &Template::default());
+    assert!(
+        faults(&pod, &Template::default()).contains("8080/udp is clinch.dev/port: clinch holds UDP there")
+    );
+    let (_, warnings) = patched(&pod, &redirecting);
+    assert_eq!(warnings, ["clinch.dev/exclude-ports: open to everybody, round clinch: 8080/udp"]);
 }
 
 /// The sidecar has no privilege, no token, and nothing that it could write to but its state.
@@ -224,11 +228,12 @@ fn the_sidecar_is_restricted() {
 #[test]
 fn a_mesh_by_a_plugin_is_not_waited_for() {
     let mut pod = simple();
-    pod["spec"]["initContainers"] = json!([{ "name": "istio-validation", "image": "istio:1" }]);
+    pod["spec"]["initContainers"] =
+        json!([{ "name": "istio-validation", "image": "docker.io/istio/proxyv2:1" }]);
     pod["spec"]["containers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+        .push(json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1" }));
     let mut after = injected(&pod);
     assert_eq!(after["spec"]["initContainers"][0]["name"], "clinch");
     assert!(container(&mut after, "clinch")["startupProbe"].is_null());
@@ -237,11 +242,11 @@ fn a_mesh_by_a_plugin_is_not_waited_for() {
     before["spec"]["initContainers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-validation", "image": "i:1" }));
+        .push(json!({ "name": "istio-validation", "image": "docker.io/istio/proxyv2:1" }));
     before["spec"]["containers"]
         .as_array_mut()
         .unwrap()
-        .push(json!({ "name": "istio-proxy", "image": "istio:1" }));
+        .push(json!({ "name": "istio-proxy", "image": "docker.io/istio/proxyv2:1" }));
     assert!(container(&mut injected(&before), "clinch")["startupProbe"].is_null());
 
     container(&mut after, "clinch")["securityContext"]["runAsUser"] = json!(0);

@@ -24,7 +24,12 @@ fn a_text_becomes_what_its_pod_becomes() {
         let text = std::fs::read_to_string(out.with_extension("yaml")).unwrap();
         let (pod, template) = text.split_once("\n---\n").unwrap_or((&text, "{}"));
         let template: Template = serde_saphyr::from_str(template).unwrap();
-        let settings = Settings { namespace: "shop", own: "clinch-system", template: &template };
+        let settings = Settings {
+            namespace: "shop",
+            own: "clinch-system",
+            template: &template,
+            token: "0123456789abcdef0123456789abcdef",
+        };
         let injected =
             inject(pod, &settings, &patch).unwrap_or_else(|why| panic!("{}: {why:?}", out.display()));
         assert_eq!(documents(&injected.text), documents(&becomes), "{}", out.display());

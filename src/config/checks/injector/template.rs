@@ -29,6 +29,15 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Template) {
                 .expected("an image, or the beginning of one and `*`");
         }
     }
+    for (at, image) in written.mesh_images.iter().enumerate() {
+        // Without its end `docker.io/istio` would be `docker.io/istio-of-somebody-else`, too.
+        let whole = image.strip_suffix(['/', ':', '@']).filter(|whole| is_image(whole));
+        if whole.is_none() {
+            c.fault(&item("template.mesh_images", at), "this is not the beginning of images")
+                .found(quoted(image))
+                .expected("such as `registry.example.com/istio/`, with `/`, `:` or `@` at its end");
+        }
+    }
     if let Some(policy) = &written.image_pull_policy
         && !POLICIES.contains(&policy.as_str())
     {
