@@ -19,7 +19,17 @@ pub(super) async fn follow(
     server: &Server,
     placed: &Placed,
     files: Vec<Source>,
+    hangup: Signal,
+) -> Infallible {
+    keep_in_step(files, hangup, async || read(server, placed).await).await
+}
+
+/// Has a configuration read again when it is time, for ever. `read` puts it in force and gives the files that it is made of, or says
+/// why the one before it stays.
+pub(in crate::cli) async fn keep_in_step(
+    files: Vec<Source>,
     mut hangup: Signal,
+    read: impl AsyncFn() -> Result<Vec<Source>, String>,
 ) -> Infallible {
     let mut watch = Watch::over(files);
     let mut told = String::new();
@@ -33,7 +43,7 @@ pub(super) async fn follow(
             }
         };
         let _ = timeout(retry, settled).await;
-        match read(server, placed).await {
+        match read().await {
             Ok(files) => {
                 watch = Watch::over(files);
                 (told, retry) = (String::new(), NEVER);
@@ -80,19 +90,19 @@ async fn read(server: &Server, placed: &Placed) -> Result<Vec<Source>, String> {
 }
 
 /// The files, and how they looked when they were last read.
-pub(in crate::cli) struct Watch {
+struct Watch {
     files: Vec<PathBuf>,
     seen: Vec<Option<Look>>,
 }
 
 impl Watch {
-    pub(in crate::cli) fn over(files: Vec<Source>) -> Watch {
+    fn over(files: Vec<Source>) -> Watch {
         let (files, seen) = files.into_iter().map(|file| (file.path, file.look)).unzip();
         Watch { files, seen }
     }
 
     /// Returns when a file has changed and no file has for a moment. What is read then is what is seen now, or newer.
-    pub(in crate::cli) async fn changed(&mut self) {
+    async fn changed(&mut self) {
         loop {
             sleep(PERIOD).await;
             let mut now = looks(&self.files).await;
