@@ -27,20 +27,8 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Tls> {
             client_crl: Vec::new(),
         });
     }
-    for (path, there) in [(CERTIFICATE, &written.certificate), (PRIVATE_KEY, &written.private_key)] {
-        if there.is_none() && !c.is_unsound(path) {
-            let key = path.rsplit('.').next().unwrap_or(path);
-            c.fault(path, format!("`{key}` is missing")).expected("a PEM file, or `listen.tls.spiffe`");
-        }
-    }
-    let certificate = written.certificate.as_ref().and_then(|w| pem::certificates(c, CERTIFICATE, w));
-    let private_key = written.private_key.as_ref().and_then(|w| pem::private_key(c, PRIVATE_KEY, w));
-    if let Some(chain) = &certificate {
-        valid_now(c, CERTIFICATE, chain);
-    }
-    if let (Some(chain), Some(key)) = (&certificate, &private_key) {
-        belong_together(c, chain, key);
-    }
+    let (certificate, private_key) =
+        own_files(c, &written.certificate, &written.private_key, "a PEM file, or `listen.tls.spiffe`");
     let client_ca = authorities(c, CLIENT_CA, &written.client_ca);
     let client_crl = lists(c, &written.client_crl);
     if !c.is_unsound(CLIENT_CERTIFICATE) && !c.is_unsound(CLIENT_CHAIN) {
@@ -69,8 +57,32 @@ fn asked(written: &Written) -> ClientCertificates {
     }
 }
 
+/// The certificate and its key, which must go together. `expected` where one is missing.
+pub(super) fn own_files(
+    c: &mut Checks<'_>,
+    certificate: &Option<String>,
+    private_key: &Option<String>,
+    expected: &str,
+) -> (Option<Vec<CertificateDer<'static>>>, Option<PrivateKeyDer<'static>>) {
+    for (path, there) in [(CERTIFICATE, certificate), (PRIVATE_KEY, private_key)] {
+        if there.is_none() && !c.is_unsound(path) {
+            let key = path.rsplit('.').next().unwrap_or(path);
+            c.fault(path, format!("`{key}` is missing")).expected(expected);
+        }
+    }
+    let certificate = certificate.as_ref().and_then(|w| pem::certificates(c, CERTIFICATE, w));
+    let private_key = private_key.as_ref().and_then(|w| pem::private_key(c, PRIVATE_KEY, w));
+    if let Some(chain) = &certificate {
+        valid_now(c, CERTIFICATE, chain);
+    }
+    if let (Some(chain), Some(key)) = (&certificate, &private_key) {
+        belong_together(c, chain, key);
+    }
+    (certificate, private_key)
+}
+
 /// Every certificate of the chain counts: clients check the intermediate ones too.
-pub(super) fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<'_>]) {
+fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<'_>]) {
     for (at, der) in chain.iter().enumerate() {
         let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
         let validity = certificate.validity();
@@ -94,11 +106,7 @@ pub(super) fn valid_now(c: &mut Checks<'_>, path: &str, chain: &[CertificateDer<
     }
 }
 
-pub(super) fn belong_together(
-    c: &mut Checks<'_>,
-    chain: &[CertificateDer<'static>],
-    key: &PrivateKeyDer<'static>,
-) {
+fn belong_together(c: &mut Checks<'_>, chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) {
     let Ok(signer) = aws_lc_rs::sign::any_supported_type(key) else {
         c.fault(PRIVATE_KEY, "this private key can't be used")
             .found("a kind of key that TLS does not use, or a damaged one")

@@ -1,6 +1,6 @@
 //! `listen.tls` of the injector.
 
-use super::super::tls::{CERTIFICATE, CLIENT_CA, PRIVATE_KEY, belong_together, valid_now};
+use super::super::tls::{CERTIFICATE, CLIENT_CA, PRIVATE_KEY, own_files};
 use super::super::{Checks, pem};
 use super::{label, name};
 use crate::config::file::{InjectorTls as Written, SelfManaged as WrittenSelfManaged};
@@ -22,21 +22,8 @@ pub(super) fn own(c: &mut Checks<'_>, written: &Written) -> Option<InjectorTls> 
         }
         return self_managed(c, managed).map(InjectorTls::SelfManaged);
     }
-    for (path, there) in files {
-        if there.is_none() && !c.is_unsound(path) {
-            let key = path.rsplit('.').next().unwrap_or(path);
-            c.fault(path, format!("`{key}` is missing"))
-                .expected("a PEM file, or `self_managed: {}` for a certificate made here");
-        }
-    }
-    let certificate = written.certificate.as_ref().and_then(|w| pem::certificates(c, CERTIFICATE, w));
-    let private_key = written.private_key.as_ref().and_then(|w| pem::private_key(c, PRIVATE_KEY, w));
-    if let Some(chain) = &certificate {
-        valid_now(c, CERTIFICATE, chain);
-    }
-    if let (Some(chain), Some(key)) = (&certificate, &private_key) {
-        belong_together(c, chain, key);
-    }
+    let expected = "a PEM file, or `self_managed: {}` for a certificate made here";
+    let (certificate, private_key) = own_files(c, &written.certificate, &written.private_key, expected);
     Some(InjectorTls::Files { certificate: certificate?, private_key: private_key? })
 }
 
