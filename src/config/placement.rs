@@ -4,7 +4,7 @@
 //! pod's own ([`Pod`]). Of what a request must prove, nothing can be changed from here but that a want of proof is only
 //! observed, which the pod's author asked for.
 
-use super::pod::{POD, POD_IPS, Pod, PodMode, PodProbe};
+use super::pod::{LOG_LEVELS, POD, POD_IPS, Pod, PodMode, PodProbe};
 use super::{Config, UpstreamAddress};
 use http::uri::Authority;
 use std::collections::BTreeMap;
@@ -153,7 +153,7 @@ fn at_port(authority: &Authority, port: u16) -> Result<Authority, String> {
 }
 
 fn level_of(name: &str) -> Option<LevelFilter> {
-    ["error", "warn", "info", "debug", "trace"].contains(&name).then(|| name.parse().ok()).flatten()
+    LOG_LEVELS.contains(&name).then(|| name.parse().ok()).flatten()
 }
 
 #[cfg(test)]

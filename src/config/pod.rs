@@ -90,6 +90,8 @@ pub struct Redirect {
     pub user: u32,
 }
 
+/// What a [`Pod`] may say of how much is logged.
+pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// The environment variable with a [`Pod`].
 pub const POD: &str = "CLINCH_POD";
 /// The environment variable with the pod's addresses, separated by commas (`status.podIPs`).

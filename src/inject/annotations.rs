@@ -9,7 +9,7 @@ use super::ports::{Excluded, number};
 use super::quantity::billionths;
 use super::said::Said;
 use super::seen::Seen;
-use crate::config::pod::PodMode;
+use crate::config::pod::{LOG_LEVELS, PodMode};
 use crate::config::template::{Resources, Template};
 use crate::config::words::{nearest, quoted};
 
@@ -105,7 +105,7 @@ impl Settings {
             "memory-request" => quantity(value, &mut self.resources.memory_request),
             "memory-limit" => quantity(value, &mut self.resources.memory_limit),
             "log-level" => {
-                or(LEVELS.contains(&value).then(|| self.log_level = Some(value.to_owned())), A_LEVEL)
+                or(LOG_LEVELS.contains(&value).then(|| self.log_level = Some(value.to_owned())), A_LEVEL)
             }
             "observe" => self.observe(value, template),
             "app-env" => self.app_env(value),
@@ -248,7 +248,6 @@ const KNOWN: [&str; 16] = [
 ];
 /// What those are called, elsewhere, who let everything through when they fail.
 const OPEN: [&str; 4] = ["failopen", "failurepolicy", "failmode", "onfailure"];
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 const A_LEVEL: &str = "`error`, `warn`, `info`, `debug` or `trace`";
 const A_PORT: &str = "a number from 1 to 65535";
 const A_NAME: &str = "a name such as `clinch` (RFC 1123: a-z, 0-9, `-`, `.`)";
