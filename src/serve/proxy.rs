@@ -250,14 +250,16 @@ pub(super) fn neutral<'a>(
     Ok(request)
 }
 
-/// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
-/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on. A length
-/// beside chunked is nothing that we could see (HTTP-16): hyper takes it away, as RFC 9112 section 6.3 has it for
-/// those who do not refuse, and closes the connection after the answer.
+/// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and of HTTP/2 a length in several lines
+/// (RFC 9110 section 8.6, HTTP-19) and edge spaces in values (RFC 9113 section 8.2.1), which would be trimmed, and so
+/// become another value, on the way on. A length beside chunked is nothing that we could see (HTTP-16): hyper takes it
+/// away, as RFC 9112 section 6.3 has it for those who do not refuse, and closes the connection after the answer.
 fn is_framing_clear(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         let edge = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
-        return parts.headers.values().all(|v| !edge(v.as_bytes().first()) && !edge(v.as_bytes().last()));
+        let clear = |v: &HeaderValue| !edge(v.as_bytes().first()) && !edge(v.as_bytes().last());
+        let lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter().count();
+        return lengths <= 1 && parts.headers.values().all(clear);
     }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
