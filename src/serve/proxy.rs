@@ -158,6 +158,9 @@ pub(super) async fn serve(
     if grpc {
         grpc::translate(&mut response);
     }
+    if method == Method::HEAD {
+        response::withhold(&mut response);
+    }
     Ok(response)
 }
 
@@ -212,7 +215,7 @@ fn answer<'a>(
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {
-                let mut response = response::metadata(document, &parts.method);
+                let mut response = response::metadata(document);
                 if !body.is_end_stream() {
                     peer.close_after(parts.version, &mut response);
                 }

@@ -8,7 +8,8 @@ use crate::pop::Denial;
 use crate::telemetry::RequestId;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
+use http_body::Body as _;
 use serde::Serialize;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -115,13 +116,10 @@ pub(super) fn refusal(
 }
 
 /// Protected resource metadata (RFC 9728 section 3.2): for every script to read, and to keep for a while
-/// (PRM-02, PRM-10). A HEAD gets the fields alone.
-pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBody> {
-    let length = HeaderValue::from(document.len());
-    let content = if *method == Method::HEAD { Bytes::new() } else { Bytes::from(document) };
-    let mut response = Response::new(ResponseBody::own(content));
+/// (PRM-02, PRM-10).
+pub(super) fn metadata(document: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(Bytes::from(document)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -136,6 +134,16 @@ pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
         response.headers_mut().insert(header::RETRY_AFTER, some_seconds());
     }
     response
+}
+
+/// The fields alone of an answer of ours, for a HEAD (RFC 9110 section 9.3.2): over HTTP/2 hyper would send the rest.
+pub(super) fn withhold(response: &mut Response<ResponseBody>) {
+    if response.body().is_ours() {
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *response.body_mut() = ResponseBody::own(Bytes::new());
+    }
 }
 
 /// What the request is called, in an answer of ours: with it whoever runs clinch finds out why.
