@@ -12,6 +12,7 @@
 //! our own answers, `admin` tells operators how we are, `health` the kubelet, and `push` takes security events.
 
 mod admin;
+mod arrivals;
 mod body;
 mod broken;
 mod caller;
@@ -36,6 +37,7 @@ mod ports;
 mod proxy;
 mod proxy_protocol;
 mod push;
+mod reception;
 mod recorded;
 mod refusal;
 mod response;
@@ -155,6 +157,7 @@ impl Server {
             handshakes: Handshakes::up_to(limits.handshakes, telemetry.metrics.handshakes.clone()),
             telemetry,
             phase: watched,
+            arrivals: Arc::default(),
             room: room.permits(),
         };
         let (listener, health) = (Arc::new(listener), Health::new(&admin, probes));
