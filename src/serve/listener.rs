@@ -89,7 +89,6 @@ impl Listener {
             Ok(Err(error)) => return self.nobody_told(peer, &error),
             Err(_) => return self.nobody_told(peer, &io::ErrorKind::TimedOut.into()),
         };
-        let websockets = proxy.upstream.upgrades();
         drop(proxy);
         let address = source.client;
         let Some(_place) = self.peers.enter(address.ip()) else {
@@ -112,7 +111,7 @@ impl Listener {
             activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
             // Boxed: each request becomes a task, and its future would be moved ten times on the way.
             let service = service_fn(move |request| Box::pin(answer(request)));
-            let connection = http2_within(&limits, websockets).serve_connection(io, service);
+            let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
         } else {
@@ -185,7 +184,7 @@ fn http1_within(limits: &Limits) -> http1::Builder {
 }
 
 /// Within bounds that no client needs to pass (H2-08).
-fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecutor> {
+fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -197,10 +196,8 @@ fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecut
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    if websockets {
-        builder.enable_connect_protocol();
-    }
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol();
     builder
 }
 

@@ -241,7 +241,7 @@ pub(super) fn neutral<'a>(
     }
     let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
     let origins = &peer.proxy.origins;
-    let mut request = if upgrade::is_websocket_over_http2(parts) && peer.proxy.upstream.upgrades() {
+    let mut request = if upgrade::is_websocket_over_http2(parts) {
         Request::of_websocket(parts, certificate, origins)?
     } else {
         Request::of(parts, certificate, origins)?

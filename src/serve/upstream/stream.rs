@@ -2,11 +2,12 @@
 //!
 //! The upload moves with the wait for the answer; what is left of it when the answer begins goes on beside that, as in
 //! gRPC. It goes out again only if the service says that it did nothing with the request (section 8.7) and nothing of its
-//! body was taken from the client.
+//! body was taken from the client. A CONNECT is always the extended one, which asks for a WebSocket (RFC 8441 section 4).
 
 use super::answer::Answer;
 use super::dial::Dialer;
 use super::links::{Links, Seat};
+use super::socket::Socket;
 use crate::serve::body::RequestBody;
 use crate::serve::response::Fault;
 use bytes::Bytes;
@@ -42,22 +43,28 @@ pub(super) async fn exchange(
     request: Request<RequestBody>,
 ) -> Result<(Response<Answer>, Seat), Fault> {
     let (head, mut body) = head_of(request).ok_or(Fault::UpstreamBroken)?;
-    let ends = body.is_end_stream();
+    let connects = head.method() == Method::CONNECT;
+    let ends = !connects && body.is_end_stream();
     let mut attempts_left = ATTEMPTS;
     while attempts_left > 0 {
         let mut seat = links.seat(dialer).await.ok_or(Fault::UpstreamUnreachable)?;
+        if connects && !seat.takes_websockets().await {
+            return Err(Fault::WebSocketUnsupported);
+        }
         let begun = seat.begin(head.clone(), ends);
         // A connection that turns out to be closed is not met again, so only new ones count.
         attempts_left -= u32::from(begun.is_some() || seat.is_first);
         let Some(exchange) = begun else { continue };
-        let mut upload = Upload { body, stream: exchange.upload, waiting: None, touched: false };
+        let (socket, stream) = if connects { (exchange.upload, None) } else { (None, exchange.upload) };
+        let mut upload = Upload { body, stream, waiting: None, touched: false };
         let answer = upload.carried_until(exchange.answer).await;
         match answer {
             Ok(response) => {
-                let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
-                let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
-                let (any, length) = (!bare && head.method() != Method::HEAD, announced(&response));
-                return Ok((response.map(|content| Answer::http2(content, any, length, carried)), seat));
+                let response = match socket {
+                    Some(to) => connected(response, to)?,
+                    None => answered(head.method(), response, upload),
+                };
+                return Ok((response, seat));
             }
             Err(Setback::Service(error)) if attempts_left > 0 && !upload.touched && is_undone(&error) => {
                 body = upload.body;
@@ -69,6 +76,31 @@ pub(super) async fn exchange(
         }
     }
     Err(Fault::UpstreamBroken)
+}
+
+/// The answer, and beside it what is left of the upload.
+fn answered(method: &Method, response: Response<h2::RecvStream>, upload: Upload) -> Response<Answer> {
+    let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
+    let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
+    let (any, length) = (!bare && *method != Method::HEAD, announced(&response));
+    response.map(|content| Answer::http2(content, any, length, carried))
+}
+
+/// The WebSocket, if the service agrees; what it says otherwise is an answer like any other. Nothing could come of an
+/// agreement that ends with its head.
+fn connected(
+    response: Response<h2::RecvStream>,
+    mut to: SendStream<Bytes>,
+) -> Result<Response<Answer>, Fault> {
+    if !response.status().is_success() {
+        let _ = to.send_data(Bytes::new(), true);
+        let length = announced(&response);
+        return Ok(response.map(|content| Answer::http2(content, true, length, None)));
+    }
+    if response.body().is_end_stream() {
+        return Err(Fault::UpstreamBroken);
+    }
+    Ok(response.map(|from| Answer::WebSocket(Box::new(Socket::new(to, from)))))
 }
 
 /// The head in the form of HTTP/2: the authority is what Host is in HTTP/1.1, and nothing is said about the connection
