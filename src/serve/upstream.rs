@@ -258,8 +258,7 @@ fn is_framing_clear(headers: &HeaderMap) -> bool {
 
 fn fault(error: &hyper::Error) -> Fault {
     match error.is_user().then(|| Interrupted::of(error)) {
-        Some(Some(Interrupted::Stalled)) => Fault::RequestTimeout,
-        Some(Some(Interrupted::Client(_) | Interrupted::Incomplete) | None) => Fault::RequestAborted,
+        Some(interrupted) => interrupted.map_or(Fault::RequestAborted, Interrupted::fault),
         None => Fault::UpstreamBroken,
     }
 }

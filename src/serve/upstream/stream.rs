@@ -10,6 +10,7 @@ use super::links::{Links, Seat};
 use super::socket::Socket;
 use crate::serve::body::RequestBody;
 use crate::serve::response::Fault;
+use crate::serve::upload::Interrupted;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
@@ -31,8 +32,8 @@ pub(super) struct Exchange {
 
 /// Why there is no answer.
 enum Setback {
-    /// The client broke off its upload.
-    Client,
+    /// The client broke off its upload, or stopped sending.
+    Client(Interrupted),
     Service(h2::Error),
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn exchange(
                 sleep(PAUSE).await;
             }
             Err(Setback::Service(_)) => return Err(Fault::UpstreamBroken),
-            Err(Setback::Client) => return Err(Fault::RequestAborted),
+            Err(Setback::Client(interrupted)) => return Err(interrupted.fault()),
         }
     }
     Err(Fault::UpstreamBroken)
@@ -141,9 +142,6 @@ struct Upload {
     touched: bool,
 }
 
-/// The client broke off.
-struct BrokenOff;
-
 impl Upload {
     /// The answer's head, while the upload moves.
     async fn carried_until(
@@ -151,8 +149,8 @@ impl Upload {
         mut answer: ResponseFuture,
     ) -> Result<Response<h2::RecvStream>, Setback> {
         poll_fn(|cx| {
-            if let Poll::Ready(Err(BrokenOff)) = self.poll(cx) {
-                return Poll::Ready(Err(Setback::Client));
+            if let Poll::Ready(Err(interrupted)) = self.poll(cx) {
+                return Poll::Ready(Err(Setback::Client(interrupted)));
             }
             Pin::new(&mut answer).poll(cx).map_err(Setback::Service)
         })
@@ -165,7 +163,7 @@ impl Upload {
     }
 
     /// Sends what there is; ready when nothing more will go out.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BrokenOff>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Interrupted>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
         let ended = loop {
             // The service may have enough of it (RFC 9113 section 8.1).
@@ -200,9 +198,9 @@ impl Upload {
                         break Ok(());
                     }
                 }
-                Some(Err(_)) => {
+                Some(Err(interrupted)) => {
                     stream.send_reset(Reason::CANCEL);
-                    break Err(BrokenOff);
+                    break Err(interrupted);
                 }
                 None => {
                     let _ = stream.send_data(Bytes::new(), true);
