@@ -186,8 +186,8 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 pub(super) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
-        tracing::error!(place, message, "panic");
+        let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
+        tracing::error!(place, text, "panic");
     }));
 }
 

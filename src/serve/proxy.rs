@@ -172,15 +172,15 @@ fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Out
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
     let denial = Denial::Internal;
     let mut response = response::refusal(denial, Vec::new(), None);
+    let telemetry = &peer.proxy.gate.telemetry;
+    let mut span = telemetry.begin(&HeaderMap::new());
     if !decided {
-        let telemetry = &peer.proxy.gate.telemetry;
-        let mut span = telemetry.begin(&HeaderMap::new());
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
-        response::tell_request_id(span.request_id(), &mut response);
-        telemetry.answered(span, denial.status(), None);
     }
+    response::tell_request_id(span.request_id(), &mut response);
+    telemetry.answered(span, denial.status(), None);
     response
 }
 
@@ -208,6 +208,8 @@ fn answer<'a>(
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
+                #[cfg(feature = "panic-drill")]
+                crate::gate::drill::panic_at("forward", &parts.headers);
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }

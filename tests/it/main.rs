@@ -33,6 +33,7 @@ mod observability;
 mod observe;
 mod operator;
 mod packaging;
+mod panic;
 mod pods;
 mod poll;
 mod proof;
