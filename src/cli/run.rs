@@ -21,7 +21,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
@@ -90,7 +90,8 @@ async fn run(config: Config, life: Life) -> anyhow::Result<()> {
         () = signals.stop() => return Ok(()),
     };
     let push = server.push_address().map(tracing::field::display);
-    tracing::info!(address = %server.address(), admin = %server.admin_address(), push, "listening");
+    let (admin, workers) = (server.admin_address(), Handle::current().metrics().num_workers());
+    tracing::info!(address = %server.address(), %admin, push, workers, "listening");
     tokio::select! {
         () = signals.stop() => {}
         never = tell_readiness(&server, life.begun) => match never {},

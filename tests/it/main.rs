@@ -9,6 +9,7 @@ mod attacks;
 mod audit;
 mod audit_cli;
 mod balancers;
+mod cgroups;
 mod config;
 mod conformance;
 mod cors;
