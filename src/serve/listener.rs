@@ -104,7 +104,7 @@ impl Listener {
     }
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(Introduced { source, handshake, told, limits, websockets, place: _place }) =
+        let Some(Introduced { source, handshake, told, limits, place: _place }) =
             self.received(stream, peer).await
         else {
             return;
@@ -120,7 +120,7 @@ impl Listener {
             activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
             // Boxed: each request becomes a task, and its future would be moved ten times on the way.
             let service = service_fn(move |request| Box::pin(answer(request)));
-            let connection = http2_within(&limits, websockets).serve_connection(io, service);
+            let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
         } else {
@@ -150,7 +150,7 @@ fn http1_within(limits: &Limits) -> http1::Builder {
 }
 
 /// Within bounds that no client needs to pass (H2-08).
-fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecutor> {
+fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -162,10 +162,8 @@ fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecut
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    if websockets {
-        builder.enable_connect_protocol();
-    }
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol();
     builder
 }
 

@@ -175,15 +175,15 @@ fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Out
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
     let denial = Denial::Internal;
     let mut response = response::refusal(denial, Vec::new(), None);
+    let telemetry = &peer.proxy.gate.telemetry;
+    let mut span = telemetry.begin(&HeaderMap::new());
     if !decided {
-        let telemetry = &peer.proxy.gate.telemetry;
-        let mut span = telemetry.begin(&HeaderMap::new());
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
-        response::tell_request_id(span.request_id(), &mut response);
-        telemetry.answered(span, denial.status(), None);
     }
+    response::tell_request_id(span.request_id(), &mut response);
+    telemetry.answered(span, denial.status(), None);
     response
 }
 
@@ -211,6 +211,8 @@ fn answer<'a>(
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
+                #[cfg(feature = "panic-drill")]
+                crate::gate::drill::panic_at("forward", &parts.headers);
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
@@ -244,7 +246,7 @@ pub(super) fn neutral<'a>(
     }
     let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
     let origins = &peer.proxy.origins;
-    let mut request = if upgrade::is_websocket_over_http2(parts) && peer.proxy.upstream.upgrades() {
+    let mut request = if upgrade::is_websocket_over_http2(parts) {
         Request::of_websocket(parts, certificate, origins)?
     } else {
         Request::of(parts, certificate, origins)?

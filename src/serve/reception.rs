@@ -20,8 +20,6 @@ pub(super) struct Introduced {
     pub(super) handshake: Handshake,
     pub(super) told: Option<telemetry::Handshake>,
     pub(super) limits: Limits,
-    /// Whether the service can be asked for WebSockets.
-    pub(super) websockets: bool,
     pub(super) place: Place,
 }
 
@@ -50,7 +48,6 @@ impl Listener {
             Ok(Err(error)) => return self.nobody_told(peer, &error),
             Err(_) => return self.nobody_told(peer, &io::ErrorKind::TimedOut.into()),
         };
-        let websockets = proxy.upstream.upgrades();
         drop(proxy);
         let address = source.client;
         let Some(place) = self.peers.enter(address.ip()) else {
@@ -64,7 +61,7 @@ impl Listener {
             Ok(Err(error)) => return self.handshake_failed(source, began, &error),
             Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
         };
-        Some(Introduced { source, handshake, told, limits, websockets, place })
+        Some(Introduced { source, handshake, told, limits, place })
     }
 
     /// A balancer did not say whose connection it is.

@@ -25,6 +25,8 @@ pub(super) enum Fault {
     UpstreamTimeout,
     /// No answer within the time the client gave the call (`grpc-timeout`).
     DeadlineExceeded,
+    /// The service speaks HTTP/2 and takes no WebSocket there (RFC 8441 section 3).
+    WebSocketUnsupported,
     /// The service has as many requests as it may get at a time, and the queue is full or too slow.
     UpstreamBusy,
     /// The client stopped sending the body in the middle.
@@ -36,11 +38,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 8] = [
+    const ALL: [Fault; 9] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
         Fault::DeadlineExceeded,
+        Fault::WebSocketUnsupported,
         Fault::UpstreamBusy,
         Fault::RequestAborted,
         Fault::RequestTimeout,
@@ -51,6 +54,7 @@ impl Fault {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Fault::UpstreamTimeout | Fault::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Fault::WebSocketUnsupported => StatusCode::NOT_IMPLEMENTED,
             Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -64,6 +68,7 @@ impl Fault {
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::DeadlineExceeded => "deadline_exceeded",
+            Fault::WebSocketUnsupported => "websocket_unsupported",
             Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
             Fault::RequestTimeout => "request_timeout",
@@ -76,6 +81,7 @@ impl Fault {
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
             Fault::DeadlineExceeded => "the time that the client gave the call has passed",
+            Fault::WebSocketUnsupported => "the service takes no WebSockets",
             Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
             Fault::RequestTimeout => "the request body did not come in time",
