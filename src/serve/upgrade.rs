@@ -111,15 +111,16 @@ impl Wish {
         }
     }
 
-    /// Whether what the service answers can be told to the client. Where we look it has to fit the key; and short of a
-    /// switch nothing that says success can, for over HTTP/2 this would be the tunnel (RFC 8441 section 5).
+    /// Whether what the service answers can be told to the client. A switch has to fit the key, or what comes next may be no
+    /// WebSocket; and short of it nothing that says success can be told over HTTP/2, where this would be the tunnel (RFC
+    /// 8441 section 5).
     pub(super) fn is_answered_by(&self, status: StatusCode, headers: &HeaderMap) -> bool {
-        // A client of HTTP/1.1 looks itself, and a service of HTTP/2 has no key to answer to.
-        if self.asks_for_stream || !self.is_stream {
+        // A service of HTTP/2 has no key to answer to.
+        if self.asks_for_stream {
             return true;
         }
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            return !status.is_success();
+            return !(self.is_stream && status.is_success());
         }
         let mut accepts = headers.get_all(header::SEC_WEBSOCKET_ACCEPT).iter();
         accepts.next().is_some_and(|accept| accept.as_bytes() == self.key.accept().as_bytes())
