@@ -1,5 +1,6 @@
 //! What waits to be written: owned, small, and quickly made, for a request makes it.
 
+use super::position::Position;
 use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::pop::{Denial, Timestamp};
@@ -70,7 +71,7 @@ pub(super) struct Decision {
     pub(super) rule: Option<&'static str>,
     pub(super) revocation: Option<&'static str>,
     pub(super) generation: u64,
-    pub(super) position: Option<u64>,
+    pub(super) position: Option<Position>,
 }
 
 /// The texts of a decision, in one piece of memory. One that is empty is not there.
@@ -101,7 +102,9 @@ impl Entry {
     pub(super) fn weight(&self) -> usize {
         match &self.what {
             What::Decision(decision) => {
-                decision.words.text.len() + decision.token.as_ref().map_or(0, |token| token.weight())
+                let token = decision.token.as_ref().map_or(0, |token| token.weight());
+                let position = decision.position.as_ref().map_or(0, Position::weight);
+                decision.words.text.len() + token + position
             }
             What::Event(_) => 0,
         }
@@ -121,7 +124,7 @@ impl Event {
 }
 
 impl Decision {
-    pub(super) fn of(record: &Record<'_>, trace: TraceId, position: Option<u64>) -> Decision {
+    pub(super) fn of(record: &Record<'_>, trace: TraceId, position: Option<&Position>) -> Decision {
         let because = record.because;
         let words = Words::of([
             Some(record.method),
@@ -143,7 +146,7 @@ impl Decision {
             rule: because.map(|because| because.rule),
             revocation: record.revocation,
             generation: record.generation,
-            position,
+            position: position.cloned(),
         }
     }
 

@@ -4,7 +4,7 @@ use super::event::Selector;
 use super::feed::Progress;
 use super::{Applied, FeedStatus, Revocations, Seen};
 use crate::pop::Timestamp;
-use crate::state::audit::Audit;
+use crate::state::audit::{Audit, Position};
 use std::time::Duration;
 
 /// The feed at this moment.
@@ -39,11 +39,9 @@ impl Revocations {
         })
     }
 
-    /// How far everything from the feed has been applied at least: its own number where it has one (the sequence of a NATS stream,
-    /// the bytes of a journal), else the events applied since this process began. `None` where there is no feed.
-    pub fn position(&self) -> Option<u64> {
-        let fed = self.fed.as_ref()?;
-        Some(fed.feed.place().unwrap_or_else(|| fed.intake.applied()))
+    /// How far everything from the feed has been applied at least. `None` where there is no feed, or no place in it yet.
+    pub fn position(&self) -> Option<Position> {
+        self.fed.as_ref()?.feed.place()
     }
 
     /// From now on this log is told of the feed's state.

@@ -57,6 +57,20 @@ fn a_grant_tells_who_and_how_and_nothing_that_is_not_known() {
 }
 
 #[test]
+fn a_position_is_a_number_where_the_feed_counts_so_and_else_its_own_words() {
+    let told = |position: Position| {
+        let said = Said::default();
+        let mut decision = said.decision(Ok(Passed::Request));
+        decision.position = Some(position);
+        members(|members| members.decision(&decision)).get("position").cloned()
+    };
+    assert_eq!(told(Position::Number(u64::MAX)), Some(json!(u64::MAX)));
+    assert_eq!(told(Position::Entry(1_795_219_200_000, 3)), Some(json!("1795219200000-3")));
+    assert_eq!(told(Position::Offsets(Arc::new(vec![(0, 17), (1, 4)]))), Some(json!("0:17,1:4")));
+    assert_eq!(told(Position::Offsets(Arc::default())), None);
+}
+
+#[test]
 fn what_happens_besides_requests_is_told() {
     let of = |event: Event| without_seq(members(|members| members.event(&event)));
     let config = Event::Config { generation: 2, result: Reloaded::InPart, digest: Some([0xab; 32]) };
