@@ -34,10 +34,12 @@ pub enum Event {
         /// SHA-256 of the file's text, where it could be read.
         digest: Option<[u8; 32]>,
     },
-    /// An issuer's keys are others than before.
+    /// An issuer's or a transmitter's keys are others than before.
     Keys {
+        /// What they sign.
+        signer: Signer,
         /// Whose.
-        issuer: Arc<str>,
+        name: Arc<str>,
         /// The names of those that came.
         added: Vec<String>,
         /// The names of those that went.
@@ -55,6 +57,25 @@ pub enum Event {
         /// Its end.
         not_after: Timestamp,
     },
+}
+
+/// Whose keys these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// Of access tokens.
+    Issuer,
+    /// Of security events (Shared Signals).
+    Transmitter,
+}
+
+impl Signer {
+    /// The member of a record that names it.
+    pub(super) fn member(self) -> &'static str {
+        match self {
+            Signer::Issuer => "issuer",
+            Signer::Transmitter => "transmitter",
+        }
+    }
 }
 
 /// One decision. Nothing in here is a secret: of the token only what it says.

@@ -61,8 +61,8 @@ impl Members<'_> {
                     self.text("digest", &hex(digest));
                 }
             }
-            Event::Keys { issuer, added, removed } => {
-                self.text("issuer", issuer);
+            Event::Keys { signer, name, added, removed } => {
+                self.text(signer.member(), name);
                 self.names("added", added);
                 self.names("removed", removed);
             }

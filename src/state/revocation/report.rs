@@ -2,7 +2,7 @@
 
 use super::event::Selector;
 use super::feed::Progress;
-use super::{Applied, FeedStatus, Revocations, Seen};
+use super::{Applied, Fed, FeedStatus, Revocations, Seen};
 use crate::pop::Timestamp;
 use crate::state::audit::{Audit, Position};
 use std::time::Duration;
@@ -44,10 +44,12 @@ impl Revocations {
         self.fed.as_ref()?.feed.place()
     }
 
-    /// From now on this log is told of the feed's state.
+    /// From now on this log is told of the feed's state, and of the keys of those who sign security events.
     pub fn recorded_in(&self, audit: &Audit) {
-        if let Some(fed) = &self.fed {
-            fed.intake.health.recorded_in(audit);
+        let Some(Fed { intake, .. }) = &self.fed else { return };
+        intake.health.recorded_in(audit);
+        if let Some(transmitters) = intake.transmitters() {
+            transmitters.keys.recorded_in(audit);
         }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::pop::Denial;
+use crate::state::audit::Signer;
 use crate::state::audit::tests::Said;
 use crate::telemetry::{Passed, Reloaded};
 use serde_json::{Value, json};
@@ -77,13 +78,17 @@ fn what_happens_besides_requests_is_told() {
     assert_eq!(of(config), json!({ "generation": 2, "result": "in_part", "digest": "ab".repeat(32) }));
     let unread = Event::Config { generation: 2, result: Reloaded::Refused, digest: None };
     assert_eq!(of(unread), json!({ "generation": 2, "result": "refused" }));
-    let keys =
-        |added: Vec<String>| Event::Keys { issuer: Arc::from("https://as"), added, removed: Vec::new() };
-    assert_eq!(
-        of(keys(vec!["1".to_owned()])),
-        json!({ "issuer": "https://as", "added": ["1"], "removed": [] })
-    );
-    let many = of(keys(vec!["é".repeat(1000); 1000]));
+    let keys = |signer, added: Vec<String>| Event::Keys {
+        signer,
+        name: Arc::from("https://as"),
+        added,
+        removed: Vec::new(),
+    };
+    for (signer, member) in [(Signer::Issuer, "issuer"), (Signer::Transmitter, "transmitter")] {
+        let expected = json!({ member: "https://as", "added": ["1"], "removed": [] });
+        assert_eq!(of(keys(signer, vec!["1".to_owned()])), expected);
+    }
+    let many = of(keys(Signer::Issuer, vec!["é".repeat(1000); 1000]));
     assert_eq!(many["added"].as_array().unwrap().len(), MOST_NAMES);
     assert_eq!(many["added"][0].as_str().unwrap().len(), LONGEST_NAME);
     assert_eq!(of(Event::Feed { state: "stale" }), json!({ "state": "stale" }));
