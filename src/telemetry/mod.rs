@@ -210,7 +210,7 @@ impl Telemetry {
         let sampler = Sampler::new(config.sample);
         let resource = resource::of_this_process();
         if let Some(endpoint) = &config.otlp {
-            let collector = Collector::new(endpoint, config.otlp_protocol)?;
+            let collector = Collector::new(endpoint, config)?;
             let exporter = Exporter::start(collector, resource.clone(), metrics.spans.clone());
             metrics.trace_with(Tracer::new(exporter, sampler.share));
         }
