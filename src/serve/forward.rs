@@ -102,15 +102,16 @@ pub(super) fn forward<'a>(
             Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
         let answered = understood(answered, wish.as_ref());
-        let response = match answered {
+        match answered {
             Ok(Some(Answered { response, lease, place })) => {
                 call.answered(response.status());
                 in_flight.holds(place);
                 in_flight.answered();
                 let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                let answered = (span, asked);
                 let mut response = match wish.filter(|_| switches) {
-                    Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),
-                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable),
+                    Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable, answered),
+                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable, answered),
                 };
                 offer(renewal, response.headers_mut());
                 response
@@ -135,11 +136,10 @@ pub(super) fn forward<'a>(
                 if unread {
                     peer.close_after(received, &mut response);
                 }
+                proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
                 response
             }
-        };
-        proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
-        response
+        }
     }
 }
 
@@ -200,11 +200,13 @@ fn passed_on(
     peer: &Peer,
     response: Response<Answer>,
     (version, grpc): (Version, bool),
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
+    (span, asked): (RequestSpan, Instant),
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
+    in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
@@ -241,15 +243,17 @@ fn switched(
     peer: &Peer,
     mut response: Response<Answer>,
     wish: Wish,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
+    (span, asked): (RequestSpan, Instant),
 ) -> Response<ResponseBody> {
     let service = hyper::upgrade::on(&mut response);
     lease.close();
     let (mut parts, _) = response.into_parts();
     fields::clean_response(&mut parts.headers);
     wish.tell(&mut parts.status, &mut parts.headers);
+    in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
     peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::own(Bytes::new()))

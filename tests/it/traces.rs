@@ -2,6 +2,7 @@
 
 mod context;
 mod decisions;
+mod passing;
 mod sampling;
 
 use crate::support::clinch::{Clinch, command};
@@ -28,7 +29,7 @@ struct Traced {
     collector: Collector,
     clinch: Clinch,
     key: ProofKey,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Traced {
@@ -63,7 +64,7 @@ impl Traced {
         command.env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
         command.env("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=a%20key");
         let clinch = Clinch::of(Program::start(command.args(["run", "--config"]).arg(config))).await;
-        Traced { pki, issuer, service, collector, clinch, key: ProofKey::new(), _folder: folder }
+        Traced { pki, issuer, service, collector, clinch, key: ProofKey::new(), folder }
     }
 
     fn token(&self) -> String {
