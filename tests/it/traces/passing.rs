@@ -8,22 +8,28 @@ use crate::support::world::url;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// clinch before a service whose answers do not end, with a journal of revocations.
 async fn streaming() -> (Traced, Streaming) {
     let service = Streaming::start().await;
-    let upstream = format!("upstream: {{ url: 'http://{}' }}", service.address);
+    (before(service.address).await, service)
+}
+
+/// clinch before this service.
+async fn before(service: SocketAddr) -> Traced {
+    let upstream = format!("upstream: {{ url: 'http://{service}' }}");
     let revocation = "revocation: { feed: { kind: file, path: journal }, accept_plain: true }\n";
-    let world = Traced::with("sample: 1.0", |text| {
+    Traced::with("sample: 1.0", |text| {
         let text: Vec<&str> = text.lines().collect();
         let ours =
             |line: &&str| if line.starts_with("upstream:") { upstream.clone() } else { line.to_string() };
         text.iter().map(ours).collect::<Vec<_>>().join("\n") + "\n" + revocation
     })
-    .await;
-    (world, service)
+    .await
 }
 
 /// A stream of events of which the first has come; and the token it was asked for with.
@@ -83,6 +89,23 @@ async fn a_client_that_goes_away_has_cancelled() {
     let server = world.collector.named(SERVER, TRACE).await;
     assert_eq!(server.says("error.type").as_deref(), Some("cancelled"));
     assert_eq!(server.says("clinch.cut"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_breaks_off_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = before(listener.local_addr().unwrap()).await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read_buf(&mut Vec::with_capacity(8192)).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nstill here").await;
+        }
+    });
+    let (mut stream, _) = open(&world, PATH).await;
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    let server = world.collector.named(SERVER, TRACE).await;
+    assert_eq!(server.says("error.type").as_deref(), Some("upstream_broken"));
+    assert_eq!(server.says("http.response.status_code").as_deref(), Some("200"));
 }
 
 /// Of what came to its end nothing bad is said, over either version of HTTP.
