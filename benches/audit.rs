@@ -14,7 +14,7 @@ use clinch::pop::algorithm::Algorithm;
 use clinch::pop::jose::Json;
 use clinch::pop::key_set::KeySet;
 use clinch::pop::policy::ProofKind;
-use clinch::state::audit::Audit;
+use clinch::state::audit::{Audit, Position};
 use clinch::telemetry::{Passed, Record, Telemetry};
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
@@ -63,7 +63,7 @@ async fn main() {
     for _ in 0..ROUNDS {
         let started = Instant::now();
         for _ in 0..BATCH {
-            assert!(audit.decided(&record, span.trace_id(), Some(17)).unwrap().is_none());
+            assert!(audit.decided(&record, span.trace_id(), Some(&Position::Number(17))).unwrap().is_none());
         }
         pushes.push(started.elapsed().as_nanos() as f64 / BATCH as f64);
         while audit.queued() > 0 {

@@ -118,7 +118,7 @@ impl Gate {
             |verdict: &Result<Verdict, Denial>| verdict.as_ref().map(Verdict::passed).map_err(|d| *d);
         let why = telemetry::denial(passed(&verdict)).map(because);
         let mut record = undecided.record(why.as_ref(), passed(&verdict));
-        let position = undecided.found.position;
+        let position = undecided.found.position.as_ref();
         let kept = match self.audit.decided(&record, span.trace_id(), position) {
             Ok(None) => Ok(()),
             // On the heap: few configurations wait, and every request's future would be larger for it.

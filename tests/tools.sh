@@ -5,7 +5,8 @@
 #   libfaketime.so              steps the clock of a program that preloads it
 #   bin/kubectl                 renders deploy/kubernetes
 #   venv/                       nats-server, and librdkafka, whose mock cluster tests/data/kafka/mock.py keeps alive, and
-#                               kubernetes-validate and compose-spec, which know the schemas of what is in deploy
+#                               kubernetes-validate and compose-spec, which know the schemas of what is in deploy, and
+#                               ocsf-json-schema, which knows those of exported events
 #   npm/                        oidc-provider, oauth4webapi, dpop, jose and dockerfile-utils, as tests/npm/package-lock.json has them
 # Only missing Debian packages touch the system; that needs root.
 set -euo pipefail
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/.."
 tools=$PWD/target/test-tools
 nats_version=2.15.1
 kafka_version=2.16.1
-schemas="kubernetes-validate==1.37.0 compose-spec==0.2.0"
+schemas="kubernetes-validate==1.37.0 compose-spec==0.2.0 jsonschema==4.26.0 ocsf-json-schema==1.2.0"
 oldest_node=20
 export DEBIAN_FRONTEND=noninteractive
 

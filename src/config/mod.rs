@@ -39,7 +39,7 @@ pub use problems::Problems;
 pub use redis::{Redis, RedisAddress, RedisKind};
 pub use replay::{OnUnavailable, Replay, SharedReplay, Store};
 pub use source::{Look, Source};
-pub use telemetry::{Identifiers, LogFormat, OtlpProtocol, Telemetry, TraceOrigin};
+pub use telemetry::{Identifiers, LogFormat, OtlpCompression, OtlpProtocol, Telemetry, TraceOrigin};
 pub use written::Written;
 
 pub use revocation::{

@@ -1,6 +1,7 @@
 //! `telemetry`, checked.
 
 use http::Uri;
+use rustls::pki_types::CertificateDer;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -11,6 +12,10 @@ pub struct Telemetry {
     pub otlp: Option<Uri>,
     /// How it is spoken to.
     pub otlp_protocol: OtlpProtocol,
+    /// How messages are made smaller on their way there.
+    pub otlp_compression: OtlpCompression,
+    /// Extra trust anchors for its TLS.
+    pub otlp_ca: Vec<CertificateDer<'static>>,
     /// How often metrics are sent there, if they are.
     pub otlp_metrics: Option<Duration>,
     /// The share of traces that are sampled, 0 to 1.
@@ -34,6 +39,8 @@ impl Default for Telemetry {
         Telemetry {
             otlp: None,
             otlp_protocol: OtlpProtocol::Http,
+            otlp_compression: OtlpCompression::None,
+            otlp_ca: Vec::new(),
             otlp_metrics: None,
             sample: 1.0,
             sample_refusals: false,
@@ -53,6 +60,15 @@ pub enum OtlpProtocol {
     Http,
     /// OTLP/gRPC.
     Grpc,
+}
+
+/// `telemetry.otlp_compression`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpCompression {
+    /// Not at all.
+    None,
+    /// RFC 1952.
+    Gzip,
 }
 
 /// `telemetry.context`

@@ -9,6 +9,7 @@ use crate::pop::because::{Because, Scene};
 use crate::pop::credentials::Scheme;
 use crate::pop::policy::{ProofKind, Route};
 use crate::pop::{Denial, Request, Timestamp};
+use crate::state::audit::Position;
 use crate::telemetry::{Passed, Record, RequestId, RequestSpan, RevokedBy, TraceId};
 use http::header;
 use http::request::Parts;
@@ -27,7 +28,7 @@ pub(super) struct Findings<'g> {
     pub(super) proof: Option<ProofKind>,
     pub(super) revocation: Option<&'static str>,
     /// How far the revocation feed had come, at least.
-    pub(super) position: Option<u64>,
+    pub(super) position: Option<Position>,
     pub(super) revoked_by: Option<Arc<RevokedBy>>,
     pub(super) wait: Option<Duration>,
 }
@@ -118,7 +119,7 @@ impl Drop for Undecided<'_, '_> {
         let because = Because { rule: denial.rule(), expected: None, found: None };
         let record = self.record(Some(&because), Err(denial));
         // Nothing was granted, so nothing hangs on whether it can be kept.
-        let _ = self.gate.audit.decided(&record, self.trace, self.found.position);
+        let _ = self.gate.audit.decided(&record, self.trace, self.found.position.as_ref());
         self.gate.telemetry.cancelled(self.trace, &record);
     }
 }

@@ -6,6 +6,7 @@ use super::broken::Broken;
 use super::cut::Cuttable;
 use super::grpc;
 use super::proxy::InFlight;
+use super::response::Fault;
 use super::trailers::{self, RequestTrailers};
 use super::upload::{Interrupted, Patience};
 use super::upstream::{Answer, Lease};
@@ -143,7 +144,7 @@ impl Passing {
     /// Gives the response up if the client has taken nothing for so long that was there to be taken.
     pub(super) fn cut(&self, patience: Duration) {
         if self.offered.lock().is_some_and(|since| since.elapsed() >= patience) {
-            self.let_go();
+            self.let_go(Some(STALLED));
         }
     }
 
@@ -152,16 +153,22 @@ impl Passing {
     fn end_if_cut(&self) {
         let mut open = self.open.lock();
         let cut = open.as_ref().and_then(|flow| flow.cuttable.as_ref()?.open.cut());
-        let Some((why, flow)) = cut.zip(open.take_if(|_| cut.is_some())) else { return };
+        let Some((why, mut flow)) = cut.zip(open.take_if(|_| cut.is_some())) else { return };
         let _ = self.why.set(why);
         drop(open);
         flow.in_flight.cut(why, flow.cuttable.as_ref());
         self.asking.wake();
     }
 
-    fn let_go(&self) {
-        let flow = self.open.lock().take();
-        drop(flow);
+    /// `why`: why it does not come to its end, if not because the client wants no more.
+    fn let_go(&self, why: Option<&'static str>) {
+        let Some(mut flow) = self.open.lock().take() else { return };
+        match why {
+            Some(why) => flow.in_flight.span.broken(why),
+            // Of what has a length nobody asks for more than that.
+            None if flow.content.is_end_stream() => flow.in_flight.span.whole(),
+            None => {}
+        }
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
@@ -173,6 +180,11 @@ impl Passing {
         let polled = Pin::new(&mut flow.content).poll_frame(cx);
         *self.offered.lock() = polled.is_ready().then(Instant::now);
         let mut frame = ready!(polled);
+        match &frame {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => flow.in_flight.span.broken(Fault::UpstreamBroken.reason()),
+            None => flow.in_flight.span.whole(),
+        }
         if let Some(trailers) = frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut) {
             trailers::clean_response(trailers);
         }
@@ -210,7 +222,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         match &self.0 {
             Content::Own(_) => {}
-            Content::Service(passing) => passing.let_go(),
+            Content::Service(passing) => passing.let_go(None),
         }
     }
 }
@@ -274,3 +286,6 @@ impl Body for ResponseBody {
         }
     }
 }
+
+/// What the span of a response says whose client takes nothing.
+const STALLED: &str = "stalled";

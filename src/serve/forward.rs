@@ -102,16 +102,19 @@ pub(super) fn forward<'a>(
             Way::Circle => Err(Setback::Fault(Fault::Loop)),
         };
         let answered = understood(answered, wish.as_ref());
-        let response = match answered {
+        match answered {
             Ok(Some(answered)) => {
                 let switches = answered.switches();
                 let Answered { response, lease, place } = answered;
                 call.answered(response.status());
                 in_flight.holds(place);
                 in_flight.answered();
+                let answered = (span, asked);
                 let mut response = match wish.filter(|_| switches) {
-                    Some(wish) => switched(peer, response, (received, wish), in_flight, lease, cuttable),
-                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable),
+                    Some(wish) => {
+                        switched(peer, response, (received, wish), in_flight, lease, cuttable, answered)
+                    }
+                    None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable, answered),
                 };
                 offer(renewal, response.headers_mut());
                 response
@@ -136,11 +139,10 @@ pub(super) fn forward<'a>(
                 if unread {
                     peer.close_after(received, &mut response);
                 }
+                proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
                 response
             }
-        };
-        proxy.gate.telemetry.answered(span, response.status(), Some(asked.elapsed()));
-        response
+        }
     }
 }
 
@@ -201,11 +203,13 @@ fn passed_on(
     peer: &Peer,
     response: Response<Answer>,
     (version, grpc): (Version, bool),
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
+    (span, asked): (RequestSpan, Instant),
 ) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
+    in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
     fields::clean_response(&mut parts.headers);
     parts.version = version;
     parts.extensions.clear();
@@ -241,9 +245,10 @@ fn switched(
     peer: &Peer,
     mut response: Response<Answer>,
     (version, wish): (Version, Wish),
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
+    (span, asked): (RequestSpan, Instant),
 ) -> Response<ResponseBody> {
     let upgrade = hyper::upgrade::on(&mut response);
     let (mut parts, answer) = response.into_parts();
@@ -254,6 +259,7 @@ fn switched(
     parts.version = version;
     fields::clean_response(&mut parts.headers);
     wish.tell(&mut parts.status, &mut parts.headers);
+    in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
     peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::own(Bytes::new()))

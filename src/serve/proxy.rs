@@ -25,6 +25,7 @@ use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
 use crate::state::revocation::Cut;
+use crate::telemetry::Remainder;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -79,6 +80,8 @@ pub(super) struct InFlight {
     place: Option<Place>,
     /// What its upload is told of the response.
     upload: Option<Answer>,
+    /// Its span, from the response's head on.
+    pub(super) span: Remainder,
 }
 
 impl InFlight {
@@ -86,7 +89,8 @@ impl InFlight {
     fn begin(peer: &Arc<Peer>) -> (InFlight, usize) {
         peer.activity.request_began();
         let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
-        (InFlight { peer: Arc::clone(peer), place: None, upload: None }, before + 1)
+        let span = Remainder::default();
+        (InFlight { peer: Arc::clone(peer), place: None, upload: None, span }, before + 1)
     }
     /// It has a body, which is told how far the response is.
     pub(super) fn uploads(&mut self, upload: Answer) {
@@ -102,7 +106,8 @@ impl InFlight {
     }
     /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
     /// when the client takes nothing, so that the body is not asked for.
-    pub(super) fn cut(&self, why: Cut, cuttable: Option<&Cuttable>) {
+    pub(super) fn cut(&mut self, why: Cut, cuttable: Option<&Cuttable>) {
+        self.span.cut(why.reason());
         if let Some(cuttable) = cuttable {
             cuttable.tell(why, &self.peer);
         }

@@ -54,7 +54,7 @@ enum End {
 impl Tunnel {
     /// Joins both sides until they end or have to. `patience`: how long one may take nothing.
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>, patience: Duration) {
-        let Tunnel { client, service, in_flight, cuttable } = self;
+        let Tunnel { client, service, mut in_flight, cuttable } = self;
         let both = timeout(SWITCH, async { tokio::try_join!(client, service.opened()) }).await;
         let Ok(Ok((client, service))) = both else { return };
         let mut joined = Joined::new(client, service, patience);
@@ -67,7 +67,7 @@ impl Tunnel {
             _ = phase.wait_for(|phase| *phase == Phase::Cut) => End::Stopped,
         };
         match end {
-            End::Closed => {}
+            End::Closed => in_flight.span.whole(),
             End::Cut(why) => {
                 in_flight.cut(why, cuttable.as_ref());
                 let reason = match why {
@@ -76,8 +76,14 @@ impl Tunnel {
                 };
                 joined.farewell(POLICY_VIOLATION, reason).await;
             }
-            End::Stopped => joined.farewell(GOING_AWAY, "going away").await,
-            End::Idle => joined.farewell(GOING_AWAY, "idle").await,
+            End::Stopped => {
+                in_flight.span.broken("stopped");
+                joined.farewell(GOING_AWAY, "going away").await;
+            }
+            End::Idle => {
+                in_flight.span.broken("idle");
+                joined.farewell(GOING_AWAY, "idle").await;
+            }
         }
     }
 }

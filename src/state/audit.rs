@@ -12,6 +12,7 @@ pub mod chain;
 mod entry;
 mod file;
 pub(crate) mod names;
+mod position;
 mod queue;
 mod record;
 mod scribe;
@@ -22,7 +23,8 @@ pub mod verify;
 mod vouched;
 mod writer;
 
-pub use entry::Event;
+pub use entry::{Event, Signer};
+pub use position::Position;
 
 use crate::config::{self, AuditSync, OnFull};
 use crate::telemetry::{AuditMetrics, Record, TraceId};
@@ -146,7 +148,7 @@ impl Audit {
         &self,
         record: &Record<'_>,
         trace: TraceId,
-        position: Option<u64>,
+        position: Option<&Position>,
     ) -> Result<Option<Waiting>, Unwritten> {
         let Some(handle) = &self.0 else { return Ok(None) };
         let shared = &handle.shared;

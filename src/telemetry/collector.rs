@@ -6,8 +6,9 @@
 //! caller's. What is in a message is nothing to it.
 
 mod grpc;
+mod gzip;
 
-use crate::config::OtlpProtocol;
+use crate::config::{self, OtlpCompression, OtlpProtocol};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -16,6 +17,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use std::error::Error;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ pub(super) struct Collector {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     endpoint: Uri,
     protocol: OtlpProtocol,
+    compression: OtlpCompression,
     /// From the environment; credentials may be among them.
     headers: HeaderMap,
 }
@@ -56,11 +59,12 @@ impl Collector {
     ///
     /// # Errors
     /// TLS can't be set up.
-    pub(super) fn new(endpoint: &Uri, protocol: OtlpProtocol) -> anyhow::Result<Collector> {
+    pub(super) fn new(endpoint: &Uri, config: &config::Telemetry) -> anyhow::Result<Collector> {
+        let (protocol, compression) = (config.otlp_protocol, config.otlp_compression);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(system_roots(endpoint))
+            .with_root_certificates(roots(endpoint, &config.otlp_ca)?)
             .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         let connector = match protocol {
@@ -76,7 +80,8 @@ impl Collector {
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(LIMIT)
             .build(connector);
-        Ok(Collector { client, endpoint: endpoint.clone(), protocol, headers: headers_of_environment() })
+        let (endpoint, headers) = (endpoint.clone(), headers_of_environment());
+        Ok(Collector { client, endpoint, protocol, compression, headers })
     }
 
     /// Sends one message; the answer's, which may speak of a partial success. Bounded in time.
@@ -100,13 +105,24 @@ impl Collector {
     }
 
     fn request(&self, signal: Signal, message: Vec<u8>) -> Option<Request<Full<Bytes>>> {
-        let (uri, version, content_type, body) = match self.protocol {
-            OtlpProtocol::Http => (self.address(signal), Version::HTTP_11, PROTOBUF, Bytes::from(message)),
+        let message = match self.compression {
+            OtlpCompression::None => message,
+            OtlpCompression::Gzip => gzip::compressed(&message),
+        };
+        let (uri, version, content_type, encoding, body) = match self.protocol {
+            OtlpProtocol::Http => (
+                self.address(signal),
+                Version::HTTP_11,
+                PROTOBUF,
+                header::CONTENT_ENCODING,
+                Bytes::from(message),
+            ),
             OtlpProtocol::Grpc => (
                 self.under(grpc::method(signal)),
                 Version::HTTP_2,
                 grpc::CONTENT_TYPE,
-                grpc::framed(&message),
+                grpc::ENCODING,
+                grpc::framed(&message, self.compression),
             ),
         };
         let mut request = Request::new(Full::new(body));
@@ -117,6 +133,9 @@ impl Collector {
         *headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, content_type);
         headers.insert(header::USER_AGENT, USER_AGENT);
+        if self.compression == OtlpCompression::Gzip {
+            headers.insert(encoding, gzip::NAME);
+        }
         if self.protocol == OtlpProtocol::Grpc {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
@@ -189,13 +208,16 @@ fn headers_of_environment() -> HeaderMap {
     pairs.collect()
 }
 
-/// What the system trusts (`SSL_CERT_FILE` included), read only when it is needed.
-fn system_roots(endpoint: &Uri) -> rustls::RootCertStore {
+/// What the system trusts (`SSL_CERT_FILE` included), read only when it is needed, and `telemetry.otlp_ca`.
+fn roots(endpoint: &Uri, ca: &[CertificateDer<'static>]) -> anyhow::Result<rustls::RootCertStore> {
     let mut roots = rustls::RootCertStore::empty();
     if endpoint.scheme_str() == Some("https") {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    roots
+    for anchor in ca {
+        roots.add(anchor.clone())?;
+    }
+    Ok(roots)
 }
 
 const TRACES: &str = "/v1/traces";
@@ -213,7 +235,8 @@ mod tests {
     use super::*;
 
     fn addresses(endpoint: &str, protocol: OtlpProtocol) -> [String; 2] {
-        let collector = Collector::new(&endpoint.parse().unwrap(), protocol).unwrap();
+        let config = config::Telemetry { otlp_protocol: protocol, ..config::Telemetry::default() };
+        let collector = Collector::new(&endpoint.parse().unwrap(), &config).unwrap();
         [Signal::Traces, Signal::Metrics]
             .map(|signal| collector.request(signal, Vec::new()).unwrap().uri().to_string())
     }

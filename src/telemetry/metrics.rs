@@ -11,6 +11,7 @@ use super::keys::KeyFetches;
 use super::known::Known;
 use super::latency::Latency;
 use super::nonces::NonceChallenges;
+use super::otlp_metrics::PageCounts;
 use super::process::Process;
 use super::registering::{BUILD, DroppedLines, KEYS, TRANSMITTERS, keys, latency, started};
 use super::reloads::Reloads;
@@ -87,7 +88,7 @@ pub struct Metrics {
     challenges: NonceChallenges,
     pub(super) spans: SpanCounts,
     log_lines_left_out: Counter,
-    metric_exports: Family<Label, Counter>,
+    pub(super) pages: PageCounts,
     decision_seconds: Latency,
     upstream_seconds: Latency,
     responses: [Counter; CLASSES.len()],
@@ -176,7 +177,7 @@ impl Metrics {
                 "log_lines_left_out",
                 "Lines about refusals like others before them",
             ),
-            metric_exports: family(all, "metric_exports", "Pages of metrics sent to the collector"),
+            pages: PageCounts::register(all),
             decision_seconds,
             upstream_seconds,
             responses,
@@ -242,11 +243,6 @@ impl Metrics {
     pub(super) fn trace_with(&mut self, tracer: Tracer) {
         self.revocations.tracer = tracer.clone();
         self.tracer = tracer;
-    }
-
-    /// A page of metrics was taken by the collector, or not.
-    pub(super) fn metrics_exported(&self, result: &'static str) {
-        self.metric_exports.get_or_create(&[("result", result)]).inc();
     }
 
     /// The latencies that have exemplars, by the names they have on the page.

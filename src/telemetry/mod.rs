@@ -24,6 +24,7 @@ mod metrics;
 mod nonces;
 mod otlp_metrics;
 mod page;
+mod passing;
 mod process;
 mod registering;
 mod reloads;
@@ -53,6 +54,7 @@ pub use known::Known;
 pub use logs::install_logging;
 pub(crate) use logs::{breaks_lines, cut};
 pub use metrics::Metrics;
+pub use passing::Remainder;
 pub use reloads::{Reloaded, Reloads};
 pub use replay::ReplayMetrics;
 pub use request::RequestSpan;
@@ -210,7 +212,7 @@ impl Telemetry {
         let sampler = Sampler::new(config.sample);
         let resource = resource::of_this_process();
         if let Some(endpoint) = &config.otlp {
-            let collector = Collector::new(endpoint, config.otlp_protocol)?;
+            let collector = Collector::new(endpoint, config)?;
             let exporter = Exporter::start(collector, resource.clone(), metrics.spans.clone());
             metrics.trace_with(Tracer::new(exporter, sampler.share));
         }
@@ -256,7 +258,7 @@ impl Telemetry {
         self.log(span.trace_id().as_str(), record);
     }
 
-    /// The response head is known: ends the span. `upstream`: how long the service took, when it was asked.
+    /// An answer of ours is known: ends the span. `upstream`: how long the service took, when it was asked.
     pub fn answered(&self, span: RequestSpan, status: StatusCode, upstream: Option<Duration>) {
         self.metrics.answered(status, upstream, span.recorded_trace());
         span.answered(status, upstream);

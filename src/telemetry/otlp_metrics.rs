@@ -1,11 +1,13 @@
 //! The metrics by OTLP, every `telemetry.otlp_metrics`: the same that `/metrics` shows, under the
 //! same names, cumulative since the start. A collector that is slow or gone costs what it would have been told.
 
+mod counts;
 mod encode;
 
 use super::collector::{Collector, Signal};
 use super::latency::Latency;
 use super::metrics::Metrics;
+pub(super) use counts::PageCounts;
 use encode::Times;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -20,6 +22,7 @@ pub(super) struct MetricsOut {
     resource: Resource,
     started: SystemTime,
     taken: AtomicBool,
+    whole: AtomicBool,
 }
 
 impl MetricsOut {
@@ -32,9 +35,9 @@ impl MetricsOut {
         resource: Resource,
     ) -> anyhow::Result<Option<MetricsOut>> {
         let Some((period, endpoint)) = config.otlp_metrics.zip(config.otlp.as_ref()) else { return Ok(None) };
-        let collector = Collector::new(endpoint, config.otlp_protocol)?;
-        let (started, taken) = (SystemTime::now(), AtomicBool::new(true));
-        Ok(Some(MetricsOut { collector, period, resource, started, taken }))
+        let collector = Collector::new(endpoint, config)?;
+        let (started, taken, whole) = (SystemTime::now(), AtomicBool::new(true), AtomicBool::new(true));
+        Ok(Some(MetricsOut { collector, period, resource, started, taken, whole }))
     }
 
     /// How often they are sent.
@@ -46,16 +49,29 @@ impl MetricsOut {
     /// collector takes no more, and once when it does again.
     pub(super) async fn send(&self, page: &str, latencies: &[(&str, &Latency)], metrics: &Metrics) {
         let times = Times::from(self.started, SystemTime::now());
-        let body = encode::request(page, latencies, &self.resource, times).encode_to_vec();
-        let outcome = self.collector.send(Signal::Metrics, body).await;
+        let request = encode::request(page, latencies, &self.resource, times);
+        let outcome = self.collector.send(Signal::Metrics, request.encode_to_vec()).await;
         let good = outcome.is_ok();
-        metrics.metrics_exported(if good { "ok" } else { "failed" });
+        metrics.pages.exported(good);
+        if let Ok(answer) = &outcome {
+            self.tell_rejected(metrics.pages.answered(answer, encode::points(&request)));
+        }
         if self.taken.swap(good, Relaxed) == good {
             return;
         }
         match outcome {
             Ok(_) => tracing::info!("the collector takes metrics again"),
             Err(failure) => tracing::warn!(why = failure.why, "the collector takes no metrics"),
+        }
+    }
+
+    /// Says once when the collector begins to leave values out: it does so at every page.
+    fn tell_rejected(&self, rejected: u64) {
+        let whole = rejected == 0;
+        match (self.whole.swap(whole, Relaxed), whole) {
+            (true, false) => tracing::warn!(rejected, "the collector takes only a part of the metrics"),
+            (false, true) => tracing::info!("the collector takes all metrics again"),
+            (true, true) | (false, false) => (),
         }
     }
 }

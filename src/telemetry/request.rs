@@ -8,7 +8,7 @@ use super::ids::{self, RequestId, TraceId};
 use super::sampling::{Sampler, new_trace};
 use super::spans::{Called, Exporter, Kind, OpenSpan, Parent, SpanRef, Step, Steps, client, server};
 use super::trace_context::{RANDOM, SAMPLED, TraceContext};
-use super::{Handshake, Record, baggage};
+use super::{Handshake, Record, Remainder, baggage};
 use crate::config::{Identifiers, TraceOrigin};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -192,7 +192,17 @@ impl RequestSpan {
     pub(super) fn answered(mut self, status: StatusCode, upstream: Option<Duration>) {
         if let Recorded::Yes(open) = &mut self.recorded {
             server::answered(open, status, upstream);
+            open.complete();
         }
+    }
+
+    /// The same of an answer that is still under way.
+    pub(super) fn passes(mut self, status: StatusCode, upstream: Duration) -> Remainder {
+        let Recorded::Yes(mut open) = std::mem::replace(&mut self.recorded, Recorded::Not) else {
+            return Remainder::default();
+        };
+        server::answered(&mut open, status, Some(upstream));
+        Remainder(Some(open))
     }
 
     fn open(&self) -> Option<&OpenSpan> {

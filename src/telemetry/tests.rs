@@ -1,7 +1,7 @@
 mod metrics;
 
 use super::*;
-use crate::config::{self, OtlpProtocol};
+use crate::config::{self, OtlpCompression, OtlpProtocol};
 use crate::pop::forge;
 use crate::telemetry::trace_context::TraceContext;
 use std::sync::LazyLock;

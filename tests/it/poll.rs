@@ -4,7 +4,7 @@
 use crate::support::clinch::Clinch;
 use crate::support::eventually;
 use crate::support::nats::Nats;
-use crate::support::proof::{now, unique};
+use crate::support::proof::{ProofKey, now, unique};
 use crate::support::signals::{Scene, metric};
 use crate::support::stream::Manner;
 use serde_json::{Value, json};
@@ -237,4 +237,34 @@ async fn a_quiet_stream_is_not_stale() {
     eventually("three rounds", both).await;
     assert_eq!(clinch.ready().await.unwrap().status, 200);
     assert!(!clinch.program.output().contains("stale"), "{}", clinch.program.output());
+}
+
+/// The keys of those who sign events are on record, first and whenever they are others.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_key_of_a_transmitter_is_on_record() {
+    let mut scene = polled(None).await;
+    let text = std::fs::read_to_string(&scene.config).unwrap();
+    scene.folder.write("clinch.yaml", &(text + "audit: { file: audit.jsonl }\n"));
+    let mut clinch = scene.clinch().await;
+    scene.transmitter.keys.publish(&[("next", &ProofKey::new())]);
+    // An event by a key that is not known: the keys are asked for.
+    let (mut header, claims) = scene.event("alice");
+    header["kid"] = json!("next");
+    let set = scene.transmitter.sign("t2", (header, claims)).await;
+    scene.stream.offer(&jti(&set), &set);
+    assert_eq!(reported(&scene, &jti(&set)).await, "invalid_key");
+    clinch.program.terminate();
+    assert!(clinch.program.ended().await.success());
+    let log = std::fs::read_to_string(scene.folder.at("audit.jsonl")).unwrap();
+    let records = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let keys: Vec<Value> = records.filter(|record| record["kind"] == "keys").collect();
+    let of = |member: &str, name: &str| {
+        let theirs = keys.iter().filter(|record| record[member] == name);
+        theirs.map(|record| (record["added"].clone(), record["removed"].clone())).collect::<Vec<_>>()
+    };
+    let first = (json!(["t1", "e1"]), json!([]));
+    let then = (json!(["next"]), json!(["t1", "e1"]));
+    assert_eq!(of("transmitter", &scene.transmitter.name), [first, then]);
+    assert_eq!(of("issuer", &scene.issuer.name).len(), 1, "and its own records are the issuer's");
+    assert!(of("issuer", &scene.transmitter.name).is_empty());
 }

@@ -2,6 +2,7 @@
 
 mod context;
 mod decisions;
+mod passing;
 mod sampling;
 
 use crate::support::clinch::{Clinch, command};
@@ -28,7 +29,7 @@ struct Traced {
     collector: Collector,
     clinch: Clinch,
     key: ProofKey,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Traced {
@@ -56,13 +57,14 @@ impl Traced {
         let text = change(format!("{text}telemetry: {{ {telemetry} }}\n"));
         let config = write(&folder, &pki, &text);
         let mut command = command();
-        // What the system trusts, for the collector's certificate.
-        command.env("SSL_CERT_FILE", config.parent().unwrap().join("ca.crt"));
+        // What the system trusts, for the collector's certificate, where the configuration says nothing of that.
+        let trusted = if telemetry.contains("otlp_ca") { "nothing" } else { "ca.crt" };
+        command.env("SSL_CERT_FILE", config.parent().unwrap().join(trusted));
         command.env("STATE_DIRECTORY", config.parent().unwrap());
         command.env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
         command.env("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key=a%20key");
         let clinch = Clinch::of(Program::start(command.args(["run", "--config"]).arg(config))).await;
-        Traced { pki, issuer, service, collector, clinch, key: ProofKey::new(), _folder: folder }
+        Traced { pki, issuer, service, collector, clinch, key: ProofKey::new(), folder }
     }
 
     fn token(&self) -> String {

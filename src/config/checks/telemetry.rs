@@ -1,12 +1,13 @@
 //! `telemetry` and `admin`: where clinch is watched from.
 
-use super::{Checks, listen};
+use super::{Checks, listen, pem};
 use crate::config::file::{
     self, Admin, Listen, LogFormat as WrittenFormat, LogLevel, Span, Telemetry as Written,
 };
 use crate::config::words::quoted;
-use crate::config::{Identifiers, LogFormat, OtlpProtocol, Telemetry, TraceOrigin};
+use crate::config::{Identifiers, LogFormat, OtlpCompression, OtlpProtocol, Telemetry, TraceOrigin};
 use http::Uri;
+use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -16,6 +17,10 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
     let otlp = match &written.otlp {
         Some(url) => Some(endpoint(c, url, written.otlp_protocol)?),
         None => None,
+    };
+    let ca = match &written.otlp_ca {
+        Some(file) => anchors(c, file, otlp.as_ref()),
+        None => Some(Vec::new()),
     };
     if otlp.is_none() && written.sample_refusals {
         c.warn("telemetry.sample_refusals", "no trace of a refusal is exported without `otlp`");
@@ -33,6 +38,11 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
             file::Transport::Http => OtlpProtocol::Http,
             file::Transport::Grpc => OtlpProtocol::Grpc,
         },
+        otlp_compression: match written.otlp_compression {
+            file::Compression::None => OtlpCompression::None,
+            file::Compression::Gzip => OtlpCompression::Gzip,
+        },
+        otlp_ca: ca?,
         otlp_metrics,
         sample: written.sample,
         sample_refusals: written.sample_refusals,
@@ -83,6 +93,15 @@ fn metrics(c: &mut Checks<'_>, period: Span, otlp: Option<&Uri>) -> Option<Durat
         return None;
     }
     c.within(key, period, MOST_OFTEN, LEAST_OFTEN)
+}
+
+fn anchors(c: &mut Checks<'_>, file: &str, otlp: Option<&Uri>) -> Option<Vec<CertificateDer<'static>>> {
+    if otlp.and_then(Uri::scheme_str) != Some("https") {
+        c.fault("telemetry.otlp_ca", "trust anchors mean nothing without TLS")
+            .expected("`telemetry.otlp: https://HOST:PORT`");
+        return None;
+    }
+    pem::certificates(c, "telemetry.otlp_ca", file)
 }
 
 fn endpoint(c: &mut Checks<'_>, written: &str, protocol: file::Transport) -> Option<Uri> {

@@ -26,7 +26,7 @@ pub(super) use listen::{
 };
 pub(super) use revocation::{Feed, FeedKind, OnStale, Push, PushPort, Revocation, Snapshot};
 pub(super) use routes::{Proof, ProofName, Route};
-pub(super) use telemetry::{Context, Identifiers, LogFormat, LogLevel, Telemetry, Transport};
+pub(super) use telemetry::{Compression, Context, Identifiers, LogFormat, LogLevel, Telemetry, Transport};
 pub(super) use transmitters::{Audience, Poll, Transmitter, Wildcard};
 pub(super) use units::{Size, Span};
 

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Telemetry {
-    /// The OTLP collector, such as `http://127.0.0.1:4318`, or `https://` with a certificate that the system trusts; null
-    /// exports nothing.
+    /// The OTLP collector, such as `http://127.0.0.1:4318`, or `https://` with a certificate that the system or `otlp_ca`
+    /// trusts; null exports nothing.
     pub(in crate::config) otlp: Option<String>,
     /// How the collector is spoken to.
     pub(in crate::config) otlp_protocol: Transport,
+    /// How messages to the collector are compressed.
+    pub(in crate::config) otlp_compression: Compression,
+    /// A PEM file of extra trust anchors for the collector's TLS.
+    pub(in crate::config) otlp_ca: Option<String>,
     /// The share of traces that are sampled, by their ids.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(in crate::config) sample: f64,
@@ -33,6 +37,8 @@ impl Default for Telemetry {
         Telemetry {
             otlp: None,
             otlp_protocol: Transport::default(),
+            otlp_compression: Compression::default(),
+            otlp_ca: None,
             sample: 1.0,
             sample_refusals: false,
             context: Context::default(),
@@ -52,6 +58,17 @@ pub(in crate::config) enum Transport {
     Http,
     /// OTLP/gRPC, usually port 4317.
     Grpc,
+}
+
+/// `telemetry.otlp_compression`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::config) enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// For a collector that is far away.
+    Gzip,
 }
 
 /// `telemetry.context`

@@ -1,5 +1,6 @@
 //! What waits to be written: owned, small, and quickly made, for a request makes it.
 
+use super::position::Position;
 use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::pop::{Denial, Timestamp};
@@ -33,10 +34,12 @@ pub enum Event {
         /// SHA-256 of the file's text, where it could be read.
         digest: Option<[u8; 32]>,
     },
-    /// An issuer's keys are others than before.
+    /// An issuer's or a transmitter's keys are others than before.
     Keys {
+        /// What they sign.
+        signer: Signer,
         /// Whose.
-        issuer: Arc<str>,
+        name: Arc<str>,
         /// The names of those that came.
         added: Vec<String>,
         /// The names of those that went.
@@ -56,6 +59,25 @@ pub enum Event {
     },
 }
 
+/// Whose keys these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// Of access tokens.
+    Issuer,
+    /// Of security events (Shared Signals).
+    Transmitter,
+}
+
+impl Signer {
+    /// The member of a record that names it.
+    pub(super) fn member(self) -> &'static str {
+        match self {
+            Signer::Issuer => "issuer",
+            Signer::Transmitter => "transmitter",
+        }
+    }
+}
+
 /// One decision. Nothing in here is a secret: of the token only what it says.
 #[derive(Debug)]
 pub(super) struct Decision {
@@ -70,7 +92,7 @@ pub(super) struct Decision {
     pub(super) rule: Option<&'static str>,
     pub(super) revocation: Option<&'static str>,
     pub(super) generation: u64,
-    pub(super) position: Option<u64>,
+    pub(super) position: Option<Position>,
 }
 
 /// The texts of a decision, in one piece of memory. One that is empty is not there.
@@ -101,7 +123,9 @@ impl Entry {
     pub(super) fn weight(&self) -> usize {
         match &self.what {
             What::Decision(decision) => {
-                decision.words.text.len() + decision.token.as_ref().map_or(0, |token| token.weight())
+                let token = decision.token.as_ref().map_or(0, |token| token.weight());
+                let position = decision.position.as_ref().map_or(0, Position::weight);
+                decision.words.text.len() + token + position
             }
             What::Event(_) => 0,
         }
@@ -121,7 +145,7 @@ impl Event {
 }
 
 impl Decision {
-    pub(super) fn of(record: &Record<'_>, trace: TraceId, position: Option<u64>) -> Decision {
+    pub(super) fn of(record: &Record<'_>, trace: TraceId, position: Option<&Position>) -> Decision {
         let because = record.because;
         let words = Words::of([
             Some(record.method),
@@ -143,7 +167,7 @@ impl Decision {
             rule: because.map(|because| because.rule),
             revocation: record.revocation,
             generation: record.generation,
-            position,
+            position: position.cloned(),
         }
     }
 

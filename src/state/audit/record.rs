@@ -5,6 +5,7 @@
 
 use super::chain::{End, Hash};
 use super::entry::{Decision, Event};
+use super::position::Position;
 use super::queue::Lost;
 use super::vouched::Vouched;
 use crate::pop::Timestamp;
@@ -44,8 +45,10 @@ impl Members<'_> {
         self.known("revocation", decision.revocation);
         self.text("trace", decision.trace.as_str());
         self.number("generation", decision.generation);
-        if let Some(position) = decision.position {
-            self.number("position", position);
+        match &decision.position {
+            Some(Position::Number(position)) => self.number("position", *position),
+            Some(position) => self.text("position", &position.to_string()),
+            None => (),
         }
     }
 
@@ -58,8 +61,8 @@ impl Members<'_> {
                     self.text("digest", &hex(digest));
                 }
             }
-            Event::Keys { issuer, added, removed } => {
-                self.text("issuer", issuer);
+            Event::Keys { signer, name, added, removed } => {
+                self.text(signer.member(), name);
                 self.names("added", added);
                 self.names("removed", removed);
             }

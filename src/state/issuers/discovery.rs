@@ -4,6 +4,7 @@
 //! Framework 1.0 section 7.2 for those who sign security events.
 
 use crate::pop::jose::Json;
+use crate::state::audit::Signer;
 use crate::state::https::{Fault, Https};
 use http::Uri;
 
@@ -14,6 +15,16 @@ pub(in crate::state) enum Metadata {
     AuthorizationServer,
     /// Of somebody who signs security events.
     Transmitter,
+}
+
+impl Metadata {
+    /// Who publishes it, for the audit log.
+    pub(super) fn signer(self) -> Signer {
+        match self {
+            Metadata::AuthorizationServer => Signer::Issuer,
+            Metadata::Transmitter => Signer::Transmitter,
+        }
+    }
 }
 
 /// An address that the metadata of an authorization server has.

@@ -16,7 +16,7 @@ use crate::config::Issuer;
 use crate::pop::Denial;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
-use crate::state::audit::Audit;
+use crate::state::audit::{Audit, Signer};
 use crate::state::https::system_roots;
 use crate::telemetry::{Metrics, SpanRef};
 use discovery::Metadata;
@@ -190,7 +190,7 @@ impl Issuers {
                 Some(before) => Arc::clone(before),
                 None => {
                     let fetcher = Fetcher::new(issuer, metadata, roots.clone(), limit)?;
-                    Tended::begin(issuer, fetcher, metrics, limit)
+                    Tended::begin(issuer, fetcher, metadata.signer(), metrics, limit)
                 }
             };
             by_name.insert(Arc::clone(name), tended);
@@ -200,8 +200,14 @@ impl Issuers {
 }
 
 impl Tended {
-    fn begin(issuer: &Issuer, fetcher: Fetcher, metrics: &Metrics, limit: Duration) -> Arc<Tended> {
-        let keys = Arc::new(Keys::new(issuer, limit, metrics.clone()));
+    fn begin(
+        issuer: &Issuer,
+        fetcher: Fetcher,
+        signer: Signer,
+        metrics: &Metrics,
+        limit: Duration,
+    ) -> Arc<Tended> {
+        let keys = Arc::new(Keys::new(issuer, signer, limit, metrics.clone()));
         metrics.jwks_expected(&issuer.expected.issuer, issuer.jwks_refresh);
         let mut task = JoinSet::new();
         task.spawn(Arc::clone(&keys).keep_fresh(fetcher));

@@ -9,7 +9,7 @@ use super::fetch::Fetcher;
 use crate::config::Issuer;
 use crate::pop::access_token::Expected;
 use crate::pop::key_set::KeySet;
-use crate::state::audit::{Audit, Event};
+use crate::state::audit::{Audit, Event, Signer};
 use crate::state::https::Fault;
 use crate::telemetry::{Metrics, SpanRef};
 use arc_swap::{ArcSwapOption, Guard};
@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 #[derive(Debug)]
 pub(super) struct Keys {
     expected: Arc<Expected>,
+    signer: Signer,
     latest: ArcSwapOption<Set>,
     refresh: Duration,
     cooldown: Duration,
@@ -70,9 +71,10 @@ struct Done {
 }
 
 impl Keys {
-    pub(super) fn new(issuer: &Issuer, limit: Duration, metrics: Metrics) -> Keys {
+    pub(super) fn new(issuer: &Issuer, signer: Signer, limit: Duration, metrics: Metrics) -> Keys {
         Keys {
             expected: Arc::clone(&issuer.expected),
+            signer,
             latest: ArcSwapOption::empty(),
             refresh: issuer.jwks_refresh,
             cooldown: issuer.jwks_cooldown,
@@ -216,7 +218,8 @@ impl Keys {
         let (Some(audit), Some(latest)) = (&recorded.audit, self.latest.load_full()) else { return };
         let (added, removed) = latest.keys.changed_since(&recorded.keys);
         if !added.is_empty() || !removed.is_empty() {
-            audit.tell(Event::Keys { issuer: Arc::clone(&self.expected.issuer), added, removed });
+            let name = Arc::clone(&self.expected.issuer);
+            audit.tell(Event::Keys { signer: self.signer, name, added, removed });
             recorded.keys = Arc::clone(&latest.keys);
         }
     }

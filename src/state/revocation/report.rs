@@ -2,9 +2,9 @@
 
 use super::event::Selector;
 use super::feed::Progress;
-use super::{Applied, FeedStatus, Revocations, Seen};
+use super::{Applied, Fed, FeedStatus, Revocations, Seen};
 use crate::pop::Timestamp;
-use crate::state::audit::Audit;
+use crate::state::audit::{Audit, Position};
 use std::time::Duration;
 
 /// The feed at this moment.
@@ -39,17 +39,17 @@ impl Revocations {
         })
     }
 
-    /// How far everything from the feed has been applied at least: its own number where it has one (the sequence of a NATS stream,
-    /// the bytes of a journal), else the events applied since this process began. `None` where there is no feed.
-    pub fn position(&self) -> Option<u64> {
-        let fed = self.fed.as_ref()?;
-        Some(fed.feed.place().unwrap_or_else(|| fed.intake.applied()))
+    /// How far everything from the feed has been applied at least. `None` where there is no feed, or no place in it yet.
+    pub fn position(&self) -> Option<Position> {
+        self.fed.as_ref()?.feed.place()
     }
 
-    /// From now on this log is told of the feed's state.
+    /// From now on this log is told of the feed's state, and of the keys of those who sign security events.
     pub fn recorded_in(&self, audit: &Audit) {
-        if let Some(fed) = &self.fed {
-            fed.intake.health.recorded_in(audit);
+        let Some(Fed { intake, .. }) = &self.fed else { return };
+        intake.health.recorded_in(audit);
+        if let Some(transmitters) = intake.transmitters() {
+            transmitters.keys.recorded_in(audit);
         }
     }
 

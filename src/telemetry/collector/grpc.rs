@@ -4,12 +4,15 @@
 //! specification on which status codes are worth another attempt.
 
 use super::{Failure, Signal};
+use crate::config::OtlpCompression;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Collected;
 use std::time::Duration;
 
 pub(super) const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+/// How messages are compressed that are.
+pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The path of the call.
 pub(super) fn method(signal: Signal) -> &'static str {
@@ -19,10 +22,13 @@ pub(super) fn method(signal: Signal) -> &'static str {
     }
 }
 
-/// A message, not compressed, with its length in front.
-pub(super) fn framed(message: &[u8]) -> Bytes {
+/// A message with its length in front, and whether it is compressed.
+pub(super) fn framed(message: &[u8], compression: OtlpCompression) -> Bytes {
     let mut frame = BytesMut::with_capacity(FRAME + message.len());
-    frame.put_u8(0);
+    frame.put_u8(match compression {
+        OtlpCompression::None => 0,
+        OtlpCompression::Gzip => 1,
+    });
     frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
     frame.put_slice(message);
     frame.freeze()
@@ -80,7 +86,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_status_behind_the_message_counts() {
-        let message = framed(b"abc");
+        assert_eq!(framed(b"abc", OtlpCompression::Gzip)[0], 1);
+        let message = framed(b"abc", OtlpCompression::None);
         assert_eq!(&message[..], b"\0\0\0\0\x03abc");
         assert_eq!(answered(&[("grpc-status", "0")], message.clone()).await.unwrap(), "abc");
         assert_eq!(answered(&[("grpc-status", "0")], Bytes::new()).await.unwrap(), "");

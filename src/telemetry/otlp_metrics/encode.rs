@@ -49,6 +49,20 @@ pub(super) fn request(
     }
 }
 
+/// How many values there are in it.
+pub(super) fn points(request: &ExportMetricsServiceRequest) -> u64 {
+    let scopes = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let of = |metric: &Metric| match &metric.data {
+        Some(metric::Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(metric::Data::Sum(sum)) => sum.data_points.len(),
+        Some(metric::Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::Summary(summary)) => summary.data_points.len(),
+        None => 0,
+    };
+    scopes.flat_map(|scope| &scope.metrics).map(|metric| of(metric) as u64).sum()
+}
+
 fn metric(family: &Family<'_>, latencies: &[(&str, &Latency)], times: Times) -> Metric {
     let numbers = || family.samples.iter().map(|sample| number(sample, times)).collect();
     let (suffix, data) = match family.kind {

@@ -82,7 +82,6 @@ pub(in crate::telemetry) fn answered(open: &mut OpenSpan, status: StatusCode, up
     if status.is_server_error() {
         open.fail(status.as_str().to_owned());
     }
-    open.complete();
 }
 
 /// The methods that the conventions know: of RFC 9110, PATCH (RFC 5789) and QUERY. Any other is the caller's invention.

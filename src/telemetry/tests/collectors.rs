@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use std::convert::Infallible;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 use tokio::net::TcpListener;
@@ -83,18 +84,30 @@ impl Collector {
     }
 }
 
+/// The message as it was before its sender compressed it.
+fn plain(headers: &HeaderMap, message: &[u8]) -> Bytes {
+    let names = ["content-encoding", "grpc-encoding"];
+    assert!(names.iter().any(|name| headers.get(*name).is_some_and(|value| value == "gzip")), "{headers:?}");
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(message).read_to_end(&mut text).unwrap();
+    assert!(text.len() > message.len(), "it is smaller");
+    text.into()
+}
+
 async fn answer(
     request: Request<Incoming>,
     send: mpsc::UnboundedSender<(String, Vec<Span>, Bytes)>,
     mood: u16,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
     let grpc = request.headers().get("content-type").is_some_and(|kind| kind == "application/grpc");
-    let path = request.uri().path().to_owned();
+    let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
     let body = request.into_body().collect().await.unwrap().to_bytes();
     if mood == HANGING {
         std::future::pending::<()>().await;
     }
-    let body = body.slice(if grpc { 5 } else { 0 }..);
+    let (body, compressed) =
+        if grpc { (body.slice(5..), body[0] == 1) } else { (body, headers.contains_key("content-encoding")) };
+    let body = if compressed { plain(&headers, &body) } else { body };
     let traces = if path.contains("metrics") { Bytes::new() } else { body.clone() };
     let message = ExportTraceServiceRequest::decode(traces).unwrap();
     let scopes = message.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
@@ -102,6 +115,7 @@ async fn answer(
     let _ = send.send((path, spans, body));
     let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "one".to_owned() };
     let answer = ExportTraceServiceResponse { partial_success: (mood == PICKY).then_some(partial) };
+    // The answer about metrics has the same fields under the same numbers.
     let answer = answer.encode_to_vec();
     let refused = mood != WILLING && mood != PICKY;
     if !grpc {

@@ -94,6 +94,20 @@ async fn a_span_reaches_the_collector_over_either_protocol() {
 }
 
 #[tokio::test]
+async fn a_message_can_be_compressed_over_either_protocol() {
+    for protocol in [OtlpProtocol::Http, OtlpProtocol::Grpc] {
+        let mut collector = Collector::start().await;
+        let otlp_compression = OtlpCompression::Gzip;
+        let asked = config::Telemetry { otlp_protocol: protocol, otlp_compression, ..told(&collector, 1.0) };
+        let telemetry = Telemetry::start(&asked).unwrap();
+        drop(telemetry.begin(&headers(Some(PARENT))));
+        telemetry.shutdown(LIMIT).await;
+        // The collector reads it only if it is said to be compressed, and is.
+        assert_eq!(hex(&collector.spans().await[0].parent_span_id), PARENT[36..52]);
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_goes_away_ends_its_span() {
     let mut collector = Collector::start().await;
     let telemetry = Telemetry::start(&told(&collector, 1.0)).unwrap();

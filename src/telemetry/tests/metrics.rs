@@ -30,6 +30,36 @@ async fn metrics_reach_the_collector_and_its_loss_is_counted() {
 }
 
 #[tokio::test]
+async fn what_the_collector_leaves_out_of_a_page_is_counted() {
+    let mut collector = Collector::start().await;
+    let every = Some(Duration::from_secs(60));
+    for protocol in [OtlpProtocol::Http, OtlpProtocol::Grpc] {
+        let known = config(Some(collector.endpoint.clone()), 1.0);
+        let asked = config::Telemetry { otlp_metrics: every, otlp_protocol: protocol, ..known };
+        let telemetry = Telemetry::start(&asked).unwrap();
+        let rejected = |count| {
+            let page = telemetry.render();
+            assert!(page.contains(&format!("clinch_metric_points_rejected_total {count}\n")), "{page}");
+        };
+        collector.answers(StatusCode::OK);
+        telemetry.send_metrics().await;
+        rejected(0);
+        collector.rejects_one();
+        telemetry.send_metrics().await;
+        telemetry.send_metrics().await;
+        rejected(2);
+        let page = telemetry.render();
+        assert!(
+            page.contains("clinch_metric_exports_total{result=\"ok\"} 3\n"),
+            "the rest was taken: {page}"
+        );
+        for _ in 0..3 {
+            collector.whole().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_a_recorded_trace_is_an_exemplar() {
     let endpoint = Collector::start().await.endpoint;
     for (share, expected) in [(0.0, 0), (1.0, 2)] {

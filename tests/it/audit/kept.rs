@@ -1,10 +1,12 @@
 //! What is in it: every decision, and what happens besides.
 
 use super::{Audited, kinds, of_kind};
+use crate::support::clinch::{command, finish};
 use crate::support::eventually;
 use crate::support::oauth_client::HOST;
 use crate::support::pki::Pki;
 use crate::support::proof::{Proof, ProofKey, claims};
+use crate::support::redis::Redis;
 use crate::support::stage::status;
 use crate::support::wire::get;
 use serde_json::json;
@@ -155,6 +157,40 @@ async fn what_happens_besides_requests_is_there_too() {
     assert!(!keys.is_empty() && keys[0]["removed"] == json!([]) && keys[0]["added"] != json!([]), "{keys:?}");
     assert!(of_kind(&records, "feed").iter().any(|feed| feed["state"] == "current"), "{records:#?}");
     assert_eq!(of_kind(&records, "decision")[0]["position"], 0);
+}
+
+/// RV-025: an auditor finds the event in the stream by what the record says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_names_the_entry_of_the_stream_up_to_which_it_had_heard() {
+    let redis = Redis::start().await;
+    let feed = format!("{}?stream=revoked", redis.url());
+    let section = format!(
+        "revocation: {{ feed: {{ kind: redis, url: '{}', stream: revoked }}, accept_plain: true, max_staleness: 2s }}\n",
+        redis.url()
+    );
+    let mut audited = Audited::stage("sync: always", |text| text + &section).await;
+    audited.stage.restart().await;
+    let key = ProofKey::new();
+    let token = audited.stage.token(&json!({ "jkt": key.thumbprint() }));
+    let (said, authorization) = (claims(&token), format!("DPoP {token}"));
+    let ask = async || {
+        let proof = Proof::new(&key, "GET", &format!("https://{HOST}/either/1"), &token).sign(&key);
+        let request = get("/either/1", &[("Authorization", &authorization), ("DPoP", &proof)]);
+        status(audited.stage.ask(&audited.stage.anonymous(), &request).await.as_deref())
+    };
+    assert_eq!(ask().await, Some(200));
+    let (jti, issuer) = (said["jti"].as_str().unwrap(), said["iss"].as_str().unwrap());
+    let arguments = ["revoke", "--feed", &feed, "--jti", jti, "--issuer", issuer, "--json"];
+    let output = finish(command().args(arguments)).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    eventually("the refusal", async || (ask().await == Some(401)).then_some(())).await;
+    audited.end().await;
+    let records = audited.records();
+    let decisions = of_kind(&records, "decision");
+    assert_eq!(decisions[0]["position"], "0-0", "nothing had been published");
+    let refused = decisions.last().unwrap();
+    assert_eq!((&refused["reason"], &refused["position"]), (&json!("token_revoked"), &told["sequence"]));
 }
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -1,6 +1,8 @@
 //! Logs that strangers had their hands on, or put words into, and more files than may be open.
 
 use super::*;
+use crate::support::temporary::Folder;
+use crate::support::tool;
 
 /// No byte that a terminal would take for a command.
 fn is_tame(output: &Output) -> bool {
@@ -101,6 +103,84 @@ fn there_may_be_more_files_than_may_be_open() {
     let mut all = vec!["verify"];
     all.extend(files.iter().map(String::as_str));
     assert!(run(&all) > 3);
+}
+
+/// What the schema of OCSF's own site says of records of every kind, of any method, of text from strangers.
+#[test]
+fn every_event_is_valid_by_the_schema_of_ocsf() {
+    let folder = Folder::new();
+    let decision =
+        r#""request":"1","peer":"127.0.0.1:4711","verdict":"granted","generation":3,"trace":"4bf92f35""#;
+    let known = r#""target":"https://a.example/x","route":"/{*rest}","issuer":"https://as","subject":"s","client":"c""#;
+    let hostile =
+        r#""method":"\u0000\"}","host":"\u202e","reason":"not_a_request","rule":"r","position":"0:17""#;
+    let mut kinds: Vec<(String, String)> = vec![
+        ("decision".into(), decision.to_owned()),
+        ("decision".into(), format!("{decision},{hostile}")),
+        ("something new".into(), hostile.to_owned()),
+    ];
+    for method in ["GET", "HEAD", "OPTIONS", "QUERY", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"] {
+        kinds.push(("decision".into(), format!(r#"{decision},"method":"{method}",{known}"#)));
+    }
+    for verdict in ["refused", "observed", "news"] {
+        kinds.push(("decision".into(), decision.replace("granted", verdict)));
+    }
+    let plain = [
+        "start",
+        "stop",
+        "config",
+        "keys",
+        "feed",
+        "certificate",
+        "checkpoint",
+        "rotated",
+        "lost",
+        "unsynced",
+        "recovered",
+    ];
+    for result in ["applied", "refused"] {
+        let more =
+            |kind: &&str| (kind.to_string(), format!(r#""result":"{result}","version":"1","records":1"#));
+        kinds.extend(plain.iter().map(more));
+    }
+    let line = |(kind, more): &(String, String)| {
+        format!(
+            r#"{{"seq":1,"time":"2026-11-21T09:00:00.000001Z","kind":"{kind}","replica":"r",{more},"prev":"p","hash":"h"}}"#
+        ) + "\n"
+    };
+    let file = folder.write("records.jsonl", &kinds.iter().map(line).collect::<String>());
+    let exported = Command::new(env!("CARGO_BIN_EXE_clinch"))
+        .args(["audit", "export", "--format", "ocsf"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", text(&exported.stderr));
+    let (fine, said) = validated(&exported.stdout);
+    assert!(fine, "{said}");
+    assert_eq!(said.trim(), format!("{} events, 0 faults", kinds.len()));
+
+    let event = text(&exported.stdout).lines().next().unwrap().to_owned();
+    for (right, wrong) in [
+        (r#""severity_id":1"#, r#""severity_id":"1""#),
+        (r#""class_name":"API Activity""#, r#""class_name":"API""#),
+        (r#""src_endpoint":{"#, r#""source":{"#),
+        (r#""type_uid":600300"#, r#""type_uid":600302"#),
+    ] {
+        assert!(event.contains(right), "{right} is not in {event}");
+        let (fine, said) = validated(event.replace(right, wrong).as_bytes());
+        assert!(!fine && said.contains("1 events, "), "{wrong} was found to be in order: {said}");
+    }
+}
+
+/// Whether all events are, and what is said of them.
+fn validated(events: &[u8]) -> (bool, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/ocsf/validate.py");
+    let folder = Folder::new();
+    let file = folder.at("events.jsonl");
+    std::fs::write(&file, events).unwrap();
+    let input = std::fs::File::open(file).unwrap();
+    let output = Command::new(tool("venv/bin/python")).arg(script).stdin(input).output().unwrap();
+    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
 }
 
 #[test]

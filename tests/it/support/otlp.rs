@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span as Message;
 use prost::Message as _;
 use std::convert::Infallible;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -191,6 +192,16 @@ async fn answer(
         std::future::pending::<()>().await;
     }
     let message = if grpc { body.slice(5..) } else { body };
+    let named = head.headers.get(if grpc { "grpc-encoding" } else { "content-encoding" });
+    let message = match named.map(|named| named.as_bytes()) {
+        Some(b"gzip") => {
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&message[..]).read_to_end(&mut plain).unwrap();
+            plain.into()
+        }
+        Some(other) => panic!("{other:?}"),
+        None => message,
+    };
     shared.bytes.lock().unwrap().extend_from_slice(&message);
     shared.requests.lock().unwrap().push((head.uri.path().to_owned(), head.headers));
     for resource in ExportTraceServiceRequest::decode(message).unwrap().resource_spans {

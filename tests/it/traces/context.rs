@@ -119,6 +119,24 @@ async fn http_works_with_tls_too() {
     world.collector.named(SERVER, TRACE).await;
 }
 
+/// A collector with a certificate of one's own, far away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_trusted_by_configuration_and_gets_less_to_read() {
+    for (protocol, field) in [("http", "content-encoding"), ("grpc", "grpc-encoding")] {
+        let pki = Pki::new();
+        let collector = Collector::start_with_tls(&pki).await;
+        let telemetry = format!(
+            "otlp: 'https://localhost:{}', otlp_protocol: {protocol}, otlp_ca: ca.crt, otlp_compression: gzip",
+            collector.address.port()
+        );
+        let world = Traced::before(pki, collector, &telemetry, |text| text).await;
+        assert_eq!(world.get(&world.token(), Some(TRACE), &[]).await.status, 200);
+        world.collector.named(SERVER, TRACE).await;
+        let (_, fields) = world.collector.requests().remove(0);
+        assert_eq!(fields[field], "gzip");
+    }
+}
+
 /// TRACE-07, TRACE-08, HD-054
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_that_begins_here_links_to_the_callers() {

@@ -21,6 +21,8 @@ const LIFECYCLE: Class =
 const EVENT_LOG: Class = Class { category: (1, "System Activity"), uid: 1008, name: "Event Log Activity" };
 const VERSION: &str = "1.6.0";
 const OTHER: u64 = 99;
+/// The methods that a request can have by the schema; another one stays among the rest.
+const METHODS: [&str; 9] = ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH"];
 
 /// The record as an event.
 pub(super) fn event(mut record: Record) -> Value {
@@ -74,7 +76,7 @@ fn classified<'a>(kind: &'a str, method: Option<&str>) -> (Class, u64, &'a str) 
         "start" => (LIFECYCLE, 3, "Start"),
         "stop" => (LIFECYCLE, 4, "Stop"),
         "config" => (LIFECYCLE, 8, "Update"),
-        "rotated" => (EVENT_LOG, 6, "Rotate"),
+        "rotated" => (EVENT_LOG, 5, "Rotate"),
         "checkpoint" | "lost" | "recovered" | "unsynced" => (EVENT_LOG, OTHER, kind),
         _ => (LIFECYCLE, OTHER, kind),
     }
@@ -102,7 +104,9 @@ fn frame(
     put(&mut event, "activity_id", Some(activity));
     put(&mut event, "activity_name", Some(name));
     put(&mut event, "type_uid", Some(class.uid * 100 + activity));
-    put(&mut event, "type_name", Some(format!("{}: {name}", class.name)));
+    // A name of our own is for the activity only: the type is the schema's.
+    let of_type = if activity == OTHER { "Other" } else { name };
+    put(&mut event, "type_name", Some(format!("{}: {of_type}", class.name)));
     put(&mut event, "severity_id", Some(1));
     put(&mut event, "time", millis.map(|time| u64::try_from(time.as_millis()).unwrap_or_default()));
     put(&mut event, "device", replica.map(|name| json!({ "hostname": name, "type_id": 0 })));
@@ -124,7 +128,7 @@ fn frame(
 fn decision(record: &mut Record, event: &mut Map<String, Value>) {
     let text = |record: &mut Record, name| record.take_text(name).map(Value::from);
     let (request, method, route) =
-        (text(record, "request"), record.take_text("method"), record.take_text("route"));
+        (text(record, "request"), record.text("method").map(str::to_owned), record.take_text("route"));
     let granted = match record.text("verdict") {
         Some("granted" | "observed") => Some(true),
         Some("refused") => Some(false),
@@ -163,13 +167,17 @@ fn decision(record: &mut Record, event: &mut Map<String, Value>) {
     ];
     put(event, "api", object(api));
     let generation = record.number("generation");
-    let policy =
-        [("name", route.map(Value::from)), ("version", generation.map(|number| number.to_string().into()))];
-    put(event, "policy", object(policy));
+    // A policy has a name. The generation is among the rest in any case.
+    let version = generation.filter(|_| route.is_some()).map(|number| number.to_string().into());
+    put(event, "policy", object([("name", route.map(Value::from)), ("version", version)]));
     let target = target(record);
     let host = target.as_ref().and_then(|target| target.host.clone());
     put(event, "dst_endpoint", object([("hostname", host.map(Value::from))]));
-    let asked = [("http_method", method.map(Value::from)), ("uid", request), ("url", target.and_then(url))];
+    let known = method.filter(|method| METHODS.contains(&method.as_str()));
+    if known.is_some() {
+        record.take("method");
+    }
+    let asked = [("http_method", known.map(Value::from)), ("uid", request), ("url", target.and_then(url))];
     put(event, "http_request", object(asked));
     let peer = peer(record);
     let source = [
@@ -180,8 +188,12 @@ fn decision(record: &mut Record, event: &mut Map<String, Value>) {
     put(event, "trace", record.take_text("trace").map(|id| json!({ "uid": id })));
 }
 
+/// Nothing where only the host is known: the destination has that.
 fn url(target: Target) -> Option<Value> {
     let given = |text: String| (!text.is_empty()).then(|| text.into());
+    if target.full.is_empty() {
+        return None;
+    }
     object([
         ("url_string", given(target.full)),
         ("scheme", target.scheme.map(Value::from)),

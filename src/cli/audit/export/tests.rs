@@ -108,7 +108,7 @@ fn the_life_of_the_sidecar_and_of_its_log_has_classes_too() {
         ("config", 6002, 8, "configuration", "change"),
         ("keys", 6002, 99, "configuration", "change"),
         ("feed", 6002, 99, "process", "info"),
-        ("rotated", 1008, 6, "process", "info"),
+        ("rotated", 1008, 5, "process", "info"),
         ("checkpoint", 1008, 99, "process", "info"),
         ("something new", 6002, 99, "process", "info"),
     ] {

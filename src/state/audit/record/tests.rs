@@ -1,5 +1,6 @@
 use super::*;
 use crate::pop::Denial;
+use crate::state::audit::Signer;
 use crate::state::audit::tests::Said;
 use crate::telemetry::{Passed, Reloaded};
 use serde_json::{Value, json};
@@ -57,19 +58,37 @@ fn a_grant_tells_who_and_how_and_nothing_that_is_not_known() {
 }
 
 #[test]
+fn a_position_is_a_number_where_the_feed_counts_so_and_else_its_own_words() {
+    let told = |position: Position| {
+        let said = Said::default();
+        let mut decision = said.decision(Ok(Passed::Request));
+        decision.position = Some(position);
+        members(|members| members.decision(&decision)).get("position").cloned()
+    };
+    assert_eq!(told(Position::Number(u64::MAX)), Some(json!(u64::MAX)));
+    assert_eq!(told(Position::Entry(1_795_219_200_000, 3)), Some(json!("1795219200000-3")));
+    assert_eq!(told(Position::Offsets(Arc::new(vec![(0, 17), (1, 4)]))), Some(json!("0:17,1:4")));
+    assert_eq!(told(Position::Offsets(Arc::default())), None);
+}
+
+#[test]
 fn what_happens_besides_requests_is_told() {
     let of = |event: Event| without_seq(members(|members| members.event(&event)));
     let config = Event::Config { generation: 2, result: Reloaded::InPart, digest: Some([0xab; 32]) };
     assert_eq!(of(config), json!({ "generation": 2, "result": "in_part", "digest": "ab".repeat(32) }));
     let unread = Event::Config { generation: 2, result: Reloaded::Refused, digest: None };
     assert_eq!(of(unread), json!({ "generation": 2, "result": "refused" }));
-    let keys =
-        |added: Vec<String>| Event::Keys { issuer: Arc::from("https://as"), added, removed: Vec::new() };
-    assert_eq!(
-        of(keys(vec!["1".to_owned()])),
-        json!({ "issuer": "https://as", "added": ["1"], "removed": [] })
-    );
-    let many = of(keys(vec!["é".repeat(1000); 1000]));
+    let keys = |signer, added: Vec<String>| Event::Keys {
+        signer,
+        name: Arc::from("https://as"),
+        added,
+        removed: Vec::new(),
+    };
+    for (signer, member) in [(Signer::Issuer, "issuer"), (Signer::Transmitter, "transmitter")] {
+        let expected = json!({ member: "https://as", "added": ["1"], "removed": [] });
+        assert_eq!(of(keys(signer, vec!["1".to_owned()])), expected);
+    }
+    let many = of(keys(Signer::Issuer, vec!["é".repeat(1000); 1000]));
     assert_eq!(many["added"].as_array().unwrap().len(), MOST_NAMES);
     assert_eq!(many["added"][0].as_str().unwrap().len(), LONGEST_NAME);
     assert_eq!(of(Event::Feed { state: "stale" }), json!({ "state": "stale" }));

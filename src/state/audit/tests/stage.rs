@@ -5,6 +5,7 @@ use crate::pop::access_token::AccessToken;
 use crate::pop::because::Because;
 use crate::pop::policy::ProofKind;
 use crate::pop::{Denial, forge};
+use crate::state::audit::Position;
 use crate::state::audit::chain::{self, FIRST};
 use crate::state::audit::entry::Decision;
 use crate::telemetry::{Passed, Record, RequestId, Telemetry, TraceId};
@@ -56,7 +57,7 @@ impl Said {
     }
 
     pub(in crate::state::audit) fn decision(&self, verdict: Result<Passed, Denial>) -> Decision {
-        Decision::of(&self.record(verdict), self.trace, Some(17))
+        Decision::of(&self.record(verdict), self.trace, Some(&Position::Number(17)))
     }
 }
 

@@ -10,17 +10,20 @@
 //! The client offers no TLS without a second cryptographic provider, so there is none, and no login, which would be
 //! sent in clear. Transactions are not read either: what a marker hides is a trouble, never passed over.
 
+mod reached;
 mod session;
 
-use super::Intake;
 use super::attempts::Attempts;
+use super::{Intake, Progress};
 use crate::config;
 use crate::pop::Timestamp;
+use crate::state::audit::Position;
 use anyhow::{Context, anyhow};
+use reached::Reached;
 use rskafka::chrono::DateTime;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use rskafka::record::Record;
-use session::{Reached, connect, partitions, within};
+use session::{connect, partitions, within};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -30,18 +33,31 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
+    topic: String,
+    reached: Arc<Reached>,
 }
 
 impl Follower {
     /// Follows the topic; brokers that can't be reached are tried again for ever.
     pub(super) fn start(kafka: &config::Kafka, intake: Arc<Intake>) -> anyhow::Result<Follower> {
         let alive = intake.health.alive();
-        let follow = follow(kafka.clone(), intake);
+        let reached = Arc::<Reached>::default();
+        let follow = follow(kafka.clone(), intake, Arc::clone(&reached));
         let task = tokio::spawn(async move {
             let _alive = alive;
             follow.await;
         });
-        Ok(Follower { task: task.abort_handle() })
+        Ok(Follower { task: task.abort_handle(), topic: kafka.topic.clone(), reached })
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let position = self.place().map(|place| format!("partition:offset {place} of {}", self.topic));
+        Progress { position, ..Progress::default() }
+    }
+
+    /// See [`Feed::place`](super::Feed::place).
+    pub(super) fn place(&self) -> Option<Position> {
+        self.reached.applied().map(Position::Offsets)
     }
 }
 
@@ -51,8 +67,8 @@ impl Drop for Follower {
     }
 }
 
-async fn follow(kafka: config::Kafka, intake: Arc<Intake>) {
-    let (mut attempts, reached) = (Attempts::default(), Reached::default());
+async fn follow(kafka: config::Kafka, intake: Arc<Intake>, reached: Arc<Reached>) {
+    let mut attempts = Attempts::default();
     loop {
         let (caught_up, trouble) = session::run(&kafka, &intake, &reached).await;
         intake.health.lost();

@@ -25,6 +25,7 @@ mod streams;
 use super::event::Refusal;
 use crate::config;
 use crate::pop::Timestamp;
+use crate::state::audit::Position;
 pub(super) use intake::Intake;
 use std::fmt;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(super) enum Feed {
     File { journal: file::Journal },
     Nats { follower: nats::Follower },
     Redis { follower: redis::Follower },
-    Kafka { _follower: kafka::Follower },
+    Kafka { follower: kafka::Follower },
 }
 
 /// How far a feed has come, as far as it knows.
@@ -64,7 +65,7 @@ impl Feed {
                 Feed::Nats { follower: nats::Follower::start(nats, intake, position)? }
             }
             config::Feed::Redis(redis) => Feed::Redis { follower: redis::Follower::start(redis, intake)? },
-            config::Feed::Kafka(kafka) => Feed::Kafka { _follower: kafka::Follower::start(kafka, intake)? },
+            config::Feed::Kafka(kafka) => Feed::Kafka { follower: kafka::Follower::start(kafka, intake)? },
         })
     }
 
@@ -77,12 +78,13 @@ impl Feed {
         }
     }
 
-    /// The same as a number, where it is one.
-    pub(super) fn place(&self) -> Option<u64> {
+    /// The same for whoever looks for the event in the feed. `None` before there is such a place.
+    pub(super) fn place(&self) -> Option<Position> {
         match self {
-            Feed::File { journal } => Some(journal.place()),
-            Feed::Nats { follower } => Some(follower.place()),
-            Feed::Redis { .. } | Feed::Kafka { .. } => None,
+            Feed::File { journal } => Some(Position::Number(journal.place())),
+            Feed::Nats { follower } => Some(Position::Number(follower.place())),
+            Feed::Redis { follower } => follower.place(),
+            Feed::Kafka { follower } => follower.place(),
         }
     }
 
@@ -101,7 +103,7 @@ impl Feed {
             Feed::File { journal } => journal.progress(),
             Feed::Nats { follower } => follower.progress(),
             Feed::Redis { follower } => follower.progress(),
-            Feed::Kafka { .. } => Progress::default(),
+            Feed::Kafka { follower } => follower.progress(),
         }
     }
 }

@@ -18,10 +18,10 @@ mod session;
 use super::attempts::Attempts;
 use super::{Intake, Progress};
 use crate::config;
+use crate::state::audit;
 use anyhow::{Context, anyhow};
-use parking_lot::Mutex;
 use server::{Trouble, connect};
-use session::{Position, Session};
+use session::{Position, Reached, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,25 +30,30 @@ use std::time::Duration;
 pub(in crate::state::revocation) struct Follower {
     task: tokio::task::AbortHandle,
     stream: String,
-    read: Arc<Mutex<Option<String>>>,
+    reached: Reached,
 }
 
 impl Follower {
     /// Follows the stream; a server that can't be reached is tried again for ever.
     pub(super) fn start(redis: &config::Redis, intake: Arc<Intake>) -> anyhow::Result<Follower> {
         server::check(redis).context("revocation.feed.url: an address of Redis")?;
-        let (read, alive) = (Arc::<Mutex<Option<String>>>::default(), intake.health.alive());
-        let follow = follow(redis.clone(), intake, Arc::clone(&read));
+        let (reached, alive) = (Reached::default(), intake.health.alive());
+        let follow = follow(redis.clone(), intake, Arc::clone(&reached));
         let task = tokio::spawn(async move {
             let _alive = alive;
             follow.await;
         });
-        Ok(Follower { task: task.abort_handle(), stream: redis.stream.clone(), read })
+        Ok(Follower { task: task.abort_handle(), stream: redis.stream.clone(), reached })
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let position = self.read.lock().as_ref().map(|id| format!("entry {id} of {}", self.stream));
+        let position = self.reached.read().map(|id| format!("entry {id} of {}", self.stream));
         Progress { position, ..Progress::default() }
+    }
+
+    /// See [`Feed::place`](super::Feed::place).
+    pub(super) fn place(&self) -> Option<audit::Position> {
+        self.reached.read().map(|id| audit::Position::Entry(id.millis, id.number))
     }
 }
 
@@ -58,8 +63,8 @@ impl Drop for Follower {
     }
 }
 
-async fn follow(redis: config::Redis, intake: Arc<Intake>, read: Arc<Mutex<Option<String>>>) {
-    let (mut position, mut attempts, mut moved) = (Position::of(read), Attempts::default(), None);
+async fn follow(redis: config::Redis, intake: Arc<Intake>, reached: Reached) {
+    let (mut position, mut attempts, mut moved) = (Position::of(reached), Attempts::default(), None);
     let patience = intake.health.heartbeat() + PATIENCE;
     loop {
         let hinted = moved.take();

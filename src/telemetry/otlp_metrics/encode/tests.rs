@@ -22,6 +22,12 @@ fn metrics(latencies: &[(&str, &Latency)]) -> Vec<Metric> {
 }
 
 #[test]
+fn every_value_is_counted() {
+    let times = Times { start: 1, now: 2 };
+    assert_eq!(points(&request(PAGE, &[], &Resource::default(), times)), 5, "two histograms, and one each");
+}
+
+#[test]
 fn every_family_is_a_metric() {
     let metrics = metrics(&[]);
     let names: Vec<_> = metrics.iter().map(|m| (m.name.as_str(), m.unit.as_str())).collect();

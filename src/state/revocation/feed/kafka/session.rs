@@ -2,6 +2,7 @@
 
 use super::super::{Delivery, Intake, RETRY_FULL, Taken};
 use super::PATIENCE;
+use super::reached::Reached;
 use crate::config::Kafka;
 use crate::pop::Timestamp;
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use rskafka::client::error::{Error, ProtocolError};
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::RecordAndOffset;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -47,11 +48,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// The next offset of each partition by the session before: to tell what was lost, nothing else.
-pub(super) type Reached = Arc<Mutex<HashMap<i32, i64>>>;
-
 /// Runs until there is a doubt; also whether it had caught up before.
-pub(super) async fn run(kafka: &Kafka, intake: &Arc<Intake>, reached: &Reached) -> (bool, Trouble) {
+pub(super) async fn run(kafka: &Kafka, intake: &Arc<Intake>, reached: &Arc<Reached>) -> (bool, Trouble) {
     let round = Arc::new(Mutex::new(Round::default()));
     match follow(kafka, intake, reached, &round).await {
         Ok(never) => match never {},
@@ -66,7 +64,7 @@ pub(super) async fn run(kafka: &Kafka, intake: &Arc<Intake>, reached: &Reached) 
 async fn follow(
     kafka: &Kafka,
     intake: &Arc<Intake>,
-    reached: &Reached,
+    reached: &Arc<Reached>,
     round: &Arc<Mutex<Round>>,
 ) -> Result<std::convert::Infallible, Trouble> {
     let client = connect(kafka).await?;
@@ -159,7 +157,7 @@ struct Partition {
     client: PartitionClient,
     number: i32,
     intake: Arc<Intake>,
-    reached: Reached,
+    reached: Arc<Reached>,
     round: Arc<Mutex<Round>>,
 }
 
@@ -203,7 +201,7 @@ impl Partition {
 
     /// Says what there was and is no longer.
     fn compare(&self, earliest: i64, end: i64) {
-        let Some(reached) = self.reached.lock().insert(self.number, earliest) else { return };
+        let Some(reached) = self.reached.begin(self.number, earliest) else { return };
         let partition = self.number;
         if end < reached {
             tracing::warn!(partition, "the revocation topic was made anew or set back");
@@ -235,7 +233,7 @@ impl Partition {
         while self.intake.take(&delivery, Timestamp::from_system(SystemTime::now())) == Taken::Full {
             sleep(RETRY_FULL).await;
         }
-        self.reached.lock().insert(self.number, offset + 1);
+        self.reached.advance(self.number, offset);
     }
 }
 

@@ -131,13 +131,21 @@ async fn an_empty_topic_is_caught_up_and_stays_current() {
 async fn every_replica_sees_every_event_of_every_partition() {
     let cluster = Cluster::running();
     let (one, two) = (cluster.follow().await, cluster.follow().await);
-    let mut partitions = std::collections::BTreeSet::new();
+    assert_eq!(one.position(), None, "nothing has been applied");
+    let mut partitions = std::collections::BTreeMap::new();
     for n in 0..24 {
         let sequence = cluster.publish(&n.to_string()).await;
-        partitions.insert(sequence.split('-').next().unwrap().to_owned());
+        let (partition, offset) = sequence.split_once('-').unwrap();
+        partitions.insert(partition.parse::<i32>().unwrap(), offset.parse::<i64>().unwrap());
     }
     assert!(partitions.len() > 1, "{partitions:?}");
     until("all events", || one.entries() == 24 && two.entries() == 24).await;
+    let last = Position::Offsets(Arc::new(partitions.into_iter().collect()));
+    for replica in [&one, &two] {
+        until("the position", || replica.position().as_ref() == Some(&last)).await;
+    }
+    let told = one.feed().unwrap().progress.position.unwrap();
+    assert_eq!(told, format!("partition:offset {last} of {TOPIC}"));
 }
 
 /// RV-019

@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id {
     pub(super) millis: u64,
-    number: u64,
+    pub(super) number: u64,
 }
 
 impl Id {

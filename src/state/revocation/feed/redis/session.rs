@@ -8,7 +8,7 @@ use crate::pop::Timestamp;
 use crate::state::redis::{evicts, run_id};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Cmd, RedisError, Value};
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -27,14 +27,17 @@ pub(super) struct Position {
     existed: bool,
     caught_up: bool,
     told: bool,
-    /// `last` in words, for whoever asks from outside.
-    read: Arc<Mutex<Option<String>>>,
+    /// `last` for whoever asks from outside.
+    reached: Reached,
 }
+
+/// The last entry of the stream that has been applied, with all before it; `None` before there was a stream to read.
+pub(super) type Reached = Arc<RwLock<Option<Id>>>;
 
 impl Position {
     /// Nothing has been read; what is going to be, is told here.
-    pub(super) fn of(read: Arc<Mutex<Option<String>>>) -> Position {
-        Position { read, ..Position::default() }
+    pub(super) fn of(reached: Reached) -> Position {
+        Position { reached, ..Position::default() }
     }
 
     /// Whether a session has caught up since this was last asked.
@@ -44,7 +47,14 @@ impl Position {
 
     /// Everything is to be read again: events are idempotent (RV-013).
     fn start_over(&mut self) {
-        (self.last, self.added) = (Id::default(), None);
+        self.added = None;
+        self.advance(Id::default());
+    }
+
+    /// Everything up to here has been applied.
+    fn advance(&mut self, last: Id) {
+        self.last = last;
+        *self.reached.write() = Some(last);
     }
 }
 
@@ -75,7 +85,7 @@ impl Session<'_> {
                 let batch = self.read(None).await?;
                 if batch.is_empty() {
                     // The last ones were deleted.
-                    self.position.last = survey.last;
+                    self.position.advance(survey.last);
                 }
                 self.apply(batch).await;
             }
@@ -83,7 +93,7 @@ impl Session<'_> {
                 self.position.added = survey.added;
             }
             self.position.caught_up = true;
-            *self.position.read.lock() = Some(self.position.last.to_string());
+            self.position.advance(self.position.last);
             self.intake.heard();
             let batch = self.read(Some(&block)).await?;
             self.apply(batch).await;
@@ -177,7 +187,7 @@ impl Session<'_> {
             while self.intake.take(&delivery, Timestamp::from_system(SystemTime::now())) == Taken::Full {
                 tokio::time::sleep(RETRY_FULL).await;
             }
-            self.position.last = id;
+            self.position.advance(id);
         }
     }
 }

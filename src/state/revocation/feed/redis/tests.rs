@@ -77,10 +77,17 @@ async fn a_backlog_of_100_000_counts_before_ready_and_a_live_event_within_millis
 async fn every_replica_sees_every_event() {
     let server = Server::running().await;
     let (one, two) = (server.follow().await, server.follow().await);
+    let mut last = String::new();
     for n in 0..20 {
-        server.publish(&n.to_string()).await;
+        last = server.publish(&n.to_string()).await;
     }
     until("all events", || one.entries() == 20 && two.entries() == 20).await;
+    for replica in [&one, &two] {
+        until("the position", || replica.position().is_some_and(|at| at.to_string() == last)).await;
+    }
+    let three = server.follow().await;
+    assert_eq!(three.position().unwrap().to_string(), last, "after the backlog, too");
+    assert_eq!(three.feed().unwrap().progress.position.unwrap(), format!("entry {last} of {STREAM}"));
 }
 
 #[tokio::test]
