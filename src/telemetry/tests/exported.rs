@@ -121,6 +121,31 @@ async fn sampling_is_the_callers_no_or_our_share() {
     assert!(sent.ends_with("-00") && sent[..36] == PARENT[..36] && sent[36..52] != PARENT[36..52], "{sent}");
 }
 
+/// OpenTelemetry's conventions ask for path and scheme of every request.
+#[tokio::test]
+async fn a_request_without_a_target_has_its_path_as_it_came() {
+    let mut collector = Collector::start().await;
+    let telemetry = Telemetry::start(&told(&collector, 1.0)).unwrap();
+    let untold = |denial| Record { target: None, route: None, token: None, ..record(Err(denial)) };
+    for (method, uri, denial) in [
+        ("GET", "/a/../b?secret=1", Denial::PathAmbiguous),
+        ("TRACE", "http://alice:hunter2@evil.example/c", Denial::MethodRefused),
+        ("CONNECT", "evil.example:443", Denial::MethodRefused),
+    ] {
+        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut span = telemetry.begin(&headers(None));
+        telemetry.decided(&mut span, &Record { method, ..untold(denial) });
+        span.received(&request.into_parts().0, ([192, 0, 2, 1], 4711).into(), || None);
+        telemetry.answered(span, denial.status(), None);
+    }
+    telemetry.shutdown(LIMIT).await;
+    let spans = collector.spans().await;
+    let paths: Vec<_> = spans.iter().map(|span| text(span, "url.path")).collect();
+    assert_eq!(paths, [Some("/a/../b".to_owned()), Some("/c".to_owned()), None]);
+    assert!(spans.iter().all(|span| text(span, "url.scheme").as_deref() == Some("https")));
+    assert!(!format!("{spans:?}").contains("hunter2"));
+}
+
 #[tokio::test]
 async fn refusals_are_kept_where_they_are_wanted() {
     let mut collector = Collector::start().await;
