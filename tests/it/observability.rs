@@ -216,6 +216,25 @@ fn runbooks_name_every_alert_and_no_other() {
     assert_eq!(seen, alerts, "each has its runbook");
 }
 
+#[test]
+fn runbooks_tell_how_long_it_has_lasted() {
+    let (alerts, runbooks) = (read("prometheus/alerts.yaml"), read("../../docs/runbooks/README.md"));
+    let mut told = 0;
+    for section in runbooks.split("\n## ").filter(|section| section.starts_with("Clinch")) {
+        let name = section.lines().next().unwrap();
+        let rule = alerts.split("- alert: ").find(|rule| rule.starts_with(name)).expect("an alert");
+        let Some(lasts) = rule.split("\n        for: ").nth(1) else { continue };
+        let words = match lasts.lines().next().unwrap() {
+            "2m" => "for two minutes",
+            "5m" => "for five minutes",
+            other => panic!("{name}: {other}"),
+        };
+        assert!(section.to_lowercase().contains(words), "{name} fires when it has lasted {words}");
+        told += 1;
+    }
+    assert!(told >= 3, "{told}");
+}
+
 async fn traffic(front: &Front) {
     for number in 0..6 {
         let path = format!("/a/{number}");
