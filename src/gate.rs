@@ -121,8 +121,16 @@ impl Gate {
         let position = undecided.found.position.as_ref();
         let kept = match self.audit.decided(&record, span.trace_id(), position) {
             Ok(None) => Ok(()),
-            // On the heap: few configurations wait, and every request's future would be larger for it.
-            Ok(Some(waiting)) => Box::pin(waiting.on_disk()).await,
+            Ok(Some(waiting)) => {
+                let before = record.elapsed;
+                // On the heap: few configurations wait, and every request's future would be larger for it.
+                let kept = Box::pin(waiting.on_disk()).await;
+                // The caller has waited for the disk, too: whoever watches how long decisions take is to see it.
+                record.elapsed = undecided.started().elapsed();
+                let waited = record.elapsed.saturating_sub(before);
+                self.telemetry.metrics.timing.took(Part::Audit, waited);
+                kept
+            }
             Err(unwritten) => Err(unwritten),
         };
         // What is refused stays refused, whether it can be kept or not.

@@ -74,8 +74,10 @@ pub enum OtlpCompression {
 /// `telemetry.context`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceOrigin {
-    /// With the caller, if it says so.
+    /// With the caller, if it says so. Whether it is recorded is decided here.
     Continue,
+    /// With the caller, who decides whether it is recorded.
+    Trust,
     /// Here.
     Restart,
 }

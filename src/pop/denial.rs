@@ -55,6 +55,11 @@ macro_rules! denials {
             pub fn status(self) -> StatusCode {
                 match self { $(Denial::$variant => StatusCode::$status,)+ }
             }
+            /// Whether it is our fault, or that of what we depend on, and no request could have done better: CONNECT and
+            /// TRACE are answered 501, but it is their caller who chose them.
+            pub fn is_ours(self) -> bool {
+                self.status().is_server_error() && self != Denial::MethodRefused
+            }
             /// The OAuth error of the challenge (BEAR-08).
             pub fn error(self) -> OAuthError {
                 match self { $(Denial::$variant => OAuthError::$error,)+ }
@@ -261,6 +266,12 @@ mod tests {
                 OAuthError::InsufficientScope => assert_eq!(status, 403),
             }
         }
+    }
+
+    #[test]
+    fn whoever_asks_for_a_tunnel_has_broken_nothing_here() {
+        assert!(Denial::Internal.is_ours() && Denial::KeysUnavailable.is_ours());
+        assert!(!Denial::MethodRefused.is_ours() && !Denial::TooManyFailures.is_ours());
     }
 
     #[test]

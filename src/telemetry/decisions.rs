@@ -66,7 +66,7 @@ impl Telemetry {
         };
         if record.verdict.is_ok() {
             line!(INFO, "observed", denial.reason(), left_out, then);
-        } else if denial.status().is_server_error() {
+        } else if denial.is_ours() {
             line!(WARN, "refused", denial.reason(), left_out, then);
         } else {
             line!(INFO, "refused", denial.reason(), left_out, then);

@@ -2,6 +2,7 @@
 
 use super::otlp_metrics::MetricsOut;
 use super::{Format, Record, RequestSpan, Telemetry, TraceId};
+use crate::pop::Denial;
 use std::time::{Duration, Instant};
 
 impl Telemetry {
@@ -9,7 +10,7 @@ impl Telemetry {
     /// names which was not found to be genuine.
     pub fn noticed(&self, span: &RequestSpan, record: &Record<'_>, issuer: Option<&str>, begun: Instant) {
         // What fails before its credentials are read is nobody's fault but ours, whether it has any or not.
-        let failed = record.verdict.is_err_and(|denial| denial.status().is_server_error());
+        let failed = record.verdict.is_err_and(Denial::is_ours);
         if record.scheme.is_some() || failed {
             self.metrics.verifications.count(record.issuer().or(issuer), record.verdict);
         }

@@ -1,7 +1,7 @@
 //! One request on its way: its trace context (W3C, continued or begun) and, if it is recorded, its span.
 //!
 //! Decides what the service is told. The caller's "not sampled" is respected where its trace is continued; its
-//! "sampled" is only a wish. A request that is not recorded may still be kept for a refusal: then only the time is
+//! "sampled" is only a wish, unless the operator trusts whoever can call (`context: trust`). A request that is not recorded may still be kept for a refusal: then only the time is
 //! noted, the span is made after the verdict, and nobody downstream is told, for nothing goes there.
 
 use super::ids::{self, RequestId, TraceId};
@@ -55,7 +55,7 @@ pub(super) struct Waiting {
 }
 
 impl RequestSpan {
-    /// Continues the caller's trace or begins one.
+    /// Continues the caller's trace or begins one. Whoever may say "sampled" for us is the operator's choice (TRACE-07).
     pub(super) fn begin(
         headers: &HeaderMap,
         sampler: &Sampler,
@@ -65,24 +65,27 @@ impl RequestSpan {
     ) -> RequestSpan {
         let caller = TraceContext::of(headers);
         let (mut context, parent, link) = match (caller, terms.origin) {
-            (Some(caller), TraceOrigin::Continue) => {
+            (Some(caller), TraceOrigin::Continue | TraceOrigin::Trust) => {
                 let parent = Parent { span: caller.parent_id, remote: true };
                 (caller, Some(parent), None)
             }
             (Some(caller), TraceOrigin::Restart) => (begin_trace(), None, Some(caller.span())),
-            (None, TraceOrigin::Continue | TraceOrigin::Restart) => (begin_trace(), None, None),
+            (None, TraceOrigin::Continue | TraceOrigin::Trust | TraceOrigin::Restart) => {
+                (begin_trace(), None, None)
+            }
         };
+        let trusted = terms.origin == TraceOrigin::Trust;
         let sampled = match parent {
             None => sampler.share.has(&context.trace_id),
             // Nothing is recorded here, so the caller's context passes as it came.
-            Some(_) if exporter.is_none() => context.sampled(),
+            Some(_) if exporter.is_none() || trusted => context.sampled(),
             Some(_) => context.sampled() && sampler.admits(&context.trace_id, context.state_text()),
         };
         if exporter.is_some() && (sampled || context.sampled()) {
             context.parent_id = ids::random();
         }
         context.set_sampled(sampled);
-        if parent.is_some() && exporter.is_some() && sampled {
+        if parent.is_some() && exporter.is_some() && sampled && !trusted {
             context.correct_state(|state| sampler.share.corrected(state));
         }
         let recorded = match exporter {
@@ -108,7 +111,7 @@ impl RequestSpan {
     /// removed, for requests whose caller has proved who it is: nobody vouches for that of others (TRACE-08).
     pub fn baggage(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         match self.terms.origin {
-            TraceOrigin::Continue => baggage::of(headers),
+            TraceOrigin::Continue | TraceOrigin::Trust => baggage::of(headers),
             TraceOrigin::Restart => None,
         }
     }

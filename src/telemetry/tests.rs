@@ -123,6 +123,8 @@ fn the_page_has_every_metric_and_ends() {
         "clinch_revocation_rejected_total{reason=\"malformed\"} 1\n",
         "clinch_jwks_fetches_total{issuer=\"https://as.example.com\",result=\"ok\"} 1\n",
         "clinch_jwks_fetch_seconds_count{issuer=\"https://as.example.com\"} 1\n",
+        "clinch_revocation_unchecked_requests_total{how=\"unchecked\"} 0\n",
+        "clinch_revocation_unchecked_requests_total{how=\"introspected\"} 0\n",
         "clinch_suspicious_total{kind=\"replay\"} 0\n",
         "clinch_nonce_challenges_total{kind=\"missing\"} 0\n",
         "clinch_tls_handshakes_total{version=\"1.3\",resumed=\"no\"} 0\n",

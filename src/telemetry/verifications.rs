@@ -1,6 +1,6 @@
 //! `clinch_verifications_total{issuer,result}`: what became of requests that brought credentials, by configured issuer.
 //!
-//! `refused` is the caller's fault and `failed` ours or the issuer's, so that `failed` over all is what an objective of
+//! `refused` is the caller's fault and `failed` [ours or the issuer's](Denial::is_ours), so that `failed` over all is what an objective of
 //! availability counts. `observed` would have been refused (`mode: observe`). A token that was not found to be genuine counts for the issuer that it names, if that
 //! is a configured one: anybody can do that, so `refused` says little of an issuer, but `failed` does. Where no
 //! configured issuer is named it is `-`.
@@ -66,7 +66,7 @@ impl Verifications {
         match verdict {
             Ok(Passed::Observed(_)) => results.observed.inc(),
             Ok(Passed::Request | Passed::Preflight | Passed::Metadata) => results.ok.inc(),
-            Err(denial) if denial.status().is_server_error() => results.failed.inc(),
+            Err(denial) if denial.is_ours() => results.failed.inc(),
             Err(_) => results.refused.inc(),
         };
     }

@@ -3,6 +3,7 @@
 mod failing;
 mod kept;
 mod read;
+mod slow;
 mod survives;
 
 use crate::support::clinch::{Clinch, command, finish};

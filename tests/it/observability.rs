@@ -40,7 +40,57 @@ fn promtool_finds_no_fault() {
 
 #[test]
 fn alerts_fire_when_they_should_and_only_then() {
-    promtool(&["test", "rules", "tests.yaml", "tests-slow.yaml"]);
+    let files: Vec<&str> = CASES.iter().filter_map(|file| file.strip_prefix("prometheus/")).collect();
+    promtool(&[&["test", "rules"], &files[..]].concat());
+}
+
+const CASES: [&str; 3] =
+    ["prometheus/tests.yaml", "prometheus/tests-slow.yaml", "prometheus/tests-causes.yaml"];
+
+/// The alerts that a case of promtool's expects, and those that one expects to be silent.
+fn tried() -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut fire, mut silent) = (BTreeSet::new(), BTreeSet::new());
+    for file in CASES {
+        let cases: Value = serde_saphyr::from_str(&read(file)).unwrap();
+        let every = |kind: &str| -> Vec<Value> {
+            let of = |case: &Value| case[kind].as_array().cloned().unwrap_or_default();
+            cases["tests"].as_array().unwrap().iter().flat_map(of).collect()
+        };
+        for asked in every("alert_rule_test") {
+            let name = asked["alertname"].as_str().unwrap().to_owned();
+            let expected = asked["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty());
+            if expected {
+                fire.insert(name)
+            } else {
+                silent.insert(name)
+            };
+        }
+        for asked in every("promql_expr_test") {
+            let expr = asked["expr"].as_str().unwrap();
+            let samples = asked["exp_samples"].as_array().filter(|_| expr.contains("ALERTS"));
+            for sample in samples.into_iter().flatten() {
+                let said = [expr, sample["labels"].as_str().unwrap()].concat();
+                let names = said.split("alertname=\"").skip(1).filter_map(|rest| rest.split('"').next());
+                fire.extend(names.map(str::to_owned));
+            }
+        }
+    }
+    (fire, silent)
+}
+
+#[test]
+fn every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() {
+    let (fire, silent) = tried();
+    for name in alerts() {
+        assert!(fire.contains(&name), "{name} never fires in a test");
+        assert!(silent.contains(&name), "{name} is never expected to be silent");
+    }
+}
+
+fn alerts() -> BTreeSet<String> {
+    let alerts = read("prometheus/alerts.yaml");
+    let names = alerts.split("- alert: ").skip(1).filter_map(|rest| rest.lines().next());
+    names.map(str::to_owned).collect()
 }
 
 const DASHBOARDS: [&str; 3] = ["grafana/executive.json", "grafana/on-call.json", "grafana/debug.json"];
@@ -79,13 +129,7 @@ fn every_metric_that_is_named_is_there() {
     let document = std::fs::read_to_string(folder().join("../../docs/metrics.md")).unwrap();
     let rows: BTreeSet<&str> =
         document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let files = [
-        "prometheus/rules.yaml",
-        "prometheus/alerts.yaml",
-        "prometheus/tests.yaml",
-        "prometheus/tests-slow.yaml",
-    ];
-    for file in files.iter().chain(&DASHBOARDS) {
+    for file in ["prometheus/rules.yaml", "prometheus/alerts.yaml"].iter().chain(&CASES).chain(&DASHBOARDS) {
         let named = named(&read(file));
         assert!(named.len() > 1, "{file}: {named:?}");
         let unknown: Vec<_> = named.iter().filter(|name| !rows.contains(name.as_str())).collect();
@@ -154,12 +198,10 @@ const MAY_BE_EMPTY: [&str; 19] = [
 
 /// A runbook is found by the name of the alert that pages.
 #[test]
-fn runbooks_name_alerts_that_there_are() {
-    let alerts = read("prometheus/alerts.yaml");
-    let alerts: BTreeSet<&str> =
-        alerts.split("- alert: ").skip(1).filter_map(|rest| rest.lines().next()).collect();
+fn runbooks_name_every_alert_and_no_other() {
+    let alerts = alerts();
     let folder = folder().join("../../docs/runbooks");
-    let mut seen = 0;
+    let mut seen = BTreeSet::new();
     for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap().path();
         let text = std::fs::read_to_string(&file).unwrap();
@@ -168,10 +210,29 @@ fn runbooks_name_alerts_that_there_are() {
             .filter(|word| word.starts_with("Clinch") && word.bytes().all(|b| b.is_ascii_alphanumeric()))
         {
             assert!(alerts.contains(name), "{}: no alert {name}", file.display());
-            seen += 1;
+            seen.insert(name.to_owned());
         }
     }
-    assert!(seen > 20, "{seen} names");
+    assert_eq!(seen, alerts, "each has its runbook");
+}
+
+#[test]
+fn runbooks_tell_how_long_it_has_lasted() {
+    let (alerts, runbooks) = (read("prometheus/alerts.yaml"), read("../../docs/runbooks/README.md"));
+    let mut told = 0;
+    for section in runbooks.split("\n## ").filter(|section| section.starts_with("Clinch")) {
+        let name = section.lines().next().unwrap();
+        let rule = alerts.split("- alert: ").find(|rule| rule.starts_with(name)).expect("an alert");
+        let Some(lasts) = rule.split("\n        for: ").nth(1) else { continue };
+        let words = match lasts.lines().next().unwrap() {
+            "2m" => "for two minutes",
+            "5m" => "for five minutes",
+            other => panic!("{name}: {other}"),
+        };
+        assert!(section.to_lowercase().contains(words), "{name} fires when it has lasted {words}");
+        told += 1;
+    }
+    assert!(told >= 3, "{told}");
 }
 
 async fn traffic(front: &Front) {
@@ -221,7 +282,7 @@ async fn a_real_prometheus_understands_it_all() {
     let rules = prometheus.api("rules").await.unwrap();
     let groups = rules["groups"].as_array().unwrap();
     let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
-    assert_eq!(rules.len(), 60);
+    assert_eq!(rules.len(), 61);
     for rule in rules {
         assert!(rule["health"] != "err", "{rule}");
         assert!(rule["state"] != "firing", "nothing is wrong: {rule}");

@@ -48,6 +48,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Telemetry> 
         sample_refusals: written.sample_refusals,
         context: match written.context {
             file::Context::Continue => TraceOrigin::Continue,
+            file::Context::Trust => TraceOrigin::Trust,
             file::Context::Restart => TraceOrigin::Restart,
         },
         identifiers: match written.identifiers {

@@ -75,9 +75,13 @@ pub(in crate::config) enum Compression {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::config) enum Context {
-    /// The caller's trace goes on (W3C Trace Context), and its baggage once it has proved who it is.
+    /// The caller's trace goes on (W3C Trace Context), and its baggage once it has proved who it is. Whether it is
+    /// recorded, `sample` has the last word.
     #[default]
     Continue,
+    /// The same, and the caller has the last word: a trace is recorded if and only if it says so. For a sidecar that only
+    /// peers can reach whom you trust with that, such as your own gateway.
+    Trust,
     /// Each request begins a trace of its own, with a link to the caller's; nothing else of it goes on.
     Restart,
 }

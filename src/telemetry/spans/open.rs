@@ -74,6 +74,11 @@ impl OpenSpan {
         }
     }
 
+    /// Whether it says something of this.
+    pub(in crate::telemetry) fn has(&self, key: &'static str) -> bool {
+        self.span.as_ref().is_some_and(|span| span.attributes.iter().any(|(said, _)| *said == key))
+    }
+
     /// Nothing where there is nothing to say.
     pub(in crate::telemetry) fn maybe(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {

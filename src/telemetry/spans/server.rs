@@ -16,7 +16,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the connection and the request's head say. `socket`: the other end of the connection, be it a balancer's.
+/// Where the decision had no target, the path is as it came; CONNECT has none. Every origin is one of `https`.
 pub(in crate::telemetry) fn received(open: &mut OpenSpan, parts: &Parts, socket: SocketAddr) {
+    if !open.has("url.scheme") {
+        let path = Some(parts.uri.path()).filter(|path| !path.is_empty());
+        open.maybe("url.path", path.map(|path| cut(path, LONGEST_TEXT)));
+        open.set("url.scheme", "https");
+    }
     open.maybe("network.protocol.version", version(parts.version));
     open.set("network.peer.address", socket.ip().to_string());
     open.set("network.peer.port", i64::from(socket.port()));

@@ -85,7 +85,7 @@ impl Step {
             && let Err(denial) = verdict
         {
             open.set("clinch.reason", denial.reason());
-            if denial.status().is_server_error() {
+            if denial.is_ours() {
                 open.fail(denial.reason());
             }
         }

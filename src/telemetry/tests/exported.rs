@@ -135,6 +135,59 @@ async fn sampling_is_the_callers_no_or_our_share() {
     assert!(sent.ends_with("-00") && sent[..36] == PARENT[..36] && sent[36..52] != PARENT[36..52], "{sent}");
 }
 
+/// TRACE-07: `ParentBased`, where the operator says so.
+#[tokio::test]
+async fn a_trusted_caller_decides_what_is_recorded() {
+    let collector = Collector::start().await;
+    let asked = config::Telemetry { context: TraceOrigin::Trust, ..told(&collector, 0.0) };
+    let telemetry = Telemetry::start(&asked).unwrap();
+    // Beyond the leave that callers have who are not trusted, too.
+    for _ in 0..2000 {
+        let mut inbound = headers(Some(PARENT));
+        inbound.insert("tracestate", "ot=th:0".parse().unwrap());
+        inbound.insert("baggage", "b=2".parse().unwrap());
+        let span = telemetry.begin(&inbound);
+        let mut outbound = HeaderMap::new();
+        span.write_context(&mut outbound);
+        span.write_baggage(span.baggage(&inbound), &mut outbound);
+        let sent = outbound["traceparent"].to_str().unwrap();
+        assert!(span.is_recorded() && sent.ends_with("-01") && sent[..36] == PARENT[..36], "{sent}");
+        assert_eq!(
+            (&outbound["tracestate"], &outbound["baggage"]),
+            (&inbound["tracestate"], &inbound["baggage"])
+        );
+    }
+    let unsampled = PARENT.replace("-01", "-00");
+    let span = telemetry.begin(&headers(Some(&unsampled)));
+    assert!(!span.is_recorded() && forwarded(&span) == unsampled);
+    assert!(!telemetry.begin(&headers(None)).is_recorded(), "the share decides where nobody has");
+}
+
+/// OpenTelemetry's conventions ask for path and scheme of every request.
+#[tokio::test]
+async fn a_request_without_a_target_has_its_path_as_it_came() {
+    let mut collector = Collector::start().await;
+    let telemetry = Telemetry::start(&told(&collector, 1.0)).unwrap();
+    let untold = |denial| Record { target: None, route: None, token: None, ..record(Err(denial)) };
+    for (method, uri, denial) in [
+        ("GET", "/a/../b?secret=1", Denial::PathAmbiguous),
+        ("TRACE", "http://alice:hunter2@evil.example/c", Denial::MethodRefused),
+        ("CONNECT", "evil.example:443", Denial::MethodRefused),
+    ] {
+        let request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut span = telemetry.begin(&headers(None));
+        telemetry.decided(&mut span, &Record { method, ..untold(denial) });
+        span.received(&request.into_parts().0, ([192, 0, 2, 1], 4711).into(), || None);
+        telemetry.answered(span, denial.status(), None);
+    }
+    telemetry.shutdown(LIMIT).await;
+    let spans = collector.spans().await;
+    let paths: Vec<_> = spans.iter().map(|span| text(span, "url.path")).collect();
+    assert_eq!(paths, [Some("/a/../b".to_owned()), Some("/c".to_owned()), None]);
+    assert!(spans.iter().all(|span| text(span, "url.scheme").as_deref() == Some("https")));
+    assert!(!format!("{spans:?}").contains("hunter2"));
+}
+
 #[tokio::test]
 async fn refusals_are_kept_where_they_are_wanted() {
     let mut collector = Collector::start().await;

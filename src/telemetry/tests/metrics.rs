@@ -1,5 +1,6 @@
 use super::collectors::Collector;
 use super::*;
+use crate::telemetry::sink::Sink;
 use std::time::Instant;
 
 #[tokio::test]
@@ -77,6 +78,26 @@ async fn only_a_recorded_trace_is_an_exemplar() {
 }
 
 #[test]
+fn a_refused_method_is_no_warning() {
+    let telemetry = Telemetry::off();
+    let logged = |denial| {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut span = telemetry.begin(&headers(None));
+            telemetry.decided(&mut span, &record(Err(denial)));
+        });
+        sink.text()
+    };
+    for (denial, level) in [(Denial::MethodRefused, " INFO "), (Denial::KeysUnavailable, " WARN ")] {
+        let text = logged(denial);
+        assert!(text.contains(level) && text.contains(denial.reason()), "{text}");
+    }
+}
+
+#[test]
 fn a_decision_counts_for_its_issuer() {
     let telemetry = Telemetry::off();
     telemetry.metrics.verifications.expected("https://as.example.com");
@@ -90,6 +111,9 @@ fn a_decision_counts_for_its_issuer() {
     telemetry.noticed(&span, &nothing, None, begun);
     let overloaded = Record { scheme: None, ..record(Err(Denial::Overloaded)) };
     telemetry.noticed(&span, &Record { token: None, ..overloaded }, None, begun);
+    // A stranger's CONNECT is nobody's outage.
+    let tunnel = Record { scheme: None, ..record(Err(Denial::MethodRefused)) };
+    telemetry.noticed(&span, &Record { token: None, ..tunnel }, None, begun);
     let page = telemetry.render();
     for line in [
         "clinch_verifications_total{issuer=\"https://as.example.com\",result=\"ok\"} 1\n",

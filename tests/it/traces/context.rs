@@ -155,6 +155,17 @@ async fn a_trace_that_begins_here_links_to_the_callers() {
     assert_eq!(server.says("clinch.client").as_deref(), Some("app"));
 }
 
+/// TRACE-07
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_gateway_is_not_cut_off_by_a_small_share() {
+    let world = Traced::start("sample: 0.0, context: trust").await;
+    assert_eq!(world.get(&world.token(), Some(TRACE), &[]).await.status, 200);
+    let server = world.collector.named(SERVER, TRACE).await;
+    let client = world.collector.named("GET", TRACE).await;
+    assert_eq!((server.parent().as_str(), client.parent()), (CALLER, server.id()));
+    assert_eq!(world.told("traceparent"), Some(format!("00-{TRACE}-{}-01", client.id())));
+}
+
 /// TRACE-08: nobody vouches for what a caller says who has not proved who it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_have_no_baggage() {

@@ -147,6 +147,33 @@ async fn a_service_that_is_not_there_fails_the_call_and_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_before_it_has_a_target_has_path_and_scheme_all_the_same() {
+    let world = Traced::start("sample: 1.0").await;
+    let ask = |trace: &str, method: &str, path: &str, host: &str| {
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\ntraceparent: {parent}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for (number, (method, path, host, reason)) in [
+        ("GET", PATH, "evil.example", "host_unknown"),
+        ("GET", "/accounts/%2e%2e/1", "api.example.com", "path_ambiguous"),
+        ("TRACE", PATH, "api.example.com", "method_refused"),
+        ("OPTIONS", "*", "api.example.com", "request_malformed"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let trace = TRACE.replace("4bf9", &format!("{number}bf9"));
+        world.caller().send(&ask(&trace, method, path, host)).await;
+        let server = world.collector.named(method, &trace).await;
+        assert_eq!(server.says("clinch.reason").as_deref(), Some(reason));
+        assert_eq!(server.says("url.path").as_deref(), Some(path), "{reason}");
+        assert_eq!(server.says("url.scheme").as_deref(), Some("https"), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_fails_is_a_trace_of_its_own() {
     let world = Traced::start("sample: 1.0").await;
     let mut stream = tokio::net::TcpStream::connect(world.clinch.address).await.unwrap();

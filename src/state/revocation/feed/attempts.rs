@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     failures: u32,
-    told: String,
+    told: Vec<String>,
 }
 
 impl Attempts {
@@ -17,13 +17,18 @@ impl Attempts {
         tokio::time::sleep(pause(self.tell(caught_up, trouble))).await;
     }
 
-    /// One line for each new trouble, not for each attempt. Returns how many have failed since one caught up.
+    /// One line for each new trouble, not for each attempt: servers that are tried in turn may have troubles of their own.
+    /// Returns how many have failed since one caught up.
     pub(super) fn tell(&mut self, caught_up: bool, trouble: &dyn fmt::Display) -> u32 {
-        self.failures = if caught_up { 0 } else { self.failures.saturating_add(1) };
+        if caught_up {
+            *self = Attempts::default();
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
         let trouble = trouble.to_string();
-        if caught_up || self.told != trouble {
+        if self.told.len() < MOST_TOLD && !self.told.contains(&trouble) {
             tracing::warn!(%trouble, "the revocation feed is interrupted and tries again");
-            self.told = trouble;
+            self.told.push(trouble);
         }
         self.failures
     }
@@ -37,9 +42,35 @@ pub(super) fn pause(failures: u32) -> Duration {
     pause.mul_f64(1.0 - f64::from(random[0]) / 512.0)
 }
 
+/// Lines about one outage.
+const MOST_TOLD: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::sink::Sink;
+
+    #[test]
+    fn an_outage_is_told_of_by_its_troubles_not_by_its_attempts() {
+        let log = Sink::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut attempts = Attempts::default();
+            for attempt in 1..=1000 {
+                let trouble = ["refused", "silent"][attempt as usize % 2];
+                assert_eq!(attempts.tell(false, &trouble), attempt);
+            }
+            assert_eq!(log.text().lines().count(), 2);
+            assert_eq!(attempts.tell(true, &"refused"), 0);
+            assert_eq!(log.text().lines().count(), 3, "another outage");
+            for attempt in 0..1000 {
+                attempts.tell(false, &attempt);
+            }
+        });
+        assert_eq!(log.text().lines().count(), 2 + MOST_TOLD);
+    }
 
     #[test]
     fn pauses_grow_are_bounded_and_differ() {

@@ -23,7 +23,7 @@ use crate::config;
 use anyhow::anyhow;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use connect::{backoff, options};
 use ended::Ended;
 use parking_lot::Mutex;
@@ -124,12 +124,15 @@ pub(super) async fn publish(nats: &config::Nats, id: &str, payload: &[u8]) -> an
 /// A connection to publish on; it mends itself once it was there.
 pub(super) async fn connect(nats: &config::Nats) -> anyhow::Result<Context> {
     let (servers, options) = options(nats)?;
+    Ok(async_nats::jetstream::new(open(&servers, &options).await?))
+}
+
+/// One attempt. What went wrong names the servers without the logins that their addresses may hold.
+async fn open(servers: &[ServerAddr], options: &ConnectOptions) -> anyhow::Result<Client> {
     let named: Vec<String> = servers.iter().map(|s| format!("{}:{}", s.host(), s.port())).collect();
     // Errors of async-nats name their cause themselves, so as the cause of ours it would be told twice.
-    let connected = options.connect(servers).await;
-    let client =
-        connected.map_err(|error| anyhow!("can't connect to NATS at {}: {error}", named.join(", ")))?;
-    Ok(async_nats::jetstream::new(client))
+    let connected = options.clone().connect(servers).await;
+    connected.map_err(|error| anyhow!("can't connect to NATS at {}: {error}", named.join(", ")))
 }
 
 /// Publishes on a connection that is there, as [`publish`] does.
@@ -164,19 +167,18 @@ impl Source {
     async fn follow(self, servers: Vec<ServerAddr>, options: ConnectOptions, mut position: Position) {
         let (connections, mut connected) = watch::channel(Connection::default());
         let connections = Arc::new(connections);
-        let options = options.retry_on_initial_connect().event_callback(move |event| {
+        let options = options.event_callback(move |event| {
             let connections = Arc::clone(&connections);
             async move { note(&connections, &event) }
         });
-        let client = match options.connect(servers).await {
-            Ok(client) => client,
-            Err(error) => {
-                // With retries on the initial connect this is a fault of the options, not of the network.
-                tracing::error!(%error, "the revocation feed can't be started");
-                return;
+        let mut attempts = Attempts::default();
+        // Not by the client, which would try for ever without a word of why.
+        let client = loop {
+            match open(&servers, &options).await {
+                Ok(client) => break client,
+                Err(trouble) => attempts.ended(false, &trouble).await,
             }
         };
-        let mut attempts = Attempts::default();
         loop {
             let Ok(connection) = connected.wait_for(|connection| connection.up).await.map(|c| *c) else {
                 return;

@@ -281,3 +281,17 @@ async fn a_server_that_forgets_to_make_room_is_warned_of() {
     let _revocations = server.follow().await;
     assert!(log.text().contains("allkeys-lru"), "{}", log.text());
 }
+
+#[tokio::test]
+async fn a_server_that_was_never_there_is_told_of_once_and_awaited() {
+    let (log, _listening) = listen();
+    let mut server = Server::running().await;
+    server.kill();
+    let revocations = start(&settings(&server.url())).unwrap();
+    until("a word of why", || log.text().contains("trouble=Redis: ")).await;
+    assert_eq!(revocations.status(), FeedStatus::CatchingUp);
+    server.start().await;
+    becomes(&revocations, FeedStatus::Current).await;
+    let text = log.text();
+    assert_eq!(text.matches("refused").count(), 1, "{text}");
+}

@@ -4,6 +4,7 @@ use super::super::Follower;
 use super::*;
 use crate::state::revocation::feed::Intake;
 use crate::telemetry::Telemetry;
+use crate::telemetry::sink::Sink;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -199,4 +200,25 @@ async fn a_stream_that_forgets_too_early_is_pointed_out() {
     let revocations = server.follow().await;
     let told = revocations.feed().unwrap().progress.retention_warning;
     assert_eq!(told.as_deref(), Some("max_age is 1m, and tokens live for 1h"));
+}
+
+/// Who waits for a start sees why: once, and without the login.
+#[tokio::test]
+async fn a_server_that_was_never_there_is_told_of_once_and_awaited() {
+    let mut server = Server::stopped();
+    let log = Sink::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let url = format!("nats://clinch:s3cret@127.0.0.1:{}", server.port);
+    let nats = config::Nats { url, ..server.target("clinch.revocations.>") };
+    let revocations = start(&config(config::Feed::Nats(nats))).unwrap();
+    let told = format!("trouble=can't connect to NATS at 127.0.0.1:{}: ", server.port);
+    until("a word of why", || log.text().contains(&told)).await;
+    assert_eq!(revocations.status(), FeedStatus::CatchingUp);
+    server.start().await;
+    ready(&revocations).await;
+    let text = log.text();
+    assert_eq!(text.matches(&told).count(), 1, "{text}");
+    assert!(text.contains("refused") && !text.contains("s3cret"), "{text}");
 }
