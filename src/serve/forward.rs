@@ -11,7 +11,7 @@ use super::hops::{nothing_to_say, take_a_hop};
 use super::proxy::{InFlight, Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
-use super::tunnel::{Service, Tunnel};
+use super::switch;
 use super::upgrade::{self, Wish};
 use super::upload::Patience;
 use super::upstream::{Answer, Answered, Lease, Upstream};
@@ -21,7 +21,6 @@ use crate::pop::policy::Route;
 use crate::pop::{DPOP_NONCE, identity};
 use crate::state::revocation::Cut;
 use crate::telemetry::{RequestSpan, Step};
-use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -111,9 +110,15 @@ pub(super) fn forward<'a>(
                 in_flight.answered();
                 let answered = (span, asked);
                 let mut response = match wish.filter(|_| switches) {
-                    Some(wish) => {
-                        switched(peer, response, (received, wish), in_flight, lease, cuttable, answered)
-                    }
+                    Some(wish) => switch::switched(
+                        peer,
+                        response,
+                        (received, wish),
+                        in_flight,
+                        lease,
+                        cuttable,
+                        answered,
+                    ),
                     None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable, answered),
                 };
                 offer(renewal, response.headers_mut());
@@ -238,31 +243,6 @@ fn understood(
         }
         (answered, _) => answered,
     }
-}
-
-/// The service agrees: the client is told, and then both have the connection, or its stream, to themselves.
-fn switched(
-    peer: &Peer,
-    mut response: Response<Answer>,
-    (version, wish): (Version, Wish),
-    mut in_flight: InFlight,
-    lease: Lease,
-    cuttable: Option<Cuttable>,
-    (span, asked): (RequestSpan, Instant),
-) -> Response<ResponseBody> {
-    let upgrade = hyper::upgrade::on(&mut response);
-    let (mut parts, answer) = response.into_parts();
-    let service = match answer.into_websocket().zip(lease.of_websocket()) {
-        Some((socket, seat)) => Service::Stream(Box::new(socket.on(seat))),
-        None => Service::Connection(upgrade),
-    };
-    parts.version = version;
-    fields::clean_response(&mut parts.headers);
-    wish.tell(&mut parts.status, &mut parts.headers);
-    in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
-    peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
-    parts.extensions.clear();
-    Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }
 
 /// Turns the client's request into ours: first everything of the client's that must not pass, then what we say

@@ -44,6 +44,7 @@ mod response;
 mod room;
 mod sockets;
 mod svid_chain;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -3,22 +3,25 @@
 //! What passes is the client's word on a connection of its own, which no proof covers. So it ends when the token is
 //! revoked, and when it expires unless the route says otherwise; and when the sidecar stops, or nothing passes.
 
+mod way;
+
 use super::connection::Phase;
 use super::cut::Cuttable;
 use super::proxy::InFlight;
 use super::upstream::Socket;
-use super::websocket::{self, Frames, GOING_AWAY, POLICY_VIOLATION};
+use super::websocket::{self, GOING_AWAY, POLICY_VIOLATION};
 use crate::state::revocation::Cut;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+use way::Way;
 
 /// A request that became a WebSocket: in flight until both sides have ended.
 #[derive(Debug)]
@@ -196,97 +199,6 @@ async fn to_the_end(side: &mut Side) -> io::Result<()> {
     Ok(())
 }
 
-/// One direction.
-struct Way {
-    buffer: Box<[u8]>,
-    /// What of it is to be written.
-    from: usize,
-    to: usize,
-    /// There is something to flush.
-    dirty: bool,
-    /// The sender has ended.
-    ended: bool,
-    /// The receiver has been told so.
-    told: bool,
-    moved: Instant,
-    frames: Frames,
-}
-
-impl Way {
-    fn new() -> Way {
-        let buffer = vec![0; BUFFER].into_boxed_slice();
-        let (moved, frames) = (Instant::now(), Frames::new());
-        Way { buffer, from: 0, to: 0, dirty: false, ended: false, told: false, moved, frames }
-    }
-
-    fn waiting(&self) -> &[u8] {
-        &self.buffer[self.from..self.to]
-    }
-
-    /// Passes on what there is; ready when the sender has ended and the receiver knows.
-    fn poll(&mut self, cx: &mut Context<'_>, sender: &mut Side, receiver: &mut Side) -> Poll<io::Result<()>> {
-        // A sender that is quicker than everybody else leaves them a turn.
-        for _ in 0..TURN {
-            while self.from < self.to {
-                let bytes = &self.buffer[self.from..self.to];
-                let written = ready!(Pin::new(&mut *receiver).poll_write(cx, bytes))?;
-                self.wrote(written)?;
-            }
-            if self.ended {
-                if !self.told {
-                    ready!(Pin::new(&mut *receiver).poll_shutdown(cx))?;
-                    self.told = true;
-                }
-                return Poll::Ready(Ok(()));
-            }
-            if self.poll_read(cx, sender)?.is_pending() {
-                if self.dirty && Pin::new(&mut *receiver).poll_flush(cx)?.is_ready() {
-                    self.dirty = false;
-                }
-                return Poll::Pending;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, sender: &mut Side) -> Poll<io::Result<()>> {
-        let mut room = ReadBuf::new(&mut self.buffer);
-        ready!(Pin::new(sender).poll_read(cx, &mut room))?;
-        (self.from, self.to) = (0, room.filled().len());
-        self.ended = self.to == 0;
-        self.moved = Instant::now();
-        Poll::Ready(Ok(()))
-    }
-
-    fn wrote(&mut self, written: usize) -> io::Result<()> {
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        self.frames.advance(&self.buffer[self.from..self.from + written]);
-        self.from += written;
-        (self.dirty, self.moved) = (true, Instant::now());
-        Ok(())
-    }
-
-    /// Passes on what belongs to the frame that has begun, and no byte more.
-    async fn finish_frame(&mut self, sender: &mut Side, receiver: &mut Side) -> io::Result<()> {
-        while !self.frames.at_boundary() {
-            let rest = self.frames.rest_in(self.waiting());
-            if rest == 0 {
-                poll_fn(|cx| self.poll_read(cx, sender)).await?;
-                if self.ended {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                continue;
-            }
-            let written = receiver.write(&self.buffer[self.from..self.from + rest]).await?;
-            self.wrote(written)?;
-        }
-        receiver.flush().await
-    }
-}
-
 /// How long either connection may take to become something else.
 const SWITCH: Duration = Duration::from_secs(5);
 /// How long nothing may pass, at least: WebSockets are often silent, and their clients often gone without a word.
@@ -297,7 +209,3 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const A_MOMENT: Duration = Duration::from_millis(50);
 /// What the client gets to read our last frame and close.
 const LINGER: Duration = Duration::from_secs(1);
-/// What one direction holds, in bytes.
-const BUFFER: usize = 16 * 1024;
-/// How often a direction passes its buffer on before it is the others' turn.
-const TURN: usize = 16;
