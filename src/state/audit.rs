@@ -22,7 +22,7 @@ pub mod verify;
 mod vouched;
 mod writer;
 
-pub use entry::Event;
+pub use entry::{Cut, Event};
 
 use crate::config::{self, AuditSync, OnFull};
 use crate::telemetry::{AuditMetrics, Record, TraceId};

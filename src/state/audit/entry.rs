@@ -3,10 +3,10 @@
 use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::{Passed, Record, Reloaded, RequestId, TraceId, cut};
+use crate::telemetry::{Passed, Record, Reloaded, RequestId, RevokedBy, TraceId, cut};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One record to come.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) enum What {
 }
 
 /// What is kept besides decisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
     /// A configuration was put in force, or was not.
     Config {
@@ -54,6 +54,33 @@ pub enum Event {
         /// Its end.
         not_after: Timestamp,
     },
+    /// A request that was granted was ended before its end.
+    Cut(Box<Cut>),
+}
+
+/// The end of a request that was granted: an access decision, too. Nothing in here is a secret.
+#[derive(Debug)]
+pub struct Cut {
+    /// The request, as in its decision.
+    pub request: RequestId,
+    /// Its trace.
+    pub trace: TraceId,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The route's path.
+    pub route: Arc<str>,
+    /// The token that it was granted for.
+    pub token: Arc<AccessToken>,
+    /// Why, as a name of a closed set.
+    pub reason: &'static str,
+    /// The event that revoked the token, while it is remembered.
+    pub event: Option<Arc<RevokedBy>>,
+    /// How long it had been open.
+    pub open_for: Duration,
+    /// The configuration that granted it.
+    pub generation: u64,
+    /// How far the revocation feed had been applied, at least.
+    pub position: Option<u64>,
 }
 
 /// One decision. Nothing in here is a secret: of the token only what it says.
@@ -103,7 +130,10 @@ impl Entry {
             What::Decision(decision) => {
                 decision.words.text.len() + decision.token.as_ref().map_or(0, |token| token.weight())
             }
-            What::Event(_) => 0,
+            What::Event(Event::Cut(cut)) => size_of::<Cut>() + cut.token.weight(),
+            What::Event(
+                Event::Config { .. } | Event::Keys { .. } | Event::Feed { .. } | Event::Certificate { .. },
+            ) => 0,
         }
     }
 }
@@ -116,6 +146,7 @@ impl Event {
             Event::Keys { .. } => "keys",
             Event::Feed { .. } => "feed",
             Event::Certificate { .. } => "certificate",
+            Event::Cut(_) => "cut",
         }
     }
 }

@@ -4,10 +4,11 @@
 //! there.
 
 use super::chain::{End, Hash};
-use super::entry::{Decision, Event};
+use super::entry::{Cut, Decision, Event};
 use super::queue::Lost;
 use super::vouched::Vouched;
 use crate::pop::Timestamp;
+use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::telemetry::{Passed, breaks_lines, cut, verdict};
 use std::fmt::Write as _;
@@ -30,10 +31,7 @@ impl Members<'_> {
         self.known("proof", decision.proof.map(ProofKind::as_str));
         self.known("key", decision.key());
         if let Some(token) = &decision.token {
-            self.text("issuer", token.issuer());
-            self.text("subject", token.subject());
-            self.text("client", token.client());
-            self.text("token_id", token.token_id());
+            self.token(token);
         }
         let reason = decision.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason);
         self.text("verdict", verdict(decision.verdict));
@@ -44,7 +42,32 @@ impl Members<'_> {
         self.known("revocation", decision.revocation);
         self.text("trace", decision.trace.as_str());
         self.number("generation", decision.generation);
-        if let Some(position) = decision.position {
+        self.position(decision.position);
+    }
+
+    fn cut(mut self, cut: &Cut) {
+        self.text("request", cut.request.as_str());
+        // Writing to a Vec can't fail.
+        let _ = write!(self.0, r#","peer":"{}""#, cut.peer);
+        self.text("route", &cut.route);
+        self.token(&cut.token);
+        self.text("reason", cut.reason);
+        self.known("event", cut.event.as_ref().map(|event| &*event.id));
+        self.number("open_ms", u64::try_from(cut.open_for.as_millis()).unwrap_or(u64::MAX));
+        self.text("trace", cut.trace.as_str());
+        self.number("generation", cut.generation);
+        self.position(cut.position);
+    }
+
+    fn token(&mut self, token: &AccessToken) {
+        self.text("issuer", token.issuer());
+        self.text("subject", token.subject());
+        self.text("client", token.client());
+        self.text("token_id", token.token_id());
+    }
+
+    fn position(&mut self, position: Option<u64>) {
+        if let Some(position) = position {
             self.number("position", position);
         }
     }
@@ -69,6 +92,7 @@ impl Members<'_> {
                 let end = humantime::format_rfc3339_seconds(since_1970(*not_after));
                 let _ = write!(self.0, r#","not_after":"{end}""#);
             }
+            Event::Cut(cut) => self.cut(cut),
         }
     }
 
