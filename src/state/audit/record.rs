@@ -117,8 +117,10 @@ impl Members<'_> {
         self.number("to", to);
     }
 
-    pub(super) fn checkpoint(mut self, records: u64, key: Option<&str>) {
+    /// `every`: at the latest after so many milliseconds comes the next one, if there is anything to vouch for.
+    pub(super) fn checkpoint(mut self, records: u64, every: u64, key: Option<&str>) {
         self.number("records", records);
+        self.number("every_ms", every);
         self.known("key", key);
     }
 

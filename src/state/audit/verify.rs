@@ -45,8 +45,9 @@ pub struct Demands {
     pub partial: bool,
     /// They must end in order.
     pub closed: bool,
-    /// How long records may go on without a signature, where there are keys: anywhere, not at the end only.
-    pub max_unsigned: Duration,
+    /// How long records may go on without a signature, where there are keys: anywhere, not at the end only. `None`: as the
+    /// last signed checkpoint has it, and a minute.
+    pub max_unsigned: Option<Duration>,
 }
 
 /// What was found out.
@@ -93,6 +94,10 @@ pub struct Log {
     pub recovered: u64,
     /// How often a process began although the one before had not ended in order.
     pub crashes: u64,
+    /// The first processes that found records without a signature when they began.
+    pub unsigned_starts: Vec<UnsignedStart>,
+    /// How many did.
+    pub unsigned_start_count: u64,
     /// How many records are of a kind that is not known here.
     pub unknown: u64,
     /// How many records are older by minutes than the one before.
@@ -106,6 +111,16 @@ pub struct Log {
     before: End,
     anchors: Vec<End>,
     differs: Vec<Fault>,
+}
+
+/// A process began after records that no signature vouched for: those since the last checkpoint before a crash, or what
+/// somebody put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsignedStart {
+    /// Its `start`.
+    pub record: u64,
+    /// How many there were.
+    pub unsigned: u64,
 }
 
 /// Why a log may begin where it does.
@@ -229,6 +244,8 @@ impl Log {
             lost: 0,
             recovered: 0,
             crashes: 0,
+            unsigned_starts: Vec::new(),
+            unsigned_start_count: 0,
             unknown: 0,
             back: 0,
             first_back: None,

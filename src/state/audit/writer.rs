@@ -70,7 +70,7 @@ impl Writer {
         let mut log = [0; 16];
         aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
         let replica = config.replica.clone().unwrap_or_else(host_name);
-        let mut scribe = Scribe::new(end, replica, config.key.clone());
+        let mut scribe = Scribe::new(end, replica, config.key.clone(), config.checkpoint);
         if let Some(bytes) = cut {
             tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");
             scribe.recovered(bytes);

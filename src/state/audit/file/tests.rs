@@ -22,7 +22,7 @@ pub(super) fn sync() -> io::Result<()> {
 /// Opens the log, writes so many records, and says how it was found.
 fn write(path: &Path, records: usize) -> (Opened, Scribe) {
     let mut opened = LogFile::open(path, None).unwrap();
-    let mut scribe = Scribe::new(opened.end, "a".to_owned(), None);
+    let mut scribe = Scribe::new(opened.end, "a".to_owned(), None, std::time::Duration::MAX);
     (0..records).for_each(|_| scribe.stop());
     scribe.write(|bytes| opened.file.write(bytes)).unwrap();
     (opened, scribe)

@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 /// Records as anybody can make them who has this key, or none.
 fn forged(after: End, key: Option<Ed25519KeyPair>, records: usize) -> Vec<u8> {
-    let (mut scribe, mut text) = (Scribe::new(after, "a".to_owned(), key.map(Arc::new)), Vec::new());
+    let (mut scribe, mut text) =
+        (Scribe::new(after, "a".to_owned(), key.map(Arc::new), Duration::MAX), Vec::new());
     scribe.start(1, &[0; 16], None);
     (0..records).for_each(|_| scribe.stop());
     scribe.checkpoint();

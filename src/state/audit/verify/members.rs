@@ -54,6 +54,8 @@ pub(in crate::state::audit) struct Members {
     pub(super) unsigned: Option<u64>,
     /// Of `checkpoint`: whose signature it is.
     pub(in crate::state::audit) key: Option<String>,
+    /// Of `checkpoint`: in how many milliseconds the next one comes at the latest. Older versions do not say.
+    pub(super) every_ms: Option<u64>,
     /// Of `lost`: how many.
     pub(super) records: Option<u64>,
     /// Of `recovered`: how much of a record the file before ends with.

@@ -34,6 +34,8 @@ pub(super) struct Walk<'a> {
     unsigned_since: Vec<u8>,
     /// What nobody vouches for yet.
     stretch: Stretch,
+    /// How long the last signature says that records wait for the next one.
+    interval: Option<Duration>,
     /// The last good signature of each key, by its name.
     signatures: Vec<(String, End)>,
     /// What went unsigned for too long, unless an anchor is still to come that vouches for it.
@@ -84,6 +86,7 @@ impl<'a> Walk<'a> {
             rest: None,
             unsigned_since: Vec::new(),
             stretch: Stretch::new(beginning != Beginning::First),
+            interval: None,
             signatures: Vec::new(),
             doubt: None,
             sound: (end, String::new()),
@@ -250,7 +253,7 @@ impl<'a> Walk<'a> {
         if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
             return Some(fault.clone());
         }
-        if let Some(fault) = self.unsigned_at_the_end(self.demands) {
+        if let Some(fault) = self.unsigned_at_the_end() {
             return Some(fault);
         }
         let closed = self.log.ending == Ending::Closed;

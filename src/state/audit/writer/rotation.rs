@@ -5,7 +5,7 @@
 
 use super::Writer;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 impl Writer {
     /// When the file will be old enough; nothing grows old without a record.
@@ -29,6 +29,7 @@ impl Writer {
                 return Ok(());
             }
         }
+        self.scribe.keep_close(SystemTime::now());
         let first_of_next = self.scribe.sequence() + 3;
         self.scribe.rotated(&self.file.name_when_closed(first_of_next));
         self.scribe.checkpoint();

@@ -148,7 +148,7 @@ fn what_has_no_signature_is_told_and_not_for_too_long() {
     let file = Files::from([("audit.jsonl".to_owned(), lines)]);
     let found = verified(&file, &demands(vec![key()]));
     assert!(found.fine && found.logs[0].unsigned == 3, "{found:?}");
-    let soon = Demands { max_unsigned: Duration::from_secs(1), ..demands(vec![key()]) };
+    let soon = Demands { max_unsigned: Some(Duration::from_secs(1)), ..demands(vec![key()]) };
     let fault = verified(&file, &soon).logs[0].fault.clone().unwrap();
     assert_eq!((fault.record, fault.what), (3, What::SignedTooLongAgo { seconds: 2 }));
     let unsigned = files(&log("a", false, &[6], true));
