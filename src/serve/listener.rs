@@ -13,6 +13,7 @@ use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake};
 use super::watched::Watched;
 use crate::config::Limits;
+use crate::state::audit::Event;
 use crate::telemetry::{self, Telemetry};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -161,15 +162,22 @@ impl Listener {
         let (peer, reason) = (source.client, tls::failure(error));
         self.telemetry.metrics.tracer.handshake_failed(began, source.peer, reason);
         self.telemetry.metrics.handshake_failed(reason);
-        if reason == tls::CLIENT_CERTIFICATE {
-            self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());
+        let refused = tls::Refused::of(error);
+        if let Some(refused) = refused {
+            let gate = &self.current.proxy().gate;
+            gate.rates.failed(peer.ip(), Instant::now());
+            let (reason, thumbprint) = (refused.reason(), refused.thumbprint);
+            let generation = gate.generation;
+            gate.audit.tell(Event::Handshake { peer, reason, thumbprint, generation });
         }
         if !self.telemetry.is_worth_a_line(reason, peer.ip()) {
             return;
         }
+        let certificate = refused.and_then(|refused| refused.thumbprint);
+        let certificate = certificate.as_ref().and_then(|text| std::str::from_utf8(text).ok());
         match reason {
             "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
-            _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
+            _ => tracing::info!(%peer, reason, certificate, %error, "TLS handshake failed"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The audit log of the shipped binary: what is in it, and what becomes of it when things go wrong.
 
 mod failing;
+mod handshakes;
 mod kept;
 mod read;
 mod survives;

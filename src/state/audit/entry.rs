@@ -54,6 +54,17 @@ pub enum Event {
         /// Its end.
         not_after: Timestamp,
     },
+    /// A client got no connection, for its certificate or for want of one.
+    Handshake {
+        /// Who asked for it.
+        peer: SocketAddr,
+        /// Why not, as a name of a closed set.
+        reason: &'static str,
+        /// SHA-256 of the certificate that it showed, in base64url.
+        thumbprint: Option<[u8; 43]>,
+        /// The configuration that refused it.
+        generation: u64,
+    },
     /// A request that was granted was ended before its end.
     Cut(Box<Cut>),
 }
@@ -132,9 +143,18 @@ impl Entry {
             }
             What::Event(Event::Cut(cut)) => size_of::<Cut>() + cut.token.weight(),
             What::Event(
-                Event::Config { .. } | Event::Keys { .. } | Event::Feed { .. } | Event::Certificate { .. },
+                Event::Config { .. }
+                | Event::Keys { .. }
+                | Event::Feed { .. }
+                | Event::Certificate { .. }
+                | Event::Handshake { .. },
             ) => 0,
         }
+    }
+
+    /// Whether strangers bring it about: it gets no room that others do not have.
+    pub(super) fn is_of_strangers(&self) -> bool {
+        matches!(self.what, What::Decision(_) | What::Event(Event::Handshake { .. }))
     }
 }
 
@@ -146,6 +166,7 @@ impl Event {
             Event::Keys { .. } => "keys",
             Event::Feed { .. } => "feed",
             Event::Certificate { .. } => "certificate",
+            Event::Handshake { .. } => "handshake",
             Event::Cut(_) => "cut",
         }
     }

@@ -92,6 +92,15 @@ impl Members<'_> {
                 let end = humantime::format_rfc3339_seconds(since_1970(*not_after));
                 let _ = write!(self.0, r#","not_after":"{end}""#);
             }
+            Event::Handshake { peer, reason, thumbprint, generation } => {
+                let _ = write!(self.0, r#","peer":"{peer}""#);
+                self.text("verdict", "refused");
+                self.text("reason", reason);
+                if let Some(thumbprint) = thumbprint {
+                    self.ascii("thumbprint", thumbprint);
+                }
+                self.number("generation", *generation);
+            }
             Event::Cut(cut) => self.cut(cut),
         }
     }

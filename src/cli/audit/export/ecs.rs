@@ -12,7 +12,7 @@ const VERSION: &str = "8.17.0";
 /// The record as an event.
 pub(super) fn event(mut record: Record) -> Value {
     let kind = record.take_text("kind").unwrap_or_default();
-    let is_decision = matches!(&*kind, "decision" | "cut");
+    let is_decision = matches!(&*kind, "decision" | "cut" | "handshake");
     let of_decision = |record: &mut Record, name| is_decision.then(|| record.take_text(name)).flatten();
     let verdict = of_decision(&mut record, "verdict");
     let (category, types, outcome) = categorised(&kind, verdict.as_deref());
@@ -65,6 +65,7 @@ fn categorised(
         ("decision", Some("refused")) => ("api", &["access", "denied"], Some("failure")),
         ("decision", _) => ("api", &["access"], Some("unknown")),
         ("cut", _) => ("api", &["access", "denied"], Some("failure")),
+        ("handshake", _) => ("network", &["connection", "denied"], Some("failure")),
         ("start", _) => ("process", &["start"], None),
         ("stop", _) => ("process", &["end"], None),
         ("config" | "keys" | "certificate", _) => ("configuration", &["change"], None),

@@ -72,7 +72,7 @@ fn classified<'a>(kind: &'a str, method: Option<&str>) -> (Class, u64, &'a str) 
             (API_ACTIVITY, activity, name)
         }
         // An access that was allowed is allowed no more.
-        "cut" => (API_ACTIVITY, OTHER, kind),
+        "cut" | "handshake" => (API_ACTIVITY, OTHER, kind),
         "start" => (LIFECYCLE, 3, "Start"),
         "stop" => (LIFECYCLE, 4, "Stop"),
         "config" => (LIFECYCLE, 8, "Update"),

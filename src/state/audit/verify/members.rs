@@ -82,7 +82,7 @@ fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 fn kind(name: &[u8]) -> Kind {
     match name {
         b"decision" => Kind::Decision,
-        b"config" | b"keys" | b"feed" | b"certificate" | b"cut" => Kind::Plain,
+        b"config" | b"keys" | b"feed" | b"certificate" | b"cut" | b"handshake" => Kind::Plain,
         b"start" => Kind::Start,
         b"stop" => Kind::Stop,
         b"checkpoint" => Kind::Checkpoint,
