@@ -120,7 +120,14 @@ impl Gate {
         let kept = match self.audit.decided(&record, span.trace_id(), position) {
             Ok(None) => Ok(()),
             // On the heap: few configurations wait, and every request's future would be larger for it.
-            Ok(Some(waiting)) => Box::pin(waiting.on_disk()).await,
+            Ok(Some(waiting)) => {
+                let since = Instant::now();
+                let kept = Box::pin(waiting.on_disk()).await;
+                self.telemetry.metrics.timing.took(Part::Audit, since.elapsed());
+                // Whoever asked waited for that, too.
+                record.elapsed = undecided.started().elapsed();
+                kept
+            }
             Err(unwritten) => Err(unwritten),
         };
         // What is refused stays refused, whether it can be kept or not.

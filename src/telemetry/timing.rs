@@ -26,6 +26,8 @@ pub enum Part {
     Replay,
     /// Signing the identity assertion for the service.
     Assertion,
+    /// Waiting until the record of a grant is on the disk (`audit.sync: always`).
+    Audit,
 }
 
 /// The histograms of the steps.
@@ -78,7 +80,7 @@ impl Stopwatch<'_> {
 }
 
 /// In the order of [`Part`].
-const PARTS: [(Part, &str); 7] = [
+const PARTS: [(Part, &str); 8] = [
     (Part::Token, "token"),
     (Part::Keys, "keys"),
     (Part::Introspection, "introspection"),
@@ -86,6 +88,7 @@ const PARTS: [(Part, &str); 7] = [
     (Part::Revocation, "revocation"),
     (Part::Replay, "replay"),
     (Part::Assertion, "assertion"),
+    (Part::Audit, "audit"),
 ];
 /// One request in so many is timed; a power of two.
 pub(super) const ONE_IN: u64 = 8;

@@ -4,6 +4,7 @@ mod failing;
 mod handshakes;
 mod kept;
 mod read;
+mod slow;
 mod survives;
 
 use crate::support::clinch::{Clinch, command, finish};
