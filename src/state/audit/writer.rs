@@ -17,6 +17,7 @@ use super::file::{LogFile, Opened};
 use super::queue::{Ending, Lost};
 use super::scribe::{Checkpoint, Scribe};
 use crate::config::{self, AuditSync, OnFull};
+use crate::telemetry::ANCHORS;
 use anyhow::Context;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -246,7 +247,7 @@ fn tell(checkpoint: &Checkpoint) {
     let Checkpoint { end, records } = checkpoint;
     let hash: &Hash = &end.hash;
     let hash = std::str::from_utf8(hash).unwrap_or_default();
-    tracing::info!(sequence = end.sequence, hash, records, "audit checkpoint");
+    tracing::info!(target: ANCHORS, sequence = end.sequence, hash, records, "audit checkpoint");
 }
 
 /// What this machine is called.
