@@ -86,26 +86,29 @@ pub enum Admission {
 }
 
 impl Gate {
-    /// Decides on a request, or records why there is none to decide on.
+    /// Decides on a request, or records why there is none to decide on. `refused`: that it is refused whatever it asks
+    /// for.
     pub async fn decide(
         &self,
         parts: &Parts,
         request: Result<Request<'_>, Denial>,
+        refused: Option<Denial>,
         peer: SocketAddr,
         span: &mut RequestSpan,
         clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
         let mut undecided = Undecided::begin(self, parts, request.as_ref().ok(), peer, span);
         let found = &mut undecided.found;
-        let verdict = match &request {
-            Ok(request) => match self.published(request) {
+        let verdict = match (&request, refused) {
+            (_, Some(denial)) => Err(denial),
+            (Ok(request), None) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
                 None => {
                     let admission = self.judge(request, peer.ip(), &clock, found, span.steps()).await;
                     admission.map(Verdict::Admit)
                 }
             },
-            Err(denial) => Err(*denial),
+            (Err(denial), None) => Err(*denial),
         };
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
