@@ -27,7 +27,7 @@ pub use lines::{LONGEST, Line, Lines};
 pub(super) use members::{members, time, time_and_kind};
 
 use super::chain::End;
-use heads::{Head, Place, head, place};
+use heads::{Head, Place, head, number, place};
 use std::io::{self, BufRead};
 use std::time::Duration;
 use walk::Walk;
@@ -171,7 +171,11 @@ pub fn verify<R: BufRead>(
     let mut heads: Vec<(Head, &String)> = Vec::with_capacity(files.len());
     for file in files {
         let read = open(file).and_then(|input| head(&mut Lines::new(input)));
-        heads.push((read.map_err(|error| Unread { file: file.clone(), error })?, file));
+        let mut head = read.map_err(|error| Unread { file: file.clone(), error })?;
+        if head.order == u64::MAX {
+            head.order = number(file).unwrap_or(u64::MAX);
+        }
+        heads.push((head, file));
     }
     heads.sort_by_key(|(head, _)| (head.order, head.lone));
     let mut walks: Vec<Walk<'_>> = Vec::new();

@@ -129,6 +129,11 @@ impl<'a> Walk<'a> {
                 Line::End => return Ok(()),
             };
             let Err(suspect) = suspect else { continue };
+            // What the file before ends with is no end of it, if this is not what follows.
+            if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
+                self.log.fault = Some(fault.clone());
+                return Ok(());
+            }
             let (record, what) = suspect.explained(self.end, self.vouched, lines)?;
             let fault = Fault { file: file.to_owned(), line: at, record, what };
             if matches!(fault.what, What::NoRecord | What::TooLong) && lines.next()? == Line::End {

@@ -155,3 +155,20 @@ fn what_has_no_signature_is_told_and_not_for_too_long() {
     assert!(verified(&unsigned, &demands(Vec::new())).fine);
     assert!(!verified(&unsigned, &demands(vec![key()])).fine, "a key demands signatures");
 }
+
+#[test]
+fn a_file_that_was_changed_as_a_whole_is_named_and_not_the_one_after_it() {
+    let log = log("a", true, &[5, 6, 3], false);
+    let whole = files(&log);
+    let (middle, first) = ("audit.000000000011.jsonl".to_owned(), log[0].len() as u64 + 1);
+    assert!(whole.contains_key(&middle), "{:?}", whole.keys());
+    let text = String::from_utf8(whole[&middle].clone()).unwrap();
+    let upper = text.to_uppercase();
+    for changed in [text.replace('\n', "\r\n"), upper, "x\n".repeat(7), "x".to_owned()] {
+        let mut files = whole.clone();
+        files.insert(middle.clone(), changed.clone().into_bytes());
+        let fault = verified(&files, &demands(Vec::new())).logs[0].fault.clone().unwrap();
+        assert_eq!(fault.record, first, "{fault:?}");
+        assert_eq!((fault.file.as_str(), fault.line), (&*middle, 1), "{fault:?}");
+    }
+}
