@@ -6,6 +6,7 @@ mod kept;
 mod read;
 mod slow;
 mod survives;
+mod touched;
 
 use crate::support::clinch::{Clinch, command, finish};
 use crate::support::oauth_client::HOST;

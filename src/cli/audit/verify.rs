@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// The last record of the files that were archived: the log begins after it
     #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
     from: Vec<End>,
-    /// A log may begin at any record
+    /// A log may begin at any record, and go on in a file that was not given
     #[arg(long)]
     partial: bool,
     /// Each log must end as an orderly stop ends it; that nothing came after that stop only --anchor proves
@@ -147,6 +147,12 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
     if log.recovered > 0 {
         lines.push(format!("{} ended within a line, and the next said so", counted(log.recovered, "file")));
     }
+    if log.touched > 0 {
+        lines.push(format!(
+            "{} that others had changed, moved or removed a file, as the log says",
+            counted(log.touched, "time")
+        ));
+    }
     if log.lost > 0 {
         lines.push(format!("{} could not be written, as the log says", counted(log.lost, "record")));
     }
@@ -242,7 +248,7 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
             "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
             "crashes": log.crashes, "unsigned_starts": log.unsigned_starts.iter().map(start).collect::<Vec<_>>(),
-            "unsigned_start_count": log.unsigned_start_count, "recovered": log.recovered, "unknown_kinds": log.unknown,
+            "unsigned_start_count": log.unsigned_start_count, "recovered": log.recovered, "touched": log.touched, "unknown_kinds": log.unknown,
             "times_back": log.back, "first_time_back": log.first_back, "ending": ending,
             "incomplete_bytes": bytes, "fault": log.fault.as_ref().map(fault),
         })

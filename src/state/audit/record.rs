@@ -5,6 +5,7 @@
 
 use super::chain::{End, Hash};
 use super::entry::{Cut, Decision, Event};
+use super::file::Touched;
 use super::queue::Lost;
 use super::vouched::Vouched;
 use crate::pop::Timestamp;
@@ -118,6 +119,18 @@ impl Members<'_> {
         self.number("unsigned", last.saturating_sub(vouched.signed));
         self.known("other_key", vouched.other_key.as_deref());
         self.known("set_aside", vouched.set_aside.as_deref());
+    }
+
+    pub(super) fn touched(mut self, touched: &Touched) {
+        self.text("what", touched.what());
+        match *touched {
+            Touched::Length { expected, found } => {
+                self.number("expected", expected);
+                self.number("found", found);
+            }
+            Touched::Moved | Touched::NoOpenFile => {}
+            Touched::NotBefore { record } => self.number("missing", record),
+        }
     }
 
     /// Whether the records from this to that one are on the disk is not known.

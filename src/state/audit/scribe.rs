@@ -5,6 +5,7 @@
 
 use super::chain::End;
 use super::entry::{Entry, What};
+use super::file::Touched;
 use super::queue::Lost;
 use super::record::Members;
 use super::verify::Key;
@@ -115,6 +116,11 @@ impl Scribe {
     /// The file before was left, for the disk could not be made to keep these records.
     pub(super) fn unsynced(&mut self, from: u64, to: u64) {
         self.record(SystemTime::now(), "unsynced", |members| members.unsynced(from, to));
+    }
+
+    /// Others had the file, or something of the log is not there.
+    pub(super) fn touched(&mut self, touched: &Touched) {
+        self.record(SystemTime::now(), "touched", |members| members.touched(touched));
     }
 
     pub(super) fn stop(&mut self) {

@@ -92,6 +92,8 @@ pub struct Log {
     pub lost: u64,
     /// How often a file ended within a line, and the next said so.
     pub recovered: u64,
+    /// How often clinch found that others had changed a file, or that something of the log was not there.
+    pub touched: u64,
     /// How often a process began although the one before had not ended in order.
     pub crashes: u64,
     /// The first processes that found records without a signature when they began.
@@ -247,6 +249,7 @@ impl Log {
             keys: Vec::new(),
             lost: 0,
             recovered: 0,
+            touched: 0,
             crashes: 0,
             unsigned_starts: Vec::new(),
             unsigned_start_count: 0,

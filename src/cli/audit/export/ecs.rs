@@ -69,7 +69,7 @@ fn categorised(
         ("start", _) => ("process", &["start"], None),
         ("stop", _) => ("process", &["end"], None),
         ("config" | "keys" | "certificate", _) => ("configuration", &["change"], None),
-        ("lost", _) => ("process", &["info"], Some("failure")),
+        ("lost" | "touched", _) => ("process", &["info"], Some("failure")),
         (_, _) => ("process", &["info"], None),
     }
 }

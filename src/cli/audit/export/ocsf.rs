@@ -77,7 +77,7 @@ fn classified<'a>(kind: &'a str, method: Option<&str>) -> (Class, u64, &'a str) 
         "stop" => (LIFECYCLE, 4, "Stop"),
         "config" => (LIFECYCLE, 8, "Update"),
         "rotated" => (EVENT_LOG, 6, "Rotate"),
-        "checkpoint" | "lost" | "recovered" | "unsynced" => (EVENT_LOG, OTHER, kind),
+        "checkpoint" | "lost" | "recovered" | "touched" | "unsynced" => (EVENT_LOG, OTHER, kind),
         _ => (LIFECYCLE, OTHER, kind),
     }
 }

@@ -58,7 +58,7 @@ fn a_log_goes_on_after_its_newest_closed_file() {
     opened.file.make_way_for(&next).unwrap();
     opened.file.make_way_for(&next).unwrap();
     opened.file.go_on_in(next, scribe.sequence() + 1);
-    assert!(opened.file.is_in_place().unwrap());
+    assert_eq!(opened.file.touched().unwrap(), None);
     assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
     drop(opened);
     fs::remove_file(&path).unwrap();

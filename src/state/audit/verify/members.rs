@@ -20,6 +20,8 @@ pub(in crate::state::audit) enum Kind {
     Recovered,
     /// The file before was left: whether the disk has all of it is not known.
     Unsynced,
+    /// The file before was left because others had changed it, or something of the log was not there.
+    Touched,
     /// A request was let through or not.
     Decision,
     /// Another kind that is known.
@@ -90,6 +92,7 @@ fn kind(name: &[u8]) -> Kind {
         b"lost" => Kind::Lost,
         b"recovered" => Kind::Recovered,
         b"unsynced" => Kind::Unsynced,
+        b"touched" => Kind::Touched,
         _ => Kind::Unknown,
     }
 }
