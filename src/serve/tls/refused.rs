@@ -26,16 +26,17 @@ impl Refused {
         error.get_ref()?.downcast_ref()
     }
 
-    fn new(error: Error, thumbprint: Option<[u8; 43]>) -> io::Error {
+    fn because_of(error: Error, thumbprint: Option<[u8; 43]>) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, Refused { error, thumbprint })
     }
 
     /// The chain of a resumed session, which will not do any more.
     pub(super) fn again(error: Error, chain: &[CertificateDer<'_>]) -> io::Error {
-        Refused::new(error, chain.first().map(thumbprint))
+        Refused::because_of(error, chain.first().map(thumbprint))
     }
 
     /// Why, as a name of a closed set.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the faults are rustls's, and more of them may come")]
     pub(in crate::serve) fn reason(&self) -> &'static str {
         use CertificateError as Bad;
         let Error::InvalidCertificate(bad) = &self.error else { return "certificate_missing" };
@@ -49,7 +50,6 @@ impl Refused {
             | Bad::ExpiredRevocationListContext { .. } => "certificate_status_unknown",
             Bad::BadEncoding => "certificate_malformed",
             Bad::BadSignature => "certificate_signature",
-            // Theirs, not ours: more of them may come.
             _ => "certificate_unfit",
         }
     }
@@ -72,7 +72,7 @@ pub(super) async fn noting<T>(handshake: impl Future<Output = io::Result<T>>) ->
             };
             match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
                 Some(why @ (Error::InvalidCertificate(_) | Error::NoCertificatesPresented)) => {
-                    Err(Refused::new(why.clone(), SHOWN.with(Cell::take)))
+                    Err(Refused::because_of(why.clone(), SHOWN.with(Cell::take)))
                 }
                 Some(_) | None => Err(error),
             }
