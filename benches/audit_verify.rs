@@ -109,7 +109,7 @@ fn decision(line: &mut Vec<u8>, number: u64) {
 }
 
 fn demands(keys: Vec<Key>) -> Demands {
-    let max_unsigned = Duration::from_secs(7200);
+    let max_unsigned = Some(Duration::from_secs(7200));
     Demands { keys, anchors: Vec::new(), from: Vec::new(), partial: false, closed: false, max_unsigned }
 }
 

@@ -88,26 +88,29 @@ pub enum Admission {
 }
 
 impl Gate {
-    /// Decides on a request, or records why there is none to decide on.
+    /// Decides on a request, or records why there is none to decide on. `refused`: that it is refused whatever it asks
+    /// for.
     pub async fn decide(
         &self,
         parts: &Parts,
         request: Result<Request<'_>, Denial>,
+        refused: Option<Denial>,
         peer: SocketAddr,
         span: &mut RequestSpan,
         clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
         let mut undecided = Undecided::begin(self, parts, request.as_ref().ok(), peer, span);
         let found = &mut undecided.found;
-        let verdict = match &request {
-            Ok(request) => match self.published(request) {
+        let verdict = match (&request, refused) {
+            (_, Some(denial)) => Err(denial),
+            (Ok(request), None) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
                 None => {
                     let admission = self.judge(request, peer.ip(), &clock, found, span.steps()).await;
                     admission.map(Verdict::Admit)
                 }
             },
-            Err(denial) => Err(*denial),
+            (Err(denial), None) => Err(*denial),
         };
         if verdict.as_ref().is_err_and(|denial| rates::is_failure(*denial)) {
             self.rates.failed(peer.ip(), Instant::now());
@@ -121,14 +124,13 @@ impl Gate {
         let position = undecided.found.position.as_ref();
         let kept = match self.audit.decided(&record, span.trace_id(), position) {
             Ok(None) => Ok(()),
+            // On the heap: few configurations wait, and every request's future would be larger for it.
             Ok(Some(waiting)) => {
-                let before = record.elapsed;
-                // On the heap: few configurations wait, and every request's future would be larger for it.
+                let since = Instant::now();
                 let kept = Box::pin(waiting.on_disk()).await;
-                // The caller has waited for the disk, too: whoever watches how long decisions take is to see it.
+                self.telemetry.metrics.timing.took(Part::Audit, since.elapsed());
+                // Whoever asked waited for that, too.
                 record.elapsed = undecided.started().elapsed();
-                let waited = record.elapsed.saturating_sub(before);
-                self.telemetry.metrics.timing.took(Part::Audit, waited);
                 kept
             }
             Err(unwritten) => Err(unwritten),

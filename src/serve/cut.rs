@@ -5,8 +5,9 @@
 
 use super::proxy::Peer;
 use crate::pop::policy::{Access, Route};
+use crate::state::audit::{self, Event};
 use crate::state::revocation::{Cut, OpenRequest};
-use crate::telemetry::{CutRecord, RequestSpan, TraceId};
+use crate::telemetry::{CutRecord, RequestId, RequestSpan, TraceId};
 use std::sync::Arc;
 
 /// A granted request, on its route.
@@ -15,7 +16,8 @@ pub(super) struct Cuttable {
     pub(super) open: OpenRequest,
     route: Arc<str>,
     outlives_token: bool,
-    trace_id: TraceId,
+    request: RequestId,
+    trace: TraceId,
 }
 
 impl Cuttable {
@@ -24,7 +26,8 @@ impl Cuttable {
             Access::Protected(demands) => demands.outlive_token,
             Access::Unprotected => true,
         };
-        Cuttable { open, route: Arc::clone(&route.path), outlives_token, trace_id: span.trace_id() }
+        let (request, trace) = (span.request_id(), span.trace_id());
+        Cuttable { open, route: Arc::clone(&route.path), outlives_token, request, trace }
     }
 
     /// The response's head is there, its content is not: a stream from now on, which ends with its token unless the
@@ -35,16 +38,37 @@ impl Cuttable {
         }
     }
 
-    /// Tells the log and the metrics of its end.
+    /// Tells the log, the metrics and the audit log of its end.
     pub(super) fn tell(&self, why: Cut, peer: &Peer) {
-        let token = self.open.token();
-        peer.proxy.gate.telemetry.cut(&CutRecord {
+        let (gate, token) = (&peer.proxy.gate, self.open.token());
+        let event = match why {
+            Cut::Revoked => gate.revocations.cause(token),
+            Cut::Expired => None,
+        };
+        let open_for = self.open.age();
+        gate.telemetry.cut(&CutRecord {
+            request: self.request,
             reason: why.reason(),
             route: &self.route,
             issuer: token.issuer(),
+            subject: token.subject(),
+            client: token.client(),
             token_id: token.token_id(),
-            trace_id: self.trace_id,
-            open_for: self.open.age(),
+            event: event.as_deref(),
+            trace_id: self.trace,
+            open_for,
         });
+        gate.audit.tell(Event::Cut(Box::new(audit::Cut {
+            request: self.request,
+            trace: self.trace,
+            peer: peer.address,
+            route: Arc::clone(&self.route),
+            token: Arc::clone(token),
+            reason: why.reason(),
+            event,
+            open_for,
+            generation: gate.generation,
+            position: gate.revocations.position(),
+        })));
     }
 }

@@ -185,7 +185,7 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
     if !decided {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
-        peer.proxy.gate.decide(&parts, Err(denial), peer.address, &mut span, now).await;
+        peer.proxy.gate.decide(&parts, Err(denial), None, peer.address, &mut span, now).await;
     }
     response::tell_request_id(span.request_id(), &mut response);
     telemetry.answered(span, denial.status(), None);
@@ -206,12 +206,10 @@ fn answer<'a>(
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
         let certificate = peer.caller.certificate(&parts.headers, now);
-        let judged = if count > proxy.limits.in_flight {
-            Err(Denial::Overloaded)
-        } else {
-            neutral(peer, &parts, &body, &certificate).inspect(|request| origin = request.target.origin())
-        };
-        let decision = proxy.gate.decide(&parts, judged, peer.address, &mut span, now).await;
+        let judged = neutral(peer, &parts, &body, &certificate);
+        let judged = judged.inspect(|request| origin = request.target.origin());
+        let overloaded = (count > proxy.limits.in_flight).then_some(Denial::Overloaded);
+        let decision = proxy.gate.decide(&parts, judged, overloaded, peer.address, &mut span, now).await;
         decided.store(true, Relaxed);
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {

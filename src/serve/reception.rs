@@ -6,6 +6,7 @@ use super::peers::Place;
 use super::proxy_protocol::{self, Source};
 use super::tls::{self, Handshake};
 use crate::config::Limits;
+use crate::state::audit::Event;
 use crate::state::rates::network;
 use crate::telemetry;
 use std::io;
@@ -100,15 +101,22 @@ impl Listener {
         let (peer, reason) = (source.client, tls::failure(error));
         self.telemetry.metrics.tracer.handshake_failed(began, source.peer, reason);
         self.telemetry.metrics.handshake_failed(reason);
-        if reason == tls::CLIENT_CERTIFICATE {
-            self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());
+        let refused = tls::Refused::of(error);
+        if let Some(refused) = refused {
+            let gate = &self.current.proxy().gate;
+            gate.rates.failed(peer.ip(), Instant::now());
+            let (reason, thumbprint) = (refused.reason(), refused.thumbprint);
+            let generation = gate.generation;
+            gate.audit.tell(Event::Handshake { peer, reason, thumbprint, generation });
         }
         if !self.telemetry.is_worth_a_line(reason, peer.ip()) {
             return None;
         }
+        let certificate = refused.and_then(|refused| refused.thumbprint);
+        let certificate = certificate.as_ref().and_then(|text| std::str::from_utf8(text).ok());
         match reason {
             "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
-            _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
+            _ => tracing::info!(%peer, reason, certificate, %error, "TLS handshake failed"),
         }
         None
     }

@@ -7,6 +7,10 @@
 //! certificate could come in later, do not exist in rustls (TL-021).
 //! Client certificates are judged in [`client_chain`](super::client_chain).
 
+mod refused;
+
+pub(super) use refused::{Refused, failure};
+
 use super::client_chain;
 use super::client_chain::Judged;
 use super::svid_chain::Svids;
@@ -17,6 +21,7 @@ use crate::pop::{Timestamp, sha256};
 use crate::telemetry;
 use anyhow::Context;
 use arc_swap::{ArcSwap, Guard};
+use refused::Noted;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
@@ -147,12 +152,13 @@ impl Terminator {
     /// The handshake. The caller limits its time.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Handshake> {
         let terms = self.current.load_full();
-        let stream = TlsAcceptor::from(Arc::clone(&terms.server)).accept(stream).await?;
+        let acceptor = TlsAcceptor::from(Arc::clone(&terms.server));
+        let stream = refused::noting(acceptor.accept(stream)).await?;
         let session = stream.get_ref().1;
         let http2 = session.alpn_protocol() == Some(H2);
         let chain = session.peer_certificates().unwrap_or_default();
         if session.handshake_kind() == Some(HandshakeKind::Resumed) {
-            terms.still_welcome(chain).map_err(io::Error::other)?;
+            terms.still_welcome(chain).map_err(|error| Refused::again(error, chain))?;
         }
         let chain = chain.iter().map(|one| one.clone().into_owned()).collect();
         Ok(Handshake { stream, http2, chain, terms })
@@ -203,7 +209,7 @@ impl Terms {
         (certificate, key): (&[CertificateDer<'static>], &PrivateKeyDer<'static>),
     ) -> anyhow::Result<Terms> {
         let server = versions(provider)?
-            .with_client_cert_verifier(Arc::clone(&clients))
+            .with_client_cert_verifier(Arc::new(Noted(Arc::clone(&clients))))
             .with_single_cert(certificate.to_vec(), key.clone_key())
             .context("listen.tls: certificate and private key do not fit")?;
         let own = certificate.first().map(|der| sha256::text(&sha256::of(der)));
@@ -263,22 +269,6 @@ fn settled(mut server: ServerConfig, protocols: &[&[u8]]) -> anyhow::Result<Arc<
     Ok(Arc::new(server))
 }
 
-/// Why a handshake failed: the label of a metric, one of a closed set.
-pub(super) fn failure(error: &io::Error) -> &'static str {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match (tls, error.kind()) {
-        (Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented), _) => {
-            CLIENT_CERTIFICATE
-        }
-        (Some(rustls::Error::AlertReceived(_)), _) => "refused_by_client",
-        (Some(rustls::Error::InvalidMessage(_)), _) => "not_tls",
-        (Some(_), _) => "protocol",
-        (None, io::ErrorKind::TimedOut) => "timeout",
-        (None, io::ErrorKind::ResourceBusy) => "crowded_out",
-        (None, _) => "broken_off",
-    }
-}
-
 /// Seeds the process's random generator, which takes some 30 ms at first use: not at the expense of
 /// the first handshake.
 pub(super) fn seed_randomness() -> anyhow::Result<u64> {
@@ -286,9 +276,6 @@ pub(super) fn seed_randomness() -> anyhow::Result<u64> {
     ::aws_lc_rs::rand::fill(&mut random).map_err(|_| anyhow::anyhow!("no randomness"))?;
     Ok(u64::from_ne_bytes(random))
 }
-
-/// The client's certificate is missing or will not do.
-pub(super) const CLIENT_CERTIFICATE: &str = "client_certificate";
 
 const H2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";

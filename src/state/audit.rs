@@ -23,7 +23,7 @@ pub mod verify;
 mod vouched;
 mod writer;
 
-pub use entry::{Event, Signer};
+pub use entry::{Cut, Event, Signer};
 pub use position::Position;
 
 use crate::config::{self, AuditSync, OnFull};

@@ -47,6 +47,10 @@ where
     let of_clients = config.level.min(LevelFilter::ERROR);
     let heard = Targets::new().with_default(others).with_target("clinch", config.level);
     let heard = heard.with_target("h2", of_clients);
+    // What proves the end of the audit log must be elsewhere than in it, and there is no more of it than one line a checkpoint.
+    let anchors =
+        if config.level == LevelFilter::OFF { LevelFilter::OFF } else { config.level.max(LevelFilter::INFO) };
+    let heard = heard.with_target(ANCHORS, anchors);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).event_format(Line(config.format));
     tracing_subscriber::registry().with(layer.with_filter(heard))
 }
@@ -167,6 +171,8 @@ pub(crate) fn breaks_lines(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The target of lines that are anchors of the audit log: written whatever the level, unless nothing is.
+pub const ANCHORS: &str = "clinch::anchor";
 /// Bytes of a value that are logged.
 const LONGEST_VALUE: usize = 2048;
 /// Lines that may wait for the output.
@@ -240,6 +246,20 @@ mod tests {
             tracing::info!(subject = "x verdict=granted", "m")
         });
         assert!(forged.ends_with(" m subject=\"x verdict=granted\"\n"), "{forged}");
+    }
+
+    #[test]
+    fn anchors_of_the_audit_log_are_written_whatever_the_level() {
+        let anchor = || {
+            tracing::info!(target: ANCHORS, sequence = 7, "audit checkpoint");
+            tracing::info!("other news");
+        };
+        for level in [LevelFilter::ERROR, LevelFilter::WARN] {
+            let text = logged(LogFormat::Human, level, anchor);
+            assert!(text.contains("audit checkpoint sequence=7") && text.lines().count() == 1, "{text}");
+        }
+        assert_eq!(logged(LogFormat::Human, LevelFilter::TRACE, anchor).lines().count(), 2);
+        assert_eq!(logged(LogFormat::Human, LevelFilter::OFF, anchor), "");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub use handshake::Handshake;
 pub use handshakes::Handshaken;
 pub use ids::{RequestId, TraceId};
 pub use known::Known;
-pub use logs::install_logging;
+pub use logs::{ANCHORS, install_logging};
 pub(crate) use logs::{breaks_lines, cut};
 pub use metrics::Metrics;
 pub use passing::Remainder;

@@ -1,10 +1,12 @@
 //! The audit log of the shipped binary: what is in it, and what becomes of it when things go wrong.
 
 mod failing;
+mod handshakes;
 mod kept;
 mod read;
 mod slow;
 mod survives;
+mod touched;
 
 use crate::support::clinch::{Clinch, command, finish};
 use crate::support::oauth_client::HOST;

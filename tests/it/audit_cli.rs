@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+mod documents;
 mod hostile;
 
 /// A directory of this test's own with a log in it, removed when dropped.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "the figures of each run")]
 
 mod expiry;
+mod kept;
 mod many;
 mod responses;
 mod sockets;
@@ -162,7 +163,12 @@ fn at(service: SocketAddr) -> String {
 async fn front(upstream: &str, listen: &str, feed: &str) -> Front {
     let listen =
         format!("  public_origins: ['https://api.example.com']\n  limits: {{ in_flight: 5000 }}{listen}");
-    Front::before_upstream(upstream, &listen, &format!("{ROUTES}  feed: {feed}\n")).await
+    Front::before_upstream(
+        upstream,
+        &listen,
+        &format!("{ROUTES}  feed: {feed}\naudit: {{ file: audit.jsonl, replica: one }}\n"),
+    )
+    .await
 }
 
 fn contains(all: &[u8], part: &[u8]) -> bool {

@@ -7,7 +7,9 @@ use super::safe::{self, safe as shown};
 use super::{complain, files};
 use crate::pop::jose::base64url_decode;
 use crate::state::audit::chain::{End, LAST};
-use crate::state::audit::verify::{Beginning, Demands, Ending, Fault, Log, Outcome, Unread, verify};
+use crate::state::audit::verify::{
+    Beginning, Demands, Ending, Fault, Log, Outcome, Unread, UnsignedStart, verify,
+};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -32,15 +34,16 @@ pub(super) struct Arguments {
     /// The last record of the files that were archived: the log begins after it
     #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
     from: Vec<End>,
-    /// A log may begin at any record
+    /// A log may begin at any record, and go on in a file that was not given
     #[arg(long)]
     partial: bool,
     /// Each log must end as an orderly stop ends it; that nothing came after that stop only --anchor proves
     #[arg(long)]
     closed: bool,
-    /// How long records may go on without a signature, anywhere in the log, where there is a key
-    #[arg(long, value_name = "TIME", default_value = "65m", value_parser = humantime::parse_duration)]
-    max_unsigned: Duration,
+    /// How long records may go on without a signature, anywhere in the log, where there is a key [default: as each signed
+    /// checkpoint says, and a minute; 65m where an older version does not say it]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_unsigned: Option<Duration>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -140,8 +143,15 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
             counted(log.crashes, "process")
         ));
     }
+    lines.extend(unsigned_starts(log));
     if log.recovered > 0 {
         lines.push(format!("{} ended within a line, and the next said so", counted(log.recovered, "file")));
+    }
+    if log.touched > 0 {
+        lines.push(format!(
+            "{} that others had changed, moved or removed a file, as the log says",
+            counted(log.touched, "time")
+        ));
     }
     if log.lost > 0 {
         lines.push(format!("{} could not be written, as the log says", counted(log.lost, "record")));
@@ -161,6 +171,17 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
     }
     lines.push(format!("last in order: {}", named(log.last)));
     lines
+}
+
+/// What processes found that nobody had signed, and signed for since: small after crashes, or somebody put it there.
+fn unsigned_starts(log: &Log) -> impl Iterator<Item = String> {
+    let one = |start: &UnsignedStart| {
+        let found = counted(start.unsigned, "record");
+        format!("record {} is the start of a process that found {found} without a signature", start.record)
+    };
+    let more = log.unsigned_start_count - log.unsigned_starts.len() as u64;
+    let more = (more > 0).then(|| format!("{} more found some", counted(more, "process")));
+    log.unsigned_starts.iter().map(one).chain(more)
 }
 
 fn signed(log: &Log, demands: &Demands) -> String {
@@ -213,6 +234,7 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "from": fault.record, "to": fault.to(), "what": fault.to_string(),
         })
     };
+    let start = |start: &UnsignedStart| json!({ "record": start.record, "unsigned": start.unsigned });
     let log = |log: &Log| {
         let (ending, bytes) = match log.ending {
             Ending::Closed => ("closed", None),
@@ -225,7 +247,8 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "first_time": log.first_time, "last": log.last.sequence, "last_time": log.last_time,
             "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
             "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
-            "crashes": log.crashes, "recovered": log.recovered, "unknown_kinds": log.unknown,
+            "crashes": log.crashes, "unsigned_starts": log.unsigned_starts.iter().map(start).collect::<Vec<_>>(),
+            "unsigned_start_count": log.unsigned_start_count, "recovered": log.recovered, "touched": log.touched, "unknown_kinds": log.unknown,
             "times_back": log.back, "first_time_back": log.first_back, "ending": ending,
             "incomplete_bytes": bytes, "fault": log.fault.as_ref().map(fault),
         })
@@ -243,5 +266,5 @@ Every record is checked against its hash and against the record before it, and e
 record that was changed, removed, put in or moved is named. That records were cut off at the end can be seen only by a record \
 that is known from elsewhere (--anchor): keep the last line that this prints, or the one in the sidecar's own log. --closed \
 says that the log ends as an orderly stop ends it, and a log that was cut back to an earlier stop does so, too. Nothing proves \
-those records that are younger than --max-unsigned when somebody got at the file: they may be anybody's, if no anchor names them \
+those records that are younger than a checkpoint's interval and a minute (or --max-unsigned) when somebody got at the file: they may be anybody's, if no anchor names them \
 and no signature came before.";

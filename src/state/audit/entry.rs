@@ -4,10 +4,10 @@ use super::position::Position;
 use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::pop::{Denial, Timestamp};
-use crate::telemetry::{Passed, Record, Reloaded, RequestId, TraceId, cut};
+use crate::telemetry::{Passed, Record, Reloaded, RequestId, RevokedBy, TraceId, cut};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One record to come.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) enum What {
 }
 
 /// What is kept besides decisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
     /// A configuration was put in force, or was not.
     Config {
@@ -57,6 +57,44 @@ pub enum Event {
         /// Its end.
         not_after: Timestamp,
     },
+    /// A client got no connection, for its certificate or for want of one.
+    Handshake {
+        /// Who asked for it.
+        peer: SocketAddr,
+        /// Why not, as a name of a closed set.
+        reason: &'static str,
+        /// SHA-256 of the certificate that it showed, in base64url.
+        thumbprint: Option<[u8; 43]>,
+        /// The configuration that refused it.
+        generation: u64,
+    },
+    /// A request that was granted was ended before its end.
+    Cut(Box<Cut>),
+}
+
+/// The end of a request that was granted: an access decision, too. Nothing in here is a secret.
+#[derive(Debug)]
+pub struct Cut {
+    /// The request, as in its decision.
+    pub request: RequestId,
+    /// Its trace.
+    pub trace: TraceId,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The route's path.
+    pub route: Arc<str>,
+    /// The token that it was granted for.
+    pub token: Arc<AccessToken>,
+    /// Why, as a name of a closed set.
+    pub reason: &'static str,
+    /// The event that revoked the token, while it is remembered.
+    pub event: Option<Arc<RevokedBy>>,
+    /// How long it had been open.
+    pub open_for: Duration,
+    /// The configuration that granted it.
+    pub generation: u64,
+    /// How far the revocation feed had been applied, at least.
+    pub position: Option<Position>,
 }
 
 /// Whose keys these are.
@@ -127,8 +165,20 @@ impl Entry {
                 let position = decision.position.as_ref().map_or(0, Position::weight);
                 decision.words.text.len() + token + position
             }
-            What::Event(_) => 0,
+            What::Event(Event::Cut(cut)) => size_of::<Cut>() + cut.token.weight(),
+            What::Event(
+                Event::Config { .. }
+                | Event::Keys { .. }
+                | Event::Feed { .. }
+                | Event::Certificate { .. }
+                | Event::Handshake { .. },
+            ) => 0,
         }
+    }
+
+    /// Whether strangers bring it about: it gets no room that others do not have.
+    pub(super) fn is_of_strangers(&self) -> bool {
+        matches!(self.what, What::Decision(_) | What::Event(Event::Handshake { .. }))
     }
 }
 
@@ -140,6 +190,8 @@ impl Event {
             Event::Keys { .. } => "keys",
             Event::Feed { .. } => "feed",
             Event::Certificate { .. } => "certificate",
+            Event::Handshake { .. } => "handshake",
+            Event::Cut(_) => "cut",
         }
     }
 }

@@ -5,6 +5,9 @@
 //! what was written: a file that a crash left with half a record at its end is closed as it is.
 
 mod found;
+mod touched;
+
+pub(super) use touched::Touched;
 
 use super::chain::End;
 use super::names::Names;
@@ -39,6 +42,8 @@ pub(super) struct Opened {
     pub(super) cut: Option<u64>,
     /// How far it can be believed; `None` where nothing is signed.
     pub(super) vouched: Option<Vouched>,
+    /// What should be there and is not.
+    pub(super) touched: Option<Touched>,
 }
 
 impl LogFile {
@@ -86,11 +91,6 @@ impl LogFile {
         #[cfg(test)]
         tests::sync()?;
         self.file.sync_data()
-    }
-
-    /// Whether the name still leads to this file: somebody may have moved or removed it.
-    pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        is_at(&self.file, &self.names.open())
     }
 
     /// Makes the file that will be next: locked, and under another name yet.

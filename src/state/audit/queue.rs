@@ -3,7 +3,7 @@
 //! A sleeping writer is woken by the first entry only; it looks again by itself as long as it is awake, so that most
 //! requests pay for no system call.
 
-use super::entry::{Entry, What};
+use super::entry::Entry;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::mem::size_of;
@@ -67,10 +67,7 @@ impl Queue {
 
     /// Leaves an entry, and gives its number. Events have some room of their own, for there are few.
     pub(super) fn push(&self, entry: Entry) -> Result<u64, Full> {
-        let spare = match entry.what {
-            What::Decision(_) => 0,
-            What::Event(_) => ROOM_FOR_EVENTS,
-        };
+        let spare = if entry.is_of_strangers() { 0 } else { ROOM_FOR_EVENTS };
         let weight = size_of::<Entry>() + entry.weight();
         let mut state = self.state.lock();
         let fits =
@@ -186,6 +183,16 @@ mod tests {
         let taken = queue.take(&mut entries, Some(Instant::now()), Duration::ZERO);
         assert!(entries.is_empty() && taken.lost.is_none() && taken.ending.is_none());
         assert!(queue.push(event()).is_ok(), "there is room again");
+    }
+
+    #[test]
+    fn strangers_take_no_room_of_events() {
+        let queue = Queue::with_room(1, BYTES);
+        let (peer, reason) = (([192, 0, 2, 1], 4711).into(), "certificate_missing");
+        let refused = || Entry::of_event(Event::Handshake { peer, reason, thumbprint: None, generation: 1 });
+        assert!(
+            queue.push(refused()).is_ok() && queue.push(refused()).is_err() && queue.push(event()).is_ok()
+        );
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! there.
 
 use super::chain::{End, Hash};
-use super::entry::{Decision, Event};
+use super::entry::{Cut, Decision, Event};
+use super::file::Touched;
 use super::position::Position;
 use super::queue::Lost;
 use super::vouched::Vouched;
 use crate::pop::Timestamp;
+use crate::pop::access_token::AccessToken;
 use crate::pop::policy::ProofKind;
 use crate::telemetry::{Passed, breaks_lines, cut, verdict};
 use std::fmt::Write as _;
@@ -31,10 +33,7 @@ impl Members<'_> {
         self.known("proof", decision.proof.map(ProofKind::as_str));
         self.known("key", decision.key());
         if let Some(token) = &decision.token {
-            self.text("issuer", token.issuer());
-            self.text("subject", token.subject());
-            self.text("client", token.client());
-            self.text("token_id", token.token_id());
+            self.token(token);
         }
         let reason = decision.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason);
         self.text("verdict", verdict(decision.verdict));
@@ -45,10 +44,35 @@ impl Members<'_> {
         self.known("revocation", decision.revocation);
         self.text("trace", decision.trace.as_str());
         self.number("generation", decision.generation);
-        match &decision.position {
+        self.position(decision.position.as_ref());
+    }
+
+    fn cut(mut self, cut: &Cut) {
+        self.text("request", cut.request.as_str());
+        // Writing to a Vec can't fail.
+        let _ = write!(self.0, r#","peer":"{}""#, cut.peer);
+        self.text("route", &cut.route);
+        self.token(&cut.token);
+        self.text("reason", cut.reason);
+        self.known("event", cut.event.as_ref().map(|event| &*event.id));
+        self.number("open_ms", u64::try_from(cut.open_for.as_millis()).unwrap_or(u64::MAX));
+        self.text("trace", cut.trace.as_str());
+        self.number("generation", cut.generation);
+        self.position(cut.position.as_ref());
+    }
+
+    fn token(&mut self, token: &AccessToken) {
+        self.text("issuer", token.issuer());
+        self.text("subject", token.subject());
+        self.text("client", token.client());
+        self.text("token_id", token.token_id());
+    }
+
+    fn position(&mut self, position: Option<&Position>) {
+        match position {
             Some(Position::Number(position)) => self.number("position", *position),
             Some(position) => self.text("position", &position.to_string()),
-            None => (),
+            None => {}
         }
     }
 
@@ -72,6 +96,16 @@ impl Members<'_> {
                 let end = humantime::format_rfc3339_seconds(since_1970(*not_after));
                 let _ = write!(self.0, r#","not_after":"{end}""#);
             }
+            Event::Handshake { peer, reason, thumbprint, generation } => {
+                let _ = write!(self.0, r#","peer":"{peer}""#);
+                self.text("verdict", "refused");
+                self.text("reason", reason);
+                if let Some(thumbprint) = thumbprint {
+                    self.ascii("thumbprint", thumbprint);
+                }
+                self.number("generation", *generation);
+            }
+            Event::Cut(cut) => self.cut(cut),
         }
     }
 
@@ -90,14 +124,28 @@ impl Members<'_> {
         self.known("set_aside", vouched.set_aside.as_deref());
     }
 
+    pub(super) fn touched(mut self, touched: &Touched) {
+        self.text("what", touched.what());
+        match *touched {
+            Touched::Length { expected, found } => {
+                self.number("expected", expected);
+                self.number("found", found);
+            }
+            Touched::Moved | Touched::NoOpenFile => {}
+            Touched::NotBefore { record } => self.number("missing", record),
+        }
+    }
+
     /// Whether the records from this to that one are on the disk is not known.
     pub(super) fn unsynced(mut self, from: u64, to: u64) {
         self.number("from", from);
         self.number("to", to);
     }
 
-    pub(super) fn checkpoint(mut self, records: u64, key: Option<&str>) {
+    /// `every`: at the latest after so many milliseconds comes the next one, if there is anything to vouch for.
+    pub(super) fn checkpoint(mut self, records: u64, every: u64, key: Option<&str>) {
         self.number("records", records);
+        self.number("every_ms", every);
         self.known("key", key);
     }
 

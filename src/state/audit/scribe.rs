@@ -5,6 +5,7 @@
 
 use super::chain::End;
 use super::entry::{Entry, What};
+use super::file::Touched;
 use super::queue::Lost;
 use super::record::Members;
 use super::verify::Key;
@@ -12,7 +13,7 @@ use super::vouched::Vouched;
 use aws_lc_rs::signature::Ed25519KeyPair;
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Where the chain is, and what of it is not written yet.
 #[derive(Debug)]
@@ -26,8 +27,12 @@ pub(super) struct Scribe {
     written: usize,
     /// Records in the buffer.
     records: u64,
+    /// How far the times of records may lie apart that one checkpoint vouches for.
+    interval: Duration,
     /// Records since the last checkpoint, or since this process began.
     unvouched: u64,
+    /// The time of the first of them.
+    since: Option<SystemTime>,
     /// The checkpoint in the buffer.
     checkpoint: Option<Checkpoint>,
 }
@@ -47,13 +52,30 @@ pub(super) struct Brought {
 }
 
 impl Scribe {
-    pub(super) fn new(end: End, replica: String, key: Option<Arc<Ed25519KeyPair>>) -> Scribe {
+    /// Begins after `end`. `interval`: how long a record waits for a checkpoint.
+    pub(super) fn new(
+        end: End,
+        replica: String,
+        key: Option<Arc<Ed25519KeyPair>>,
+        interval: Duration,
+    ) -> Scribe {
         let key = key.map(|pair| {
             let key = Key::of_pair(&pair);
             (pair, key)
         });
         let buffer = Vec::with_capacity(2 * LONG);
-        Scribe { end, replica, key, buffer, written: 0, records: 0, unvouched: 0, checkpoint: None }
+        Scribe {
+            end,
+            replica,
+            key,
+            buffer,
+            written: 0,
+            records: 0,
+            interval,
+            unvouched: 0,
+            since: None,
+            checkpoint: None,
+        }
     }
 
     /// The number of the last record.
@@ -74,6 +96,7 @@ impl Scribe {
     }
 
     pub(super) fn entry(&mut self, entry: &Entry) {
+        self.keep_close(entry.time);
         match &entry.what {
             What::Decision(decision) => {
                 self.record(entry.time, "decision", |members| members.decision(decision));
@@ -85,7 +108,7 @@ impl Scribe {
     /// This process has begun; `log` is a random number of 128 bits. What comes before is told, for the next signature
     /// vouches for it to whoever does not look.
     pub(super) fn start(&mut self, generation: u64, log: &[u8; 16], vouched: Option<&Vouched>) {
-        self.unvouched = 0;
+        (self.unvouched, self.since) = (0, None);
         let after = vouched.map(|vouched| (self.end.sequence, vouched));
         self.record(SystemTime::now(), "start", |members| members.start(generation, log, after));
     }
@@ -95,7 +118,13 @@ impl Scribe {
         self.record(SystemTime::now(), "unsynced", |members| members.unsynced(from, to));
     }
 
+    /// Others had the file, or something of the log is not there.
+    pub(super) fn touched(&mut self, touched: &Touched) {
+        self.record(SystemTime::now(), "touched", |members| members.touched(touched));
+    }
+
     pub(super) fn stop(&mut self) {
+        self.keep_close(SystemTime::now());
         self.record(SystemTime::now(), "stop", |_| {});
     }
 
@@ -110,20 +139,35 @@ impl Scribe {
     }
 
     pub(super) fn lost(&mut self, lost: &Lost) {
+        self.keep_close(SystemTime::now());
         self.record(SystemTime::now(), "lost", |members| members.lost(lost));
     }
 
-    /// Vouches for everything so far.
+    /// To be asked before a record of this time: what waited while the log could not be written, or comes after the clock
+    /// was set, is not put under one signature with what was before. Whoever verifies the log takes no records for ours
+    /// that lie further apart.
+    pub(super) fn keep_close(&mut self, time: SystemTime) {
+        let apart = |since: SystemTime| match time.duration_since(since) {
+            Ok(later) => later,
+            Err(earlier) => earlier.duration(),
+        };
+        if self.since.is_some_and(|since| apart(since) > self.interval) {
+            self.checkpoint();
+        }
+    }
+
+    /// Vouches for everything so far, and says until when the next one comes.
     pub(super) fn checkpoint(&mut self) {
         let records = self.unvouched;
         let from = self.begin(SystemTime::now(), "checkpoint");
         let key = self.key.as_ref();
-        Members(&mut self.buffer).checkpoint(records, key.map(|(_, key)| key.name()));
+        let every = u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX);
+        Members(&mut self.buffer).checkpoint(records, every, key.map(|(_, key)| key.name()));
         let sign = key.map(|(key, _)| |message: &[u8]| signature(key, message));
         let sign = sign.as_ref().map(|sign| sign as &dyn Fn(&[u8]) -> [u8; 64]);
         self.end.seal(&mut self.buffer, from, sign);
         self.records += 1;
-        self.unvouched = 0;
+        (self.unvouched, self.since) = (0, None);
         self.checkpoint = Some(Checkpoint { end: self.end, records });
     }
 
@@ -152,6 +196,7 @@ impl Scribe {
         self.end.seal(&mut self.buffer, from, None);
         self.records += 1;
         self.unvouched += 1;
+        self.since.get_or_insert(time);
     }
 
     /// What every record begins with, and where it begins.

@@ -4,7 +4,7 @@
 //! from the back, in pieces, however large the file is.
 
 use super::back::Back;
-use super::chain::{self, End};
+use super::chain::{self, End, Hash};
 use super::verify::{time, time_and_kind};
 use std::fs::File;
 use std::io;
@@ -15,6 +15,8 @@ use std::time::SystemTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) sequence: u64,
+    /// What it is bound to.
+    pub(super) prev: Hash,
     pub(super) time: Option<SystemTime>,
 }
 
@@ -34,7 +36,7 @@ pub(super) fn head(file: &File) -> io::Result<Option<Head>> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Ok(seal) = chain::unseal(line) else { return Ok(None) };
     let time = time_and_kind(line).and_then(|(written, _)| time(written));
-    Ok(Some(Head { sequence: seal.sequence, time }))
+    Ok(Some(Head { sequence: seal.sequence, prev: seal.prev, time }))
 }
 
 /// Looks for the last complete record.
@@ -89,7 +91,7 @@ mod tests {
         let (head, tail) = read("whole", &text);
         assert_eq!(tail, Tail { end: Some(end), cut: 0 });
         let time = humantime::parse_rfc3339("2026-11-21T16:00:00.000001Z").unwrap();
-        assert_eq!(head, Some(Head { sequence: 1, time: Some(time) }));
+        assert_eq!(head, Some(Head { sequence: 1, prev: chain::FIRST, time: Some(time) }));
     }
 
     #[test]

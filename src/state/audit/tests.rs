@@ -154,7 +154,11 @@ async fn a_file_that_is_taken_away_is_followed_by_another() {
     audit.tell(Event::Feed { state: "current" });
     stop(audit).await;
     let records = follow(&["moved", "audit.jsonl"].map(|name| fs::read(folder.at(name)).unwrap()));
-    assert_eq!(kinds(&records), ["start", "checkpoint", "feed", "stop", "checkpoint"]);
+    assert_eq!(
+        kinds(&records),
+        ["start", "checkpoint", "touched", "checkpoint", "feed", "stop", "checkpoint"]
+    );
+    assert_eq!(records[2]["what"], "moved");
 }
 
 /// A disk that takes nothing is no healthy one, whether grants wait for it or for room.
@@ -221,11 +225,14 @@ proptest! {
         let text = fs::read(&open).unwrap();
         let length = cut.index(text.len() + 1);
         fs::File::options().write(true).open(&open).unwrap().set_len(length as u64).unwrap();
-        let before = folder.records().len();
+        let (before, closed) = (folder.records().len(), folder.names().len() > 1);
         runtime.block_on(stop(start(&config)));
         let after = folder.records();
         let on_edge = length == 0 || text[length - 1] == b'\n';
-        let tail = ["recovered", "start", "checkpoint", "stop", "checkpoint"];
+        let mut tail = vec!["recovered", "start", "checkpoint", "stop", "checkpoint"];
+        if length == 0 && closed {
+            tail.insert(2, "touched");
+        }
         // Less than the first two records have no signature to go on from.
         let unsigned = folder.names().iter().any(|name| name.contains("unverified"));
         prop_assert!(!unsigned || before == 1, "{} records set aside", before);

@@ -27,7 +27,7 @@ pub use lines::{LONGEST, Line, Lines};
 pub(super) use members::{members, time, time_and_kind};
 
 use super::chain::End;
-use heads::{Head, Place, head, place};
+use heads::{Head, Place, head, number, place};
 use std::io::{self, BufRead};
 use std::time::Duration;
 use walk::Walk;
@@ -45,8 +45,9 @@ pub struct Demands {
     pub partial: bool,
     /// They must end in order.
     pub closed: bool,
-    /// How long records may go on without a signature, where there are keys: anywhere, not at the end only.
-    pub max_unsigned: Duration,
+    /// How long records may go on without a signature, where there are keys: anywhere, not at the end only. `None`: as the
+    /// last signed checkpoint has it, and a minute.
+    pub max_unsigned: Option<Duration>,
 }
 
 /// What was found out.
@@ -91,8 +92,14 @@ pub struct Log {
     pub lost: u64,
     /// How often a file ended within a line, and the next said so.
     pub recovered: u64,
+    /// How often clinch found that others had changed a file, or that something of the log was not there.
+    pub touched: u64,
     /// How often a process began although the one before had not ended in order.
     pub crashes: u64,
+    /// The first processes that found records without a signature when they began.
+    pub unsigned_starts: Vec<UnsignedStart>,
+    /// How many did.
+    pub unsigned_start_count: u64,
     /// How many records are of a kind that is not known here.
     pub unknown: u64,
     /// How many records are older by minutes than the one before.
@@ -106,6 +113,16 @@ pub struct Log {
     before: End,
     anchors: Vec<End>,
     differs: Vec<Fault>,
+}
+
+/// A process began after records that no signature vouched for: those since the last checkpoint before a crash, or what
+/// somebody put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsignedStart {
+    /// Its `start`.
+    pub record: u64,
+    /// How many there were.
+    pub unsigned: u64,
 }
 
 /// Why a log may begin where it does.
@@ -156,7 +173,11 @@ pub fn verify<R: BufRead>(
     let mut heads: Vec<(Head, &String)> = Vec::with_capacity(files.len());
     for file in files {
         let read = open(file).and_then(|input| head(&mut Lines::new(input)));
-        heads.push((read.map_err(|error| Unread { file: file.clone(), error })?, file));
+        let mut head = read.map_err(|error| Unread { file: file.clone(), error })?;
+        if head.order == u64::MAX {
+            head.order = number(file).unwrap_or(u64::MAX);
+        }
+        heads.push((head, file));
     }
     heads.sort_by_key(|(head, _)| (head.order, head.lone));
     let mut walks: Vec<Walk<'_>> = Vec::new();
@@ -228,7 +249,10 @@ impl Log {
             keys: Vec::new(),
             lost: 0,
             recovered: 0,
+            touched: 0,
             crashes: 0,
+            unsigned_starts: Vec::new(),
+            unsigned_start_count: 0,
             unknown: 0,
             back: 0,
             first_back: None,

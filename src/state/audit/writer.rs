@@ -13,10 +13,11 @@ mod tests;
 use super::Shared;
 use super::chain::Hash;
 use super::entry::Entry;
-use super::file::{LogFile, Opened};
+use super::file::{LogFile, Opened, Touched};
 use super::queue::{Ending, Lost};
 use super::scribe::{Checkpoint, Scribe};
 use crate::config::{self, AuditSync, OnFull};
+use crate::telemetry::ANCHORS;
 use anyhow::Context;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -38,8 +39,11 @@ pub(super) struct Writer {
     /// When something was written that may not be on the disk yet, and that no checkpoint vouches for.
     unsynced: Option<Instant>,
     unvouched: Option<Instant>,
-    /// The file to come, while the one before makes way.
+    /// The file to come, while the one before makes way, and what others did to that.
     next: Option<File>,
+    touched: Option<Touched>,
+    /// How long the file is before anything is in it but that it was begun.
+    bare: u64,
     rotate_not_before: Instant,
     looked: Instant,
     /// The last record that is known to be on the disk.
@@ -66,11 +70,11 @@ impl Writer {
         shared: &Arc<Shared>,
     ) -> anyhow::Result<Writer> {
         let opened = LogFile::open(&config.file, config.key.as_deref()).context("audit.file")?;
-        let Opened { file, end, cut, vouched } = opened;
+        let Opened { file, end, cut, vouched, touched } = opened;
         let mut log = [0; 16];
         aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
         let replica = config.replica.clone().unwrap_or_else(host_name);
-        let mut scribe = Scribe::new(end, replica, config.key.clone());
+        let mut scribe = Scribe::new(end, replica, config.key.clone(), config.checkpoint);
         if let Some(bytes) = cut {
             tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");
             scribe.recovered(bytes);
@@ -79,6 +83,10 @@ impl Writer {
             health::judge(vouched, end.sequence, config.checkpoint);
         }
         scribe.start(generation, &log, vouched.as_ref());
+        if let Some(touched) = &touched {
+            health::accuse(touched, &shared.metrics);
+            scribe.touched(touched);
+        }
         // From here on there is a signature to go on from, however soon this process ends.
         scribe.checkpoint();
         let plan = Plan {
@@ -101,6 +109,8 @@ impl Writer {
             unsynced: None,
             unvouched: None,
             next: None,
+            touched: None,
+            bare: 0,
             rotate_not_before: now,
             looked: now,
             synced: end.sequence,
@@ -185,7 +195,8 @@ impl Writer {
     fn due(&self) -> Option<Instant> {
         let sync = self.unsynced.filter(|_| self.plan.sync == AuditSync::Second).map(|since| since + SECOND);
         let checkpoint = self.unvouched.map(|since| since + self.plan.checkpoint);
-        [sync, checkpoint, self.rotation_due()].into_iter().flatten().min()
+        let look = Some(self.looked + LOOK_AT_REST);
+        [sync, checkpoint, self.rotation_due(), look].into_iter().flatten().min()
     }
 
     /// Takes what the scribe has to the file.
@@ -225,9 +236,10 @@ impl Writer {
             (Some(_), _) => Err(io::Error::other("nor could what came before")),
             (None, Ending::Abandoned) => self.sync(),
             (None, Ending::Orderly) => {
+                let looked = self.look_at_file();
                 self.scribe.stop();
                 self.scribe.checkpoint();
-                let closed = self.flush().and_then(|()| self.sync());
+                let closed = looked.and_then(|()| self.flush()).and_then(|()| self.sync());
                 // That which is not on the disk is told at least.
                 if closed.is_err() && self.must_leave() { self.leave_suspect() } else { closed }
             }
@@ -246,7 +258,7 @@ fn tell(checkpoint: &Checkpoint) {
     let Checkpoint { end, records } = checkpoint;
     let hash: &Hash = &end.hash;
     let hash = std::str::from_utf8(hash).unwrap_or_default();
-    tracing::info!(sequence = end.sequence, hash, records, "audit checkpoint");
+    tracing::info!(target: ANCHORS, sequence = end.sequence, hash, records, "audit checkpoint");
 }
 
 /// What this machine is called.
@@ -258,5 +270,7 @@ fn host_name() -> String {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the file is as it was left, where there is nothing to write.
+const LOOK_AT_REST: Duration = Duration::from_secs(10);
 /// How long entries gather before they are written, where nobody waits for them.
 const LINGER: Duration = Duration::from_millis(5);

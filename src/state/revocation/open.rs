@@ -60,7 +60,7 @@ struct Open {
 
 impl OpenRequest {
     /// The token it was granted for.
-    pub fn token(&self) -> &AccessToken {
+    pub fn token(&self) -> &Arc<AccessToken> {
         &self.open.token
     }
 

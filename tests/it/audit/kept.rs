@@ -194,3 +194,26 @@ async fn a_decision_names_the_entry_of_the_stream_up_to_which_it_had_heard() {
 }
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// DS-017
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_was_no_room_for_is_told_with_its_target() {
+    let one = |text: String| text.replacen("drain: 20s", "drain: 20s\n  limits: { in_flight: 1 }", 1);
+    let mut audited = Audited::stage("sync: second", one).await;
+    audited.stage.restart().await;
+    let client = audited.stage.anonymous();
+    let held = get("/open/held", &[]);
+    let held = audited.stage.ask(&client, &held);
+    let other = async {
+        audited.stage.service.held().await;
+        audited.stage.ask(&client, &get("/open/7?q=secret", &[])).await
+    };
+    let (_, other) = tokio::join!(held, other);
+    assert_eq!(status(other.as_deref()), Some(503));
+    audited.end().await;
+    let records = audited.records();
+    let refused =
+        of_kind(&records, "decision").into_iter().find(|one| one["reason"] == "overloaded").unwrap();
+    assert_eq!(refused["target"], format!("https://{HOST}/open/7"));
+    assert!(refused.get("host").is_none(), "{refused}");
+}

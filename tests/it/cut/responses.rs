@@ -105,6 +105,9 @@ async fn every_fact_cuts() {
         assert_eq!(told["route"], "/{*rest}");
         assert_eq!(told["token_id"], claims(&token)["jti"]);
         assert_eq!(told["issuer"], json!(scene.front.issuer.name));
+        assert_eq!((&told["client"], &told["subject"]), (&json!("app"), &json!(sub)), "{told}");
+        assert!(told["event"].is_string(), "{told}");
+        assert_eq!(told["request"].as_str().map(str::len), Some(16), "{told}");
         assert_eq!(told["trace_id"].as_str().map(str::len), Some(32), "{told}");
         assert!(told["open_ms"].is_u64(), "{told}");
     }

@@ -12,7 +12,7 @@ const VERSION: &str = "8.17.0";
 /// The record as an event.
 pub(super) fn event(mut record: Record) -> Value {
     let kind = record.take_text("kind").unwrap_or_default();
-    let is_decision = kind == "decision";
+    let is_decision = matches!(&*kind, "decision" | "cut" | "handshake");
     let of_decision = |record: &mut Record, name| is_decision.then(|| record.take_text(name)).flatten();
     let verdict = of_decision(&mut record, "verdict");
     let (category, types, outcome) = categorised(&kind, verdict.as_deref());
@@ -46,7 +46,7 @@ pub(super) fn event(mut record: Record) -> Value {
     if is_decision {
         let said =
             reason.as_ref().and_then(Value::as_str).map(|reason| format!(": {reason}")).unwrap_or_default();
-        put(&mut event, "message", Some(format!("{}{said}", verdict.as_deref().unwrap_or("decision"))));
+        put(&mut event, "message", Some(format!("{}{said}", verdict.as_deref().unwrap_or(&kind))));
         decision(&mut record, &mut event, request, reason);
     } else {
         put(&mut event, "message", Some(kind));
@@ -64,10 +64,12 @@ fn categorised(
         ("decision", Some("granted" | "observed")) => ("api", &["access", "allowed"], Some("success")),
         ("decision", Some("refused")) => ("api", &["access", "denied"], Some("failure")),
         ("decision", _) => ("api", &["access"], Some("unknown")),
+        ("cut", _) => ("api", &["access", "denied"], Some("failure")),
+        ("handshake", _) => ("network", &["connection", "denied"], Some("failure")),
         ("start", _) => ("process", &["start"], None),
         ("stop", _) => ("process", &["end"], None),
         ("config" | "keys" | "certificate", _) => ("configuration", &["change"], None),
-        ("lost", _) => ("process", &["info"], Some("failure")),
+        ("lost" | "touched", _) => ("process", &["info"], Some("failure")),
         (_, _) => ("process", &["info"], None),
     }
 }

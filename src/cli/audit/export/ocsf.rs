@@ -30,7 +30,7 @@ pub(super) fn event(mut record: Record) -> Value {
     let (class, activity, name) = classified(&kind, record.text("method"));
     let mut event = frame(&mut record, &class, (activity, name), &kind);
     match class.uid {
-        6003 => decision(&mut record, &mut event),
+        6003 => decision(&mut record, &mut event, &kind),
         6002 => {
             let version = record.take_text("version").map(Value::from);
             put(
@@ -73,11 +73,13 @@ fn classified<'a>(kind: &'a str, method: Option<&str>) -> (Class, u64, &'a str) 
             };
             (API_ACTIVITY, activity, name)
         }
+        // An access that was allowed is allowed no more.
+        "cut" | "handshake" => (API_ACTIVITY, OTHER, kind),
         "start" => (LIFECYCLE, 3, "Start"),
         "stop" => (LIFECYCLE, 4, "Stop"),
         "config" => (LIFECYCLE, 8, "Update"),
         "rotated" => (EVENT_LOG, 5, "Rotate"),
-        "checkpoint" | "lost" | "recovered" | "unsynced" => (EVENT_LOG, OTHER, kind),
+        "checkpoint" | "lost" | "recovered" | "touched" | "unsynced" => (EVENT_LOG, OTHER, kind),
         _ => (LIFECYCLE, OTHER, kind),
     }
 }
@@ -125,13 +127,14 @@ fn frame(
     event
 }
 
-fn decision(record: &mut Record, event: &mut Map<String, Value>) {
+fn decision(record: &mut Record, event: &mut Map<String, Value>, kind: &str) {
     let text = |record: &mut Record, name| record.take_text(name).map(Value::from);
     let (request, method, route) =
         (text(record, "request"), record.text("method").map(str::to_owned), record.take_text("route"));
     let granted = match record.text("verdict") {
         Some("granted" | "observed") => Some(true),
         Some("refused") => Some(false),
+        None if kind == "cut" => Some(false),
         // Another word stays what it is, beside the rest.
         Some(_) | None => None,
     };

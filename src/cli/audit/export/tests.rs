@@ -162,3 +162,20 @@ fn hostile_values_are_kept_and_stay_values() {
         }
     }
 }
+
+#[test]
+fn what_was_cut_is_access_that_ended() {
+    let record = r#"{"seq":18,"time":"2026-11-21T09:00:00.250000Z","kind":"cut","replica":"pod-1","request":"00f067aa0ba902b7",
+        "peer":"[2001:db8::1]:4711","route":"/accounts/{*rest}","issuer":"https://as","subject":"alice","client":"app",
+        "token_id":"t1","reason":"revoked","event":"e1","open_ms":7,"generation":3,"position":9,"prev":"P","hash":"H"}"#;
+    let event = exported(ocsf::event, record);
+    assert_eq!((&event["class_uid"], &event["action_id"]), (&json!(6003), &json!(2)));
+    nothing_is_lost(&event, record);
+    let event = exported(ecs::event, record);
+    assert_eq!(
+        (&event["event"]["type"], &event["message"]),
+        (&json!(["access", "denied"]), &json!("cut: revoked"))
+    );
+    assert_eq!(event["http"]["request"]["id"], json!("00f067aa0ba902b7"));
+    nothing_is_lost(&event, record);
+}

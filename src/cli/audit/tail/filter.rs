@@ -19,7 +19,7 @@ pub(super) struct Filter {
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
     /// Only decisions that went this way
-    #[arg(long, value_parser = ["granted", "refused"])]
+    #[arg(long, value_parser = ["granted", "observed", "refused"])]
     verdict: Option<String>,
     /// Only decisions for this reason
     #[arg(long, value_name = "REASON")]

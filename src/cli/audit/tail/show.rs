@@ -47,8 +47,15 @@ impl Show {
         )
     }
 
-    /// Everything about one decision, and what was recorded before it that may explain it.
-    pub(super) fn decision(self, record: &Record, before: &[Record], file: &str) -> Vec<String> {
+    /// Everything about one decision, what else was recorded of its request, and what was recorded before it that may
+    /// explain it.
+    pub(super) fn decision(
+        self,
+        record: &Record,
+        others: &[Record],
+        before: &[Record],
+        file: &str,
+    ) -> Vec<String> {
         // A value that has a line of its own needs no quotation marks.
         let text = |name: &str| record.text(name).map(safe::safe);
         let request = text("request").unwrap_or_default();
@@ -89,10 +96,12 @@ impl Show {
         say("by", generation.map(|generation| format!("configuration {generation}{replica}")));
         let sequence = record.number("seq").unwrap_or_default();
         say("record", Some(format!("{sequence} in {}", safe::safe(file))));
-        if !before.is_empty() {
-            lines.push("before it".to_owned());
+        for (title, records) in [("also of it", others), ("before it", before)] {
+            if !records.is_empty() {
+                lines.push(title.to_owned());
+            }
+            lines.extend(records.iter().map(|record| format!("  {}", self.line(record))));
         }
-        lines.extend(before.iter().map(|record| format!("  {}", self.line(record))));
         lines
     }
 
@@ -163,7 +172,7 @@ mod tests {
             PLAIN.line(&record(spoofed)),
             r#"T refused GET "evil client=bank" client="a request=r1" request=r2"#
         );
-        let told = PLAIN.decision(&record(spoofed), &[], "f").join("\n");
+        let told = PLAIN.decision(&record(spoofed), &[], &[], "f").join("\n");
         assert!(
             told.contains(r#"  who        client "a request=r1", subject "x, issuer https://good""#),
             "{told}"
@@ -178,7 +187,7 @@ mod tests {
         let nasty = r#"{"seq":1,"time":"T","kind":"decision","host":"\u001b[2J\u009b\u202e\nx","method":"\u0007","verdict":"\u007f"}"#;
         let line = PLAIN.line(&record(nasty));
         assert_eq!(line, r#"T \u{7f} \u{7} "\u{1b}[2J\u{9b}\u{202e}\u{a}x""#);
-        for line in PLAIN.decision(&record(nasty), &[], "\u{1b}file") {
+        for line in PLAIN.decision(&record(nasty), &[], &[], "\u{1b}file") {
             assert!(!line.chars().any(safe::commands), "{line:?}");
         }
         let raw = "{\"seq\":1,\"time\":\"T\",\"kind\":\"feed\",\"state\":\"\u{9b}\"}";

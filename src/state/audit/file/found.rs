@@ -5,7 +5,7 @@ use super::super::chain::{End, NOTHING};
 use super::super::names::Names;
 use super::super::tail::{self, Head, Tail};
 use super::super::vouched::{self, Contents, Doubt, Vouched};
-use super::{LogFile, Opened, is_at, sync_folder};
+use super::{LogFile, Opened, is_at, sync_folder, touched};
 use anyhow::{Context, bail};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use std::fs::{self, File};
@@ -23,6 +23,7 @@ pub(super) fn go_on(names: Names, file: File, key: Option<&Ed25519KeyPair>) -> a
         Some(key) => Some(believe(&names, &file, length, tail, key)?),
         None => None,
     };
+    let touched = touched::at_the_start(&names, head, length)?;
     let (first, begun) = (head.map_or(1, |head| head.sequence), begun(head));
     let file = LogFile { names, file, length, first, begun };
     match (believed, tail.end) {
@@ -30,6 +31,7 @@ pub(super) fn go_on(names: Names, file: File, key: Option<&Ed25519KeyPair>) -> a
         (Some(Ok(vouched)), end) => continued(file, end, tail.cut, Some(vouched)),
         (None, end) => continued(file, end, tail.cut, None),
     }
+    .map(|opened| Opened { touched: touched.filter(|_| opened.end != NOTHING), ..opened })
 }
 
 /// How far signatures vouch for the open file, or where it has none, for the one before.
@@ -89,7 +91,7 @@ fn set_aside(mut file: LogFile, doubt: Doubt) -> anyhow::Result<Opened> {
         "the audit log that was found can't be believed to be ours: it is left under another name, and a new one begins"
     );
     let vouched = Some(Vouched { set_aside: aside, ..Vouched::default() });
-    Ok(Opened { file: LogFile { first: 1, ..file }, end: NOTHING, cut: None, vouched })
+    Ok(Opened { file: LogFile { first: 1, ..file }, end: NOTHING, cut: None, vouched, touched: None })
 }
 
 fn continued(
@@ -111,13 +113,14 @@ fn continued(
             let aside = free(&file.names, &file.file, |again| file.names.aside(end.sequence + 1, again))?;
             file.replace(&aside, end.sequence + 1)?;
         }
-        return Ok(Opened { file, end, cut: Some(cut.max(before)).filter(|cut| *cut > 0), vouched });
+        let cut = Some(cut.max(before)).filter(|cut| *cut > 0);
+        return Ok(Opened { file, end, cut, vouched, touched: None });
     };
     if cut > 0 {
         let closed = file.names.closed(file.first);
         file.replace(&closed, end.sequence + 1)?;
     }
-    Ok(Opened { file, end, cut: Some(cut).filter(|cut| *cut > 0), vouched })
+    Ok(Opened { file, end, cut: Some(cut).filter(|cut| *cut > 0), vouched, touched: None })
 }
 
 impl LogFile {
@@ -142,13 +145,19 @@ fn free(names: &Names, file: &File, name: impl Fn(usize) -> String) -> io::Resul
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} and many more are there already", name(0))))
 }
 
-/// The end of the newest closed file, and the bytes of half a record behind it.
+/// The end of the newest closed file that has a record, and the bytes of half a record behind it.
 fn of_closed(names: &Names) -> anyhow::Result<(End, u64)> {
-    let Some(newest) = names.newest_closed()? else { return Ok((NOTHING, 0)) };
-    let tail = File::open(&newest).and_then(|file| tail::tail(&file));
-    match tail.with_context(|| newest.display().to_string())? {
-        Tail { end: Some(end), cut } => Ok((end, cut)),
-        Tail { end: None, .. } => bail!("{}: there is no record in it to continue after", newest.display()),
+    let all = names.all_closed()?;
+    for first in all.iter().rev() {
+        let closed = names.folder().join(names.closed(*first));
+        let tail = File::open(&closed).and_then(|file| tail::tail(&file));
+        if let Tail { end: Some(end), cut } = tail.with_context(|| closed.display().to_string())? {
+            return Ok((end, cut));
+        }
+    }
+    match names.newest_closed()? {
+        Some(newest) => bail!("{}: there is no record in it to continue after", newest.display()),
+        None => Ok((NOTHING, 0)),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn sync() -> io::Result<()> {
 /// Opens the log, writes so many records, and says how it was found.
 fn write(path: &Path, records: usize) -> (Opened, Scribe) {
     let mut opened = LogFile::open(path, None).unwrap();
-    let mut scribe = Scribe::new(opened.end, "a".to_owned(), None);
+    let mut scribe = Scribe::new(opened.end, "a".to_owned(), None, std::time::Duration::MAX);
     (0..records).for_each(|_| scribe.stop());
     scribe.write(|bytes| opened.file.write(bytes)).unwrap();
     (opened, scribe)
@@ -58,7 +58,7 @@ fn a_log_goes_on_after_its_newest_closed_file() {
     opened.file.make_way_for(&next).unwrap();
     opened.file.make_way_for(&next).unwrap();
     opened.file.go_on_in(next, scribe.sequence() + 1);
-    assert!(opened.file.is_in_place().unwrap());
+    assert_eq!(opened.file.touched().unwrap(), None);
     assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
     drop(opened);
     fs::remove_file(&path).unwrap();

@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 /// Records as anybody can make them who has this key, or none.
 fn forged(after: End, key: Option<Ed25519KeyPair>, records: usize) -> Vec<u8> {
-    let (mut scribe, mut text) = (Scribe::new(after, "a".to_owned(), key.map(Arc::new)), Vec::new());
+    let (mut scribe, mut text) =
+        (Scribe::new(after, "a".to_owned(), key.map(Arc::new), Duration::MAX), Vec::new());
     scribe.start(1, &[0; 16], None);
     (0..records).for_each(|_| scribe.stop());
     scribe.checkpoint();
@@ -121,4 +122,34 @@ async fn the_file_before_vouches_for_one_that_has_no_signature_yet_and_is_believ
     fs::rename(&open, &closed).unwrap();
     fs::write(&closed, forged(NOTHING, None, 2)).unwrap();
     assert_eq!(run(&folder).await["set_aside"], "audit.000000000001.unverified-2.jsonl");
+}
+
+/// What of the log is not there any more is told by the next process, as far as it can be seen.
+#[tokio::test]
+async fn what_is_missing_at_the_start_is_told() {
+    let folder = Folder::new();
+    let touched = || {
+        let text = fs::read_to_string(folder.at("audit.jsonl")).unwrap();
+        let mut records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        records.rfind(|record| record["kind"] == "touched")
+    };
+    run(&folder).await;
+    run(&folder).await;
+    assert_eq!(touched(), None);
+    let (open, closed) = (folder.at("audit.jsonl"), folder.at("audit.000000000001.jsonl"));
+    // As if it had been cut from the front.
+    let whole = fs::read_to_string(&open).unwrap();
+    let rest: String = whole.split_inclusive('\n').skip(4).collect();
+    fs::write(&open, &rest).unwrap();
+    run(&folder).await;
+    let told = touched().unwrap();
+    assert_eq!((&told["what"], &told["missing"]), (&"not_before".into(), &4.into()));
+    // What it begins after is in another file.
+    fs::write(&closed, whole.split_inclusive('\n').take(4).collect::<String>()).unwrap();
+    fs::write(&open, &rest).unwrap();
+    run(&folder).await;
+    assert_eq!(touched(), None);
+    fs::write(&open, "").unwrap();
+    run(&folder).await;
+    assert_eq!(touched().unwrap()["what"], "no_open_file");
 }

@@ -86,6 +86,11 @@ pub enum What {
         /// The record that the anchor names.
         anchor: u64,
     },
+    /// The last record says that the log goes on in another file.
+    GoesOn {
+        /// That file was given, and has nothing in it.
+        empty: bool,
+    },
     /// The log does not end in order.
     NotClosed,
     /// The log begins later than at its first record.
@@ -121,6 +126,7 @@ impl Fault {
             | What::NeverSigned
             | What::Continues
             | What::AfterStop
+            | What::GoesOn { .. }
             | What::NotClosed => self.record,
         }
     }
@@ -193,6 +199,16 @@ impl fmt::Display for Fault {
             What::CutOff { .. } => {
                 write!(f, "the log was cut off before record {record}: --anchor knows a record {to}")
             }
+            What::GoesOn { empty: true } => {
+                write!(
+                    f,
+                    "record {record} and what follows are missing: the file before goes on in this one, which is empty"
+                )
+            }
+            What::GoesOn { empty: false } => write!(
+                f,
+                "record {record} and what follows are missing: this file goes on in another, which was not given"
+            ),
             What::NotClosed => write!(f, "the log does not end in order"),
             What::Begins { at } => write!(f, "it begins at record {at}; what was before can't be checked"),
         }

@@ -52,7 +52,7 @@ pub(super) fn head<R: BufRead>(lines: &mut Lines<R>) -> io::Result<Head> {
         }
     }
     orders.sort_unstable();
-    // Without any it can only be the last file, whose process ended in its first record.
+    // Without any it can only be the last file, whose process ended in its first record, unless its name says otherwise.
     head.order = orders.get(orders.len().saturating_sub(1) / 2).copied().unwrap_or(u64::MAX);
     if head.begins && !head.lone {
         head.order = 1;
@@ -60,8 +60,16 @@ pub(super) fn head<R: BufRead>(lines: &mut Lines<R>) -> io::Result<Head> {
     Ok(head)
 }
 
+/// The number that a file's name says its first record has.
+pub(super) fn number(name: &str) -> Option<u64> {
+    let (_, digits) = name.rsplit_once('.').map_or(name, |(stem, _)| stem).rsplit_once('.')?;
+    let sound = digits.len() >= DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|number| sound && *number > 0)
+}
+
+/// A line end that another system would write is none of ours, and tells as much of the order.
 fn seal(line: &[u8]) -> Option<(u64, Hash, Hash)> {
-    unseal(line).ok().map(|seal| (seal.sequence, seal.prev, seal.hash))
+    unseal(line.strip_suffix(b"\r").unwrap_or(line)).ok().map(|seal| (seal.sequence, seal.prev, seal.hash))
 }
 
 /// Which of the chains a file goes on, or that it begins one.
@@ -102,11 +110,13 @@ pub(super) fn place(head: &Head, name: &str, walks: &[Walk<'_>], demands: &Deman
 fn stem(name: &str) -> &str {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     match stem.rsplit_once('.') {
-        Some((stem, number)) if number.len() >= 12 && number.bytes().all(|b| b.is_ascii_digit()) => stem,
+        Some((stem, number)) if number.len() >= DIGITS && number.bytes().all(|b| b.is_ascii_digit()) => stem,
         Some(_) | None => stem,
     }
 }
 
+/// Digits of the number in a file's name, at least.
+const DIGITS: usize = 12;
 /// How many first records tell which one is the odd one out.
 const ENOUGH: usize = 3;
 

@@ -20,6 +20,8 @@ pub(in crate::state::audit) enum Kind {
     Recovered,
     /// The file before was left: whether the disk has all of it is not known.
     Unsynced,
+    /// The file before was left because others had changed it, or something of the log was not there.
+    Touched,
     /// A request was let through or not.
     Decision,
     /// Another kind that is known.
@@ -54,6 +56,8 @@ pub(in crate::state::audit) struct Members {
     pub(super) unsigned: Option<u64>,
     /// Of `checkpoint`: whose signature it is.
     pub(in crate::state::audit) key: Option<String>,
+    /// Of `checkpoint`: in how many milliseconds the next one comes at the latest. Older versions do not say.
+    pub(super) every_ms: Option<u64>,
     /// Of `lost`: how many.
     pub(super) records: Option<u64>,
     /// Of `recovered`: how much of a record the file before ends with.
@@ -80,7 +84,7 @@ fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 fn kind(name: &[u8]) -> Kind {
     match name {
         b"decision" => Kind::Decision,
-        b"config" | b"keys" | b"feed" | b"certificate" => Kind::Plain,
+        b"config" | b"keys" | b"feed" | b"certificate" | b"cut" | b"handshake" => Kind::Plain,
         b"start" => Kind::Start,
         b"stop" => Kind::Stop,
         b"checkpoint" => Kind::Checkpoint,
@@ -88,6 +92,7 @@ fn kind(name: &[u8]) -> Kind {
         b"lost" => Kind::Lost,
         b"recovered" => Kind::Recovered,
         b"unsynced" => Kind::Unsynced,
+        b"touched" => Kind::Touched,
         _ => Kind::Unknown,
     }
 }

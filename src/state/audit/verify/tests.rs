@@ -111,7 +111,7 @@ pub(super) fn demands(keys: Vec<Key>) -> Demands {
         from: Vec::new(),
         partial: false,
         closed: false,
-        max_unsigned: Duration::from_secs(3600),
+        max_unsigned: Some(Duration::from_secs(3600)),
     }
 }
 

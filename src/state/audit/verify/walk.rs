@@ -30,10 +30,14 @@ pub(super) struct Walk<'a> {
     bare: Option<(String, u64, u64)>,
     /// What the last file has after its last record.
     rest: Option<Rest>,
+    /// Whether it has nothing at all.
+    empty: bool,
     /// The first unsigned record's time.
     unsigned_since: Vec<u8>,
     /// What nobody vouches for yet.
     stretch: Stretch,
+    /// How long the last signature says that records wait for the next one.
+    interval: Option<Duration>,
     /// The last good signature of each key, by its name.
     signatures: Vec<(String, End)>,
     /// What went unsigned for too long, unless an anchor is still to come that vouches for it.
@@ -82,8 +86,10 @@ impl<'a> Walk<'a> {
             moment: None,
             bare: None,
             rest: None,
+            empty: false,
             unsigned_since: Vec::new(),
             stretch: Stretch::new(beginning != Beginning::First),
+            interval: None,
             signatures: Vec::new(),
             doubt: None,
             sound: (end, String::new()),
@@ -123,9 +129,17 @@ impl<'a> Walk<'a> {
                 }
                 Line::Partial(_) => Err(Suspect::Broken { claims: false }),
                 Line::TooLong => Err(Suspect::Clear { record: self.end.sequence + 1, what: What::TooLong }),
-                Line::End => return Ok(()),
+                Line::End => {
+                    self.empty = lines.read == 0;
+                    return Ok(());
+                }
             };
             let Err(suspect) = suspect else { continue };
+            // What the file before ends with is no end of it, if this is not what follows.
+            if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
+                self.log.fault = Some(fault.clone());
+                return Ok(());
+            }
             let (record, what) = suspect.explained(self.end, self.vouched, lines)?;
             let fault = Fault { file: file.to_owned(), line: at, record, what };
             if matches!(fault.what, What::NoRecord | What::TooLong) && lines.next()? == Line::End {
@@ -206,6 +220,7 @@ impl<'a> Walk<'a> {
             }
             Kind::Unknown => self.log.unknown += 1,
             Kind::Recovered => self.log.recovered += 1,
+            Kind::Touched => self.log.touched += 1,
             Kind::Start
             | Kind::Stop
             | Kind::Checkpoint
@@ -227,7 +242,7 @@ impl<'a> Walk<'a> {
         self.log.ending = match (&self.rest, self.kinds) {
             (Some(rest), _) => Ending::Incomplete { bytes: rest.bytes },
             (None, STOPPED) => Ending::Closed,
-            (None, [Kind::Rotated, Kind::Checkpoint] | [_, Kind::Rotated]) => Ending::Rotated,
+            (None, ROTATED | [_, Kind::Rotated]) => Ending::Rotated,
             (None, _) => Ending::Open,
         };
         if let Some(doubt) = self.doubt.take() {
@@ -250,8 +265,14 @@ impl<'a> Walk<'a> {
         if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
             return Some(fault.clone());
         }
-        if let Some(fault) = self.unsigned_at_the_end(self.demands) {
+        if let Some(fault) = self.unsigned_at_the_end() {
             return Some(fault);
+        }
+        // What an anchor names may be the end, as far as anybody wants to know.
+        let rotated = self.log.ending == Ending::Rotated && self.kinds == ROTATED;
+        let goes_on = rotated && !self.log.anchors.contains(&self.end);
+        if goes_on && !self.demands.partial {
+            return Some(Fault { file, line: 0, record: next, what: What::GoesOn { empty: self.empty } });
         }
         let closed = self.log.ending == Ending::Closed;
         (self.demands.closed && !closed).then_some(Fault {
@@ -265,5 +286,7 @@ impl<'a> Walk<'a> {
 
 /// How a process ends that ends in order.
 const STOPPED: [Kind; 2] = [Kind::Stop, Kind::Checkpoint];
+/// How a file ends that made way for the next.
+const ROTATED: [Kind; 2] = [Kind::Rotated, Kind::Checkpoint];
 /// By how much a record may be older than the one before without being noted: requests of one moment wait for one another.
 const TOLERATED: Duration = Duration::from_secs(300);

@@ -1,10 +1,12 @@
 //! What is said of the log elsewhere: that it can't be written or is again, that it ended strangely, and that it is over.
 
+use super::super::file::Touched;
 use super::super::queue::Ending;
 use super::super::vouched::Vouched;
 use super::super::{Progress, Shared};
 use super::{SECOND, Writer};
 use crate::config::OnFull;
+use crate::telemetry::AuditMetrics;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -69,6 +71,33 @@ pub(super) fn judge(vouched: &Vouched, last: u64, checkpoint: Duration) {
         tracing::warn!(records, %since, "the audit log ends in more records without a signature than a crash explains");
     } else {
         tracing::info!(records, "the audit log ends in records without a signature, as after a crash");
+    }
+}
+
+/// Tells what others did to the log, or that something of it is not there.
+pub(super) fn accuse(touched: &Touched, metrics: &AuditMetrics) {
+    metrics.touched.inc();
+    let what = touched.what();
+    match touched {
+        Touched::Length { expected, found } => tracing::error!(
+            what,
+            expected,
+            found,
+            "others have changed the file of the audit log: records are missing from it, or others are in it; another file goes on after it"
+        ),
+        Touched::Moved => tracing::warn!(
+            what,
+            "the file of the audit log was moved or removed: another one goes on after it"
+        ),
+        Touched::NotBefore { record } => tracing::error!(
+            what,
+            record,
+            "the open file of the audit log begins after a record that is not there: what was before is missing"
+        ),
+        Touched::NoOpenFile => tracing::error!(
+            what,
+            "the open file of the audit log is not there, or has no record: what was in it is missing; the log goes on after the closed ones"
+        ),
     }
 }
 

@@ -115,3 +115,53 @@ fn what_is_lost_at_the_end_is_counted() {
     assert!(told.contains("these records are lost") && told.contains("records=5"), "{told}");
     assert_eq!(shared.metrics.lost.get(), 5);
 }
+
+#[test]
+fn a_file_that_others_had_is_left_and_the_next_one_says_so() {
+    let folder = Folder::new();
+    let (mut writer, shared) = open(&folder, AuditSync::Second);
+    writer.tries();
+    push(&shared, 2);
+    writer.take();
+    writer.tries();
+    std::fs::OpenOptions::new().write(true).open(folder.at("audit.jsonl")).unwrap().set_len(0).unwrap();
+    writer.looked -= Duration::from_secs(2);
+    push(&shared, 1);
+    writer.take();
+    let text = told(|| writer.tries());
+    assert!(text.contains("others have changed the file") && text.contains("ERROR"), "{text}");
+    assert_eq!((shared.metrics.touched.get(), shared.failing.load(Relaxed)), (1, false));
+    assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
+    let text = std::fs::read_to_string(folder.at("audit.jsonl")).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(kinds(&records), ["touched", "checkpoint", "decision"]);
+    assert_eq!(
+        (&records[0]["seq"], &records[0]["what"], &records[0]["found"]),
+        (&5.into(), &"shortened".into(), &0.into())
+    );
+    assert!(records[0]["expected"].as_u64() > Some(500));
+    // Whoever writes into it is seen as well.
+    let mut file = std::fs::OpenOptions::new().append(true).open(folder.at("audit.jsonl")).unwrap();
+    std::io::Write::write_all(&mut file, b"{}\n").unwrap();
+    writer.looked -= Duration::from_secs(2);
+    writer.tries();
+    let last = std::fs::read_to_string(folder.at("audit.jsonl")).unwrap();
+    assert!(last.contains(r#""what":"extended""#) && shared.metrics.touched.get() == 2, "{last}");
+}
+
+#[test]
+fn what_waited_for_the_disk_or_the_clock_has_a_checkpoint_of_its_own() {
+    let folder = Folder::new();
+    let (mut writer, shared) = open(&folder, AuditSync::Second);
+    let said = Said::default();
+    for minutes in [0, 20, 50, 70, 80, 5, 6] {
+        let mut entry = Entry::of(said.decision(Err(Denial::ProofReplayed)));
+        entry.time = std::time::UNIX_EPOCH + Duration::from_secs(1_795_000_000 + 60 * minutes);
+        shared.queue.push(entry).unwrap();
+    }
+    writer.tries();
+    writer.take();
+    writer.tries();
+    let kinds: String = kinds(&folder.records()).iter().map(|kind| &kind[..1]).collect();
+    assert_eq!(kinds, "scdddcddcdd", "an hour is how long one waits");
+}

@@ -198,11 +198,12 @@ impl Intake {
         self.health.set_full(entered.is_err());
         let outcome = entered?;
         if outcome == Outcome::Applied {
-            self.open.news();
             self.applied.fetch_add(1, Relaxed);
             let live = self.health.is_live();
             let span = live.then(|| self.traced(&event, published)).flatten();
             self.causes.remember(&event, &self.index, span);
+            // Whoever is cut now is told by which event.
+            self.open.news();
             if live {
                 self.metrics.applied(now.since(event.at), published.map(|at| now.since(at)));
             }

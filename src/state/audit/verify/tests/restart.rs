@@ -74,7 +74,7 @@ impl Told {
 }
 
 fn strict() -> Demands {
-    Demands { max_unsigned: Duration::from_secs(65 * 60), ..demands(vec![key()]) }
+    Demands { max_unsigned: None, ..demands(vec![key()]) }
 }
 
 fn named(end: End) -> String {
@@ -140,14 +140,37 @@ fn a_gap_in_the_middle_is_named_and_nothing_after_it_is_called_sound() {
     let begun = Told::new().start(0, None).decision(1).checkpoint(2);
     let sound = begun.end();
     let gap = begun.decision(3).decision(70).checkpoint(71).decision(72).stop(73);
-    assert_eq!(gap.fault(), Some((5, too_long(68))));
+    assert_eq!(gap.fault(), Some((5, too_long(67))));
     let log = gap.log(&strict());
     assert_eq!((log.last, log.records, log.signed, log.unsigned), (sound, 4, Some(4), 0));
     // What was noted elsewhere later vouches for it, and what was noted before does not.
     let anchored = |end| gap.log(&Demands { anchors: vec![end], ..strict() }).fault.is_none();
     assert!(anchored(gap.end()) && !anchored(sound));
-    assert!(gap.log(&Demands { max_unsigned: Duration::from_secs(68 * 60), ..strict() }).fault.is_none());
+    assert!(
+        gap.log(&Demands { max_unsigned: Some(Duration::from_secs(67 * 60)), ..strict() }).fault.is_none()
+    );
     assert!(gap.log(&demands(Vec::new())).fault.is_none(), "without a key nothing is said of signatures");
+}
+
+/// Nobody has to be told how often the log is signed: it says so itself, and only what is signed is believed.
+#[test]
+fn the_last_signature_says_how_long_records_wait_for_the_next() {
+    let signed = |every: &str| Told::new().tell(0, "start", "").tell(0, "checkpoint", every);
+    let forged = |told: Told| (1..=6).fold(told.forged(), |told, at| told.decision(at * 10));
+    assert_eq!(forged(signed("")).fault(), None, "an older version does not say it");
+    let found = forged(signed(r#","every_ms":1000"#));
+    assert_eq!(found.fault(), Some((3, too_long(50))));
+    let own_word = signed(r#","every_ms":1000"#).forged().tell(1, "checkpoint", r#","every_ms":3600000"#);
+    assert!(forged(own_word).fault().is_some());
+    let end = signed(r#","every_ms":1000"#).end();
+    let again = found.genuine().start(61, Some(end)).stop(62);
+    assert_eq!(again.fault(), Some((3, too_long(50))), "nor does a start make it good");
+    let long = Demands { max_unsigned: Some(Duration::from_secs(3600)), ..strict() };
+    let log = again.log(&long);
+    assert_eq!((log.fault, log.unsigned_starts), (None, vec![UnsignedStart { record: 9, unsigned: 6 }]));
+    let late = signed(r#","every_ms":60000"#).decision(1).decision(3).checkpoint(60);
+    assert_eq!(late.fault(), None, "it may have waited for the disk");
+    assert!(signed(r#","every_ms":18446744073709551615"#).decision(1).decision(70).fault().is_some());
 }
 
 #[test]

@@ -148,10 +148,53 @@ fn what_has_no_signature_is_told_and_not_for_too_long() {
     let file = Files::from([("audit.jsonl".to_owned(), lines)]);
     let found = verified(&file, &demands(vec![key()]));
     assert!(found.fine && found.logs[0].unsigned == 3, "{found:?}");
-    let soon = Demands { max_unsigned: Duration::from_secs(1), ..demands(vec![key()]) };
+    let soon = Demands { max_unsigned: Some(Duration::from_secs(1)), ..demands(vec![key()]) };
     let fault = verified(&file, &soon).logs[0].fault.clone().unwrap();
     assert_eq!((fault.record, fault.what), (3, What::SignedTooLongAgo { seconds: 2 }));
     let unsigned = files(&log("a", false, &[6], true));
     assert!(verified(&unsigned, &demands(Vec::new())).fine);
     assert!(!verified(&unsigned, &demands(vec![key()])).fine, "a key demands signatures");
+}
+
+/// What makes way for another file says so, and that file begins with a record.
+#[test]
+fn a_log_that_goes_on_elsewhere_is_not_all_there() {
+    let log = log("a", true, &[5, 3], false);
+    let mut first = files(&log);
+    let open = first.remove("audit.jsonl").unwrap();
+    let end = verified(&first, &demands(vec![key()])).logs[0].last;
+    let fault = |files: &Files, demands: &Demands| {
+        verified(files, demands).logs[0].fault.clone().map(|fault| (fault.file, fault.record, fault.what))
+    };
+    let closed = "audit.000000000001.jsonl".to_owned();
+    let next = end.sequence + 1;
+    assert_eq!(fault(&first, &demands(Vec::new())), Some((closed, next, What::GoesOn { empty: false })));
+    assert_eq!(fault(&first, &Demands { partial: true, ..demands(Vec::new()) }), None);
+    assert_eq!(
+        fault(&first, &Demands { anchors: vec![end], ..demands(Vec::new()) }),
+        None,
+        "so far it is known"
+    );
+    first.insert("audit.jsonl".to_owned(), Vec::new());
+    let empty = Some(("audit.jsonl".to_owned(), next, What::GoesOn { empty: true }));
+    assert_eq!(fault(&first, &demands(Vec::new())), empty);
+    first.insert("audit.jsonl".to_owned(), open);
+    assert_eq!(fault(&first, &demands(Vec::new())), None);
+}
+
+#[test]
+fn a_file_that_was_changed_as_a_whole_is_named_and_not_the_one_after_it() {
+    let log = log("a", true, &[5, 6, 3], false);
+    let whole = files(&log);
+    let (middle, first) = ("audit.000000000011.jsonl".to_owned(), log[0].len() as u64 + 1);
+    assert!(whole.contains_key(&middle), "{:?}", whole.keys());
+    let text = String::from_utf8(whole[&middle].clone()).unwrap();
+    let upper = text.to_uppercase();
+    for changed in [text.replace('\n', "\r\n"), upper, "x\n".repeat(7), "x".to_owned()] {
+        let mut files = whole.clone();
+        files.insert(middle.clone(), changed.clone().into_bytes());
+        let fault = verified(&files, &demands(Vec::new())).logs[0].fault.clone().unwrap();
+        assert_eq!(fault.record, first, "{fault:?}");
+        assert_eq!((fault.file.as_str(), fault.line), (&*middle, 1), "{fault:?}");
+    }
 }

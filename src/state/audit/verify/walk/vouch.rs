@@ -7,8 +7,9 @@ use super::super::super::chain::{End, Hash};
 use super::super::fault::{Fault, What};
 use super::super::members::{Kind, Members, members};
 use super::super::suspect::Suspect;
-use super::super::{Beginning, Demands};
+use super::super::{Beginning, UnsignedStart};
 use super::{Entry, Walk};
+use std::time::Duration;
 
 impl Walk<'_> {
     /// Anchors and signatures.
@@ -18,7 +19,10 @@ impl Walk<'_> {
         if matches!(entry.kind, Kind::Start | Kind::Recovered) && !self.demands.keys.is_empty() {
             self.begin_run(entry);
         }
-        self.stretch.takes(sequence, entry.time, entry.kind == Kind::Decision);
+        // When something is signed says nothing of when it was written: it can have waited for the disk.
+        if entry.seal.signed.is_none() {
+            self.stretch.takes(sequence, entry.time, entry.kind == Kind::Decision);
+        }
         if self.anchor == sequence {
             let mut same = self.demands.named().filter(|anchor| anchor.sequence == sequence);
             if same.any(|anchor| anchor.hash == entry.seal.hash) {
@@ -51,6 +55,7 @@ impl Walk<'_> {
             }
             self.doubt_what_is_signed(entry);
             self.settle(entry);
+            self.interval = members(entry.line).every_ms.map(Duration::from_millis);
         }
         self.bare = None;
         self.log.signed = Some(sequence);
@@ -79,9 +84,16 @@ impl Walk<'_> {
         }
         let never = self.vouched < self.log.first && self.log.beginning == Beginning::First;
         let length = if never { self.stretch.of_all() } else { self.stretch.of_run() };
-        if length > self.demands.max_unsigned {
+        if length > self.max_unsigned() {
             self.doubt(entry.fault(first, What::SignedTooLongAgo { seconds: length.as_secs() }));
         }
+    }
+
+    /// How far unsigned records may lie apart: what was demanded, or what the last signature says. A later one can't be
+    /// asked, for whoever signs it signs on top of what is found.
+    fn max_unsigned(&self) -> Duration {
+        let said = || self.interval.map_or(LONGEST, |interval| interval.saturating_add(SPARE).min(LONGEST));
+        self.demands.max_unsigned.unwrap_or_else(said)
     }
 
     /// A process begins: what the ones before left unsigned can't be more than they could leave. Its first record is
@@ -89,13 +101,14 @@ impl Walk<'_> {
     fn begin_run(&mut self, entry: &Entry<'_>) {
         if entry.kind == Kind::Recovered || self.kinds[1] != Kind::Recovered {
             let length = self.stretch.of_all();
-            if let Some(first) = self.stretch.first().filter(|_| length > self.demands.max_unsigned) {
+            if let Some(first) = self.stretch.first().filter(|_| length > self.max_unsigned()) {
                 self.doubt(entry.fault(first, What::SignedTooLongAgo { seconds: length.as_secs() }));
             }
             self.stretch.pauses();
         }
         if entry.kind == Kind::Start {
             let told = members(entry.line);
+            self.note_unsigned(entry, told.unsigned.unwrap_or(0));
             // Who tells how much is unsigned signs before the first decision.
             if let Some(first) = self.stretch.first()
                 && told.unsigned.is_some()
@@ -107,6 +120,16 @@ impl Walk<'_> {
                 self.doubt(entry.fault(entry.seal.sequence, What::Continues));
             }
             self.stretch.begins();
+        }
+    }
+
+    fn note_unsigned(&mut self, entry: &Entry<'_>, unsigned: u64) {
+        if unsigned > 0 {
+            self.log.unsigned_start_count += 1;
+            if self.log.unsigned_starts.len() < MOST_NOTED {
+                let record = entry.seal.sequence;
+                self.log.unsigned_starts.push(UnsignedStart { record, unsigned });
+            }
         }
     }
 
@@ -143,8 +166,8 @@ impl Walk<'_> {
     }
 
     /// What is wrong with the records that no signature followed.
-    pub(super) fn unsigned_at_the_end(&self, demands: &Demands) -> Option<Fault> {
-        if demands.keys.is_empty() {
+    pub(super) fn unsigned_at_the_end(&self) -> Option<Fault> {
+        if self.demands.keys.is_empty() {
             return None;
         }
         let first = self.stretch.first().unwrap_or(self.end.sequence + 1);
@@ -158,7 +181,7 @@ impl Walk<'_> {
             return fault(What::NothingSigned);
         }
         let length = self.stretch.of_run();
-        (length > demands.max_unsigned)
+        (length > self.max_unsigned())
             .then(|| fault(What::SignedTooLongAgo { seconds: length.as_secs() }))
             .flatten()
     }
@@ -169,3 +192,10 @@ fn parsed(text: &str) -> Option<End> {
     let (sequence, hash) = text.split_once(':')?;
     Some(End { sequence: sequence.parse().ok()?, hash: Hash::try_from(hash.as_bytes()).ok()? })
 }
+
+/// The longest interval that can be configured, and what a slow disk gets: where no signature says less.
+const LONGEST: Duration = Duration::from_secs(65 * 60);
+/// How much later than its time a checkpoint may come.
+const SPARE: Duration = Duration::from_secs(60);
+/// How many starts are told one by one.
+const MOST_NOTED: usize = 16;
