@@ -5,7 +5,7 @@
 
 use super::connection::Phase;
 use super::cut::Cuttable;
-use super::proxy::InFlight;
+use super::in_flight::InFlight;
 use super::websocket::{self, Frames, GOING_AWAY, POLICY_VIOLATION};
 use crate::state::revocation::Cut;
 use hyper::upgrade::{OnUpgrade, Upgraded};
