@@ -5,6 +5,8 @@
 //! the proof. Two kinds of request carry nothing
 //! to verify: those for our own metadata, and CORS preflights where the route lets them pass.
 
+#[cfg(feature = "panic-drill")]
+pub(crate) mod drill;
 mod observing;
 mod undecided;
 
@@ -176,6 +178,8 @@ impl Gate {
         found: &mut Findings<'g>,
         steps: Steps<'_>,
     ) -> Result<Admission, Denial> {
+        #[cfg(feature = "panic-drill")]
+        drill::panic_at("check", request.headers);
         if let Some(route) = self.route_of_preflight(request) {
             found.route = Some(route);
             return Ok(Admission::Preflight);
@@ -241,6 +245,8 @@ impl Gate {
             Some(assertions) => stopwatch.took(Part::Assertion, grant.asserted(assertions, now))?,
             None => grant,
         };
+        #[cfg(feature = "panic-drill")]
+        drill::panic_at("grant", request.headers);
         Ok(Admission::Granted(told))
     }
 }

@@ -194,7 +194,7 @@ debian_packages
 node_program
 npm_packages tests/npm "$tools/npm"
 # Linked beside their packages, where node looks for those.
-ln -sfn "$PWD"/tests/npm/{as,client,origin,service,socket,transmitter}.mjs "$tools/npm/"
+ln -sfn "$PWD"/tests/npm/{as,client,origin,service,socket,sockets,transmitter}.mjs "$tools/npm/"
 ln -sfn "$(PATH=$PATH:/usr/sbin command -v haproxy)" "$tools/bin/haproxy"
 ln -sfn "$(faketime)" "$tools/libfaketime.so"
 nats_server

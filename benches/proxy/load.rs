@@ -66,15 +66,6 @@ impl Load {
         Load { protocol, tls: Arc::new(tls).into(), warm_up, requests: (0..count).map(message).collect() }
     }
 
-    /// Microseconds of the proxy's CPU per request.
-    pub(crate) async fn run(self, proxy: &Proxy) -> f64 {
-        let count = self.requests.len();
-        let warm = self.warmed_up(proxy).await;
-        let before = cpu_nanos(proxy.process());
-        warm.send().await;
-        (cpu_nanos(proxy.process()) - before) as f64 / 1000.0 / count as f64
-    }
-
     /// Connects: handshakes and the first requests are not counted.
     pub(crate) async fn warmed_up(self, proxy: &Proxy) -> Warm {
         let mut senders = Vec::new();
@@ -113,6 +104,34 @@ impl Warm {
     pub(crate) async fn send(mut self) {
         send_all(&mut self.senders, self.requests.into_iter()).await;
     }
+
+    async fn send_some(&mut self) {
+        let some = self.requests.split_off(self.requests.len().saturating_sub(SLICE));
+        send_all(&mut self.senders, some.into_iter()).await;
+    }
+}
+
+/// Microseconds of each proxy's CPU per request, of as many requests for each. They take turns of a tenth of a second, there and
+/// back again, so that a slow moment of the machine is everybody's. What a process does between its turns counts, too.
+pub(crate) async fn side_by_side(loads: Vec<(Load, &Proxy)>) -> Vec<f64> {
+    let count = loads[0].0.requests.len();
+    let mut all = Vec::new();
+    for (load, proxy) in loads {
+        all.push((load.warmed_up(proxy).await, proxy.process()));
+    }
+    let before: Vec<u64> = all.iter().map(|(_, process)| cpu_nanos(*process)).collect();
+    while all.iter().any(|(warm, _)| !warm.requests.is_empty()) {
+        for (warm, _) in &mut all {
+            warm.send_some().await;
+        }
+        all.reverse();
+        for (warm, _) in &mut all {
+            warm.send_some().await;
+        }
+        all.reverse();
+    }
+    let spent = all.iter().zip(before).map(|((_, process), before)| cpu_nanos(*process) - before);
+    spent.map(|nanos| nanos as f64 / 1000.0 / count as f64).collect()
 }
 
 /// Asks the service itself until `until` has ended; microseconds of its CPU per request.
@@ -181,3 +200,5 @@ const CONNECTIONS: usize = 32;
 const STREAMS: usize = 8;
 const WARM_UP: usize = 500;
 const LOT: usize = 1000;
+/// How many requests a turn has.
+const SLICE: usize = 500;

@@ -74,10 +74,11 @@ async fn compare() {
         let checking = tokio::task::spawn_blocking(scene::signature_micros);
         direct.push(load::direct(&scene.service, &checking).await);
         signature.push(checking.await.unwrap());
-        for row in &mut rows {
-            let load = Load::new(&scene, row.protocol, row.credential, REQUESTS);
-            let micros = load.run(if row.clinch { &scene.clinch } else { &scene.plain }).await;
-            row.series.push(micros);
+        for pair in rows.chunks_exact_mut(2) {
+            let load = |row: &Row| Load::new(&scene, row.protocol, row.credential, REQUESTS);
+            let loads = vec![(load(&pair[0]), &scene.plain), (load(&pair[1]), &scene.clinch)];
+            let micros = load::side_by_side(loads).await;
+            pair.iter_mut().zip(micros).for_each(|(row, micros)| row.series.push(micros));
         }
     }
     println!(
@@ -108,11 +109,10 @@ async fn compare() {
 struct Row {
     protocol: Protocol,
     credential: Credential,
-    clinch: bool,
     series: Series,
 }
 
-/// Each plain proxy right before the clinch it is compared with.
+/// The plain proxy, then the clinch it is compared with.
 fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for protocol in [Protocol::Http1, Protocol::Http2] {
@@ -120,7 +120,7 @@ fn rows() -> Vec<Row> {
             for clinch in [false, true] {
                 let proxy = if clinch { "clinch" } else { "plain proxy, headers carried unread" };
                 let series = Series::new(&format!("{} {} {proxy}", protocol.name(), credential.name()));
-                rows.push(Row { protocol, credential, clinch, series });
+                rows.push(Row { protocol, credential, series });
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::account::Series;
 use crate::instructions;
-use crate::load::{Load, Protocol};
+use crate::load::{Load, Protocol, side_by_side};
 use crate::pki::Files;
 use crate::scene::{Core, Credential, Proxy, Scene, own_role};
 use aws_lc_rs::rand::SystemRandom;
@@ -31,10 +31,10 @@ pub(crate) async fn report() {
         let mut on = LEVELS.map(|(what, _)| name(&format!("audit log, metrics, {what}")));
         for _ in 0..ROUNDS {
             let load = || Load::new(&scene, Protocol::Http1, credential, REQUESTS);
-            off.push(load().run(&scene.clinch).await);
-            for (series, proxy) in on.iter_mut().zip(&watched) {
-                series.push(load().run(proxy).await);
-            }
+            let proxies = [&scene.clinch, &watched[0], &watched[1]];
+            let micros = side_by_side(proxies.map(|proxy| (load(), proxy)).into()).await;
+            let series = std::iter::once(&mut off).chain(&mut on);
+            series.zip(micros).for_each(|(series, micros)| series.push(micros));
         }
         off.print();
         for series in &on {

@@ -21,7 +21,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
@@ -90,7 +90,8 @@ async fn run(config: Config, life: Life) -> anyhow::Result<()> {
         () = signals.stop() => return Ok(()),
     };
     let push = server.push_address().map(tracing::field::display);
-    tracing::info!(address = %server.address(), admin = %server.admin_address(), push, "listening");
+    let (admin, workers) = (server.admin_address(), Handle::current().metrics().num_workers());
+    tracing::info!(address = %server.address(), %admin, push, workers, "listening");
     tokio::select! {
         () = signals.stop() => {}
         never = tell_readiness(&server, life.begun) => match never {},
@@ -186,8 +187,8 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
 pub(super) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
-        tracing::error!(place, message, "panic");
+        let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
+        tracing::error!(place, text, "panic");
     }));
 }
 

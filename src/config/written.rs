@@ -3,22 +3,28 @@
 use crate::pop::sha256;
 use serde_json::Value;
 use std::fmt;
+use std::sync::Arc;
 
-/// The sound part of a file. It may contain secrets, so its Debug shows nothing.
+/// A file's text and its sound part. It may contain secrets, so its Debug shows nothing.
 #[derive(Clone, Default)]
 pub struct Written {
+    text: Arc<str>,
     sound: Value,
-    digest: [u8; 32],
 }
 
 impl Written {
     pub(super) fn new(sound: Value, text: &str) -> Written {
-        Written { sound, digest: sha256::of(text.as_bytes()) }
+        Written { text: text.into(), sound }
     }
 
-    /// SHA-256 of the text of the file.
+    /// The text of the file.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// Its SHA-256.
     pub fn digest(&self) -> [u8; 32] {
-        self.digest
+        sha256::of(self.text.as_bytes())
     }
 
     /// The keys whose change takes effect at the next start only, of those that the other file writes differently.

@@ -10,7 +10,7 @@ use super::policy::ProofKind;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt::Write;
 
-/// Removes every field whose name is ours once `_` and `.` are read as `-` (some servers fold them),
+/// Removes every field whose name is ours once all but letters and digits is read as `-` (some servers fold them),
 /// and those in `extra`, the operator's own identity headers (SBCP-04).
 pub fn strip(headers: &mut HeaderMap, extra: &[(HeaderName, String)]) {
     let ours = |name: &HeaderName| {
@@ -151,8 +151,9 @@ fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-fn fold(byte: u8) -> u8 {
-    if byte == b'_' || byte == b'.' { b'-' } else { byte.to_ascii_lowercase() }
+/// As the loosest of servers reads a name: those that make variables of names (CGI) know letters and digits alone.
+pub(crate) fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 fn folded_starts_with(name: &str, prefix: &str) -> bool {

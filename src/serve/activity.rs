@@ -130,7 +130,7 @@ impl Activity {
     /// Gives up the responses of which the client takes nothing. True if the connection has to go for one of them.
     pub(super) fn cut(&self, patience: Duration) -> bool {
         let passing: Vec<_> = self.passing.lock().iter().filter_map(Weak::upgrade).collect();
-        passing.iter().fold(false, |stuck, one| one.cut(patience) || stuck)
+        passing.iter().filter(|one| one.cut(patience)).count() > 0
     }
     pub(super) fn is_stalled(&self, limits: &Limits) -> bool {
         let since = self.stalled_since.load(Relaxed);

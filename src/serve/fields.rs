@@ -4,9 +4,10 @@
 //! (Forwarded), and the advisories where a proxy ran `Connection` options over its own headers
 //! (CVE-2024-45410, CVE-2022-31813). Hence the order: the client's `Connection` options act on the
 //! client's fields, then everything protected goes, and only then do we write ours. Names are compared
-//! with `_` and `.` folded to `-`, because CGI-like services can't tell them apart.
+//! with all but letters and digits folded to `-`, because CGI-like services can't tell them apart.
 //! The `clinch-*` headers are [`identity`](crate::pop::identity)'s; verification has seen the request before.
 
+use crate::pop::identity;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Removes from a request everything that concerns the connection only, and everything that a service
@@ -100,11 +101,11 @@ fn classify(name: &HeaderName) -> Fate {
     if folded == b"authorization" || folded == b"dpop" { Fate::Credential } else { Fate::Keep }
 }
 
-/// The name with `_` and `.` as `-`, cut where no rule looks any further.
+/// The name with all but letters and digits as `-`, cut where no rule looks any further.
 pub(super) fn fold<'b>(name: &str, buffer: &'b mut [u8; LONGEST]) -> &'b [u8] {
     let length = name.len().min(LONGEST);
     for (to, from) in buffer.iter_mut().zip(name.bytes()) {
-        *to = if from == b'_' || from == b'.' { b'-' } else { from };
+        *to = identity::fold(from);
     }
     &buffer[..length]
 }
@@ -170,7 +171,7 @@ const DROPPED_AFTER_X: &[&[u8]] = &[
     b"webauth-",
 ];
 
-/// Disguised with `_` or `.`, these would change framing, target or identity in a CGI-like service.
+/// Disguised, these would change framing, target or identity in a CGI-like service.
 fn is_meaningful(folded: &[u8]) -> bool {
     matches!(
         folded,

@@ -12,7 +12,7 @@ use super::in_flight::InFlight;
 use super::proxy::{Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
-use super::tunnel::Tunnel;
+use super::tunnel::{Service, Tunnel};
 use super::upgrade::{self, Wish};
 use super::upload::Patience;
 use super::upstream::{Answer, Answered, Lease, Upstream};
@@ -26,7 +26,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Response, StatusCode, Version};
+use http::{Response, Version};
 use hyper::body::{Body as _, Incoming};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -67,7 +67,7 @@ pub(super) fn forward<'a>(
     let mut cuttable = None;
     let mut called = None;
     let mut call = Step::default();
-    let wish = upgrade::wish(&mut parts, unread).filter(|_| proxy.upstream.upgrades());
+    let wish = upgrade::wish(&mut parts, unread, proxy.upstream.connects());
     let grpc = grpc::is_spoken(received, &parts.headers);
     let time_limit = grpc.then(|| grpc::time_limit(&parts.headers)).flatten();
     let answer = if take_a_hop(&mut parts) {
@@ -104,13 +104,14 @@ pub(super) fn forward<'a>(
         };
         let answered = understood(answered, wish.as_ref());
         let response = match answered {
-            Ok(Some(Answered { response, lease, place })) => {
+            Ok(Some(answered)) => {
+                let switches = answered.switches();
+                let Answered { response, lease, place } = answered;
                 call.answered(response.status());
                 in_flight.holds(place);
                 in_flight.answered();
-                let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 let mut response = match wish.filter(|_| switches) {
-                    Some(wish) => switched(peer, response, wish, in_flight, lease, cuttable),
+                    Some(wish) => switched(peer, response, (received, wish), in_flight, lease, cuttable),
                     None => passed_on(peer, response, (received, grpc), in_flight, lease, cuttable),
                 };
                 offer(renewal, response.headers_mut());
@@ -237,19 +238,22 @@ fn understood(
     }
 }
 
-/// The service's 101: the client gets it, and then both have the connection, or its stream, to themselves. That to the
-/// service is of no use for another request.
+/// The service agrees: the client is told, and then both have the connection, or its stream, to themselves.
 fn switched(
     peer: &Peer,
     mut response: Response<Answer>,
-    wish: Wish,
+    (version, wish): (Version, Wish),
     in_flight: InFlight,
     lease: Lease,
     cuttable: Option<Cuttable>,
 ) -> Response<ResponseBody> {
-    let service = hyper::upgrade::on(&mut response);
-    lease.close();
-    let (mut parts, _) = response.into_parts();
+    let upgrade = hyper::upgrade::on(&mut response);
+    let (mut parts, answer) = response.into_parts();
+    let service = match answer.into_websocket().zip(lease.of_websocket()) {
+        Some((socket, seat)) => Service::Stream(Box::new(socket.on(seat))),
+        None => Service::Connection(upgrade),
+    };
+    parts.version = version;
     fields::clean_response(&mut parts.headers);
     wish.tell(&mut parts.status, &mut parts.headers);
     peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });

@@ -51,6 +51,8 @@ pub(super) struct Lasting {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) number: u64,
+    /// The text of its file.
+    pub(super) text: Arc<str>,
     issuers: Vec<config::Issuer>,
     upstream: config::Upstream,
     pub(super) revocation: Option<config::Revocation>,
@@ -189,6 +191,7 @@ impl Proxy {
             limits,
             made_of: Made {
                 number,
+                text: Arc::clone(config.written.text()),
                 issuers: config.issuers,
                 upstream: config.upstream,
                 revocation: config.revocation,

@@ -1,38 +1,63 @@
-//! TLS handshakes take turns: so many at a time, in the order in which their first byte came.
+//! TLS handshakes take turns: so many at a time, and of those who wait, networks in turn.
 //!
 //! A client that has a place and does not go on keeps others waiting, so it must be quick while others wait: after
-//! [`PATIENCE`] its place goes to the next one. To keep all places, an attacker needs three times as many
-//! handshakes each second as there are places. While nobody waits, everyone has the time that the caller gives it.
+//! [`PATIENCE`] its place goes to the next one. While nobody waits, everyone has the time that the caller gives it. A network
+//! ([`network`](crate::state::rates::network)) that has many waiting gets a place as often as one that has a single one
+//! waiting, so whoever floods us waits for itself (DS-003). Of one network's the newest goes first: where more come than there
+//! is room for, some are served at once instead of all too late.
 
+use crate::state::rates::Network;
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 /// The places.
 #[derive(Debug)]
 pub(super) struct Handshakes {
-    places: Semaphore,
-    waiting: AtomicUsize,
+    turns: Mutex<Turns>,
     crowd: Notify,
     under_way: Gauge,
 }
 
+/// Who is next. Nobody waits while a place is free.
+#[derive(Debug, Default)]
+struct Turns {
+    free: usize,
+    /// Those of each network who wait, by when they came. No network is here without one.
+    waiting: HashMap<Network, BTreeMap<u64, oneshot::Sender<Place>>>,
+    /// Networks in the order of their turns; some may have nobody left.
+    order: VecDeque<Network>,
+    came: u64,
+}
+
+/// A place, which goes to the next one when it is dropped.
+#[derive(Debug)]
+struct Place {
+    handshakes: Arc<Handshakes>,
+}
+
 impl Handshakes {
     /// So many at a time.
-    pub(super) fn up_to(places: usize, under_way: Gauge) -> Handshakes {
-        let places = Semaphore::new(places.min(Semaphore::MAX_PERMITS));
-        Handshakes { places, waiting: AtomicUsize::new(0), crowd: Notify::new(), under_way }
+    pub(super) fn up_to(places: usize, under_way: Gauge) -> Arc<Handshakes> {
+        let turns = Mutex::new(Turns { free: places, ..Turns::default() });
+        Arc::new(Handshakes { turns, crowd: Notify::new(), under_way })
     }
 
     /// Waits for a place and goes through the handshake there.
     ///
     /// # Errors
     /// Those of the handshake; [`io::ErrorKind::ResourceBusy`] if its place went to another.
-    pub(super) async fn take<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let _place = self.place().await?;
+    pub(super) async fn take<T>(
+        self: &Arc<Handshakes>,
+        network: Network,
+        handshake: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<T> {
+        let _place = self.place(network).await?;
         let _counted = Counted::new(&self.under_way);
         tokio::select! {
             biased;
@@ -41,36 +66,95 @@ impl Handshakes {
         }
     }
 
-    async fn place(&self) -> io::Result<SemaphorePermit<'_>> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(place);
-        }
-        let _waiting = Waiting::new(&self.waiting);
+    async fn place(self: &Arc<Handshakes>, network: Network) -> io::Result<Place> {
+        let (waiting, turn) = {
+            let mut turns = self.turns.lock();
+            if let Some(free) = turns.free.checked_sub(1) {
+                turns.free = free;
+                return Ok(Place { handshakes: Arc::clone(self) });
+            }
+            let (number, turn) = turns.wait(network);
+            (Waiting { handshakes: self, network, number }, turn)
+        };
         self.crowd.notify_one();
-        self.places.acquire().await.map_err(io::Error::other)
+        let place = turn.await.map_err(io::Error::other);
+        drop(waiting);
+        place
     }
 
     /// Each who waits asks one to go, of those who were there for long enough.
     async fn crowded_out(&self) {
         sleep(PATIENCE).await;
-        while self.waiting.load(SeqCst) == 0 {
+        while self.turns.lock().waiting.is_empty() {
             self.crowd.notified().await;
         }
     }
 }
 
-/// One who waits, until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+impl Turns {
+    fn wait(&mut self, network: Network) -> (u64, oneshot::Receiver<Place>) {
+        let (send, turn) = oneshot::channel();
+        self.came += 1;
+        let of_network = self.waiting.entry(network).or_default();
+        if of_network.is_empty() {
+            self.order.push_back(network);
+        }
+        of_network.insert(self.came, send);
+        (self.came, turn)
+    }
 
-impl Waiting<'_> {
-    fn new(waiting: &AtomicUsize) -> Waiting<'_> {
-        waiting.fetch_add(1, SeqCst);
-        Waiting(waiting)
+    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+        loop {
+            let network = self.order.pop_front()?;
+            let Some(of_network) = self.waiting.get_mut(&network) else { continue };
+            let newest = of_network.pop_last();
+            if of_network.is_empty() {
+                self.waiting.remove(&network);
+            } else {
+                self.order.push_back(network);
+            }
+            if let Some((_, turn)) = newest.filter(|(_, turn)| !turn.is_closed()) {
+                return Some(turn);
+            }
+        }
+    }
+
+    /// Somebody waits no longer.
+    fn leave(&mut self, network: Network, number: u64) {
+        let Some(of_network) = self.waiting.get_mut(&network) else { return };
+        of_network.remove(&number);
+        if of_network.is_empty() {
+            self.waiting.remove(&network);
+            self.order.retain(|other| *other != network);
+        }
     }
 }
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let next = {
+            let mut turns = self.handshakes.turns.lock();
+            let next = turns.next();
+            turns.free += usize::from(next.is_none());
+            next
+        };
+        if let Some(turn) = next {
+            // One who has just gone drops it, and so hands it on.
+            drop(turn.send(Place { handshakes: Arc::clone(&self.handshakes) }));
+        }
+    }
+}
+
+/// One who waits, until it is dropped.
+struct Waiting<'a> {
+    handshakes: &'a Handshakes,
+    network: Network,
+    number: u64,
+}
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
+        self.handshakes.turns.lock().leave(self.network, self.number);
     }
 }
 
@@ -93,57 +177,4 @@ impl Drop for Counted<'_> {
 const PATIENCE: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use std::future::{pending, ready};
-    use std::sync::Arc;
-    use tokio::task::yield_now;
-    use tokio::time::Instant;
-
-    /// Two places, both taken by handshakes that never end.
-    async fn crowded() -> Arc<Handshakes> {
-        let handshakes = Arc::new(Handshakes::up_to(2, Gauge::default()));
-        for _ in 0..2 {
-            let stuck = Arc::clone(&handshakes);
-            tokio::spawn(async move { stuck.take(pending::<io::Result<()>>()).await });
-        }
-        while handshakes.under_way.get() < 2 {
-            yield_now().await;
-        }
-        handshakes
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_stands_still_makes_room_for_one_who_waits() {
-        let handshakes = crowded().await;
-        let began = Instant::now();
-        assert_eq!(handshakes.take(ready(Ok(7))).await.unwrap(), 7);
-        assert!((PATIENCE..PATIENCE * 2).contains(&began.elapsed()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_stands_still_may_while_nobody_waits() {
-        let handshakes = crowded().await;
-        sleep(PATIENCE * 100).await;
-        assert_eq!(handshakes.under_way.get(), 2);
-        // A single one waits: a single one goes, at once.
-        let began = Instant::now();
-        handshakes.take(ready(Ok(()))).await.unwrap();
-        assert_eq!((began.elapsed(), handshakes.under_way.get()), (Duration::ZERO, 1));
-        handshakes.take(ready(Ok(()))).await.unwrap();
-        sleep(PATIENCE * 100).await;
-        assert_eq!(handshakes.under_way.get(), 1, "there is room, so the other one stays");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_place_is_given_back_however_its_handshake_ends() {
-        let handshakes = Handshakes::up_to(1, Gauge::default());
-        let broken = handshakes.take(ready(Err::<(), _>(io::ErrorKind::BrokenPipe.into()))).await;
-        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        let given_up = tokio::time::timeout(PATIENCE / 2, handshakes.take(pending::<io::Result<()>>())).await;
-        assert!(given_up.is_err());
-        handshakes.take(ready(Ok(()))).await.unwrap();
-        assert_eq!(handshakes.under_way.get(), 0);
-    }
-}
+mod tests;

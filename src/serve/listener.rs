@@ -1,29 +1,32 @@
 //! The public port: accepts connections up to the limit, each with its TLS handshake and its protocol.
 //!
-//! At the limit nothing more is accepted until a connection ends; the kernel's backlog takes the burst.
+//! At the limit nothing more is accepted until a connection ends; the kernel's backlog takes the burst. A connection that
+//! has not finished its handshake by then may have to make room ([`arrivals`](super::arrivals)).
 //! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
 //! fails the handshake and is closed.
 
 use super::activity::Activity;
+use super::arrivals::{self, Arrivals};
 use super::connection::{self, Phase};
 use super::current::{Current, Seat};
 use super::handshakes::Handshakes;
 use super::peers::Peers;
 use super::piece::QUEUE;
 use super::proxy;
-use super::proxy_protocol::{self, Source};
-use super::tls::{self, Handshake};
+use super::reception::Introduced;
+use super::tls::Handshake;
 use super::watched::Watched;
 use crate::config::Limits;
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::Telemetry;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -34,7 +37,8 @@ pub(super) struct Listener {
     pub(super) current: Arc<Current>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) peers: Arc<Peers>,
-    pub(super) handshakes: Handshakes,
+    pub(super) handshakes: Arc<Handshakes>,
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) phase: watch::Receiver<Phase>,
     /// One permit for each connection that may still be opened.
     pub(super) room: Arc<Semaphore>,
@@ -49,13 +53,13 @@ impl Listener {
             tokio::select! {
                 biased;
                 _ = stopping => break,
-                accepted = next(&socket, &self.room) => self.welcome(accepted).await,
+                accepted = self.next(&socket) => self.welcome(accepted).await,
             }
         }
         loop {
             tokio::select! {
                 biased;
-                accepted = next(&socket, &self.room) => self.welcome(accepted).await,
+                accepted = self.next(&socket) => self.welcome(accepted).await,
                 () = std::future::ready(()) => return,
             }
         }
@@ -81,29 +85,33 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, mut stream: TcpStream, peer: SocketAddr) {
-        let _ = stream.set_nodelay(true);
-        let proxy = self.current.proxy().clone();
-        let limits = proxy.limits;
-        let source = Source::of(peer, &proxy.balancers, &mut stream);
-        let source = match timeout(limits.header_timeout, source).await {
-            Ok(Ok(source)) => source,
-            Ok(Err(error)) => return self.nobody_told(peer, &error),
-            Err(_) => return self.nobody_told(peer, &io::ErrorKind::TimedOut.into()),
+    /// Room first, then the connection: at the limit clients wait in the backlog.
+    async fn next(&self, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = self.room().await?;
+        let (stream, peer) = socket.accept().await?;
+        Ok((stream, plain(peer), permit))
+    }
+
+    async fn room(&self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let mut permit = pin!(Arc::clone(&self.room).acquire_owned());
+        loop {
+            self.arrivals.make_room();
+            if let Ok(permit) = timeout(arrivals::PATIENCE, &mut permit).await {
+                return permit.map_err(io::Error::other);
+            }
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let Some(Introduced { source, handshake, told, limits, place: _place }) =
+            self.received(stream, peer).await
+        else {
+            return;
         };
-        let websockets = proxy.upstream.upgrades();
-        drop(proxy);
         let address = source.client;
-        let Some(_place) = self.peers.enter(address.ip()) else {
-            self.telemetry.metrics.connection_refused("connections_per_peer");
-            return tracing::debug!(peer = %address, "too many connections of this address");
-        };
-        let began = self.telemetry.metrics.tracer.clock();
-        let (handshake, told) = match timeout(limits.header_timeout, self.handshake(stream)).await {
-            Ok(Ok(handshake)) => handshake,
-            Ok(Err(error)) => return self.handshake_failed(source, began, &error),
-            Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
-        };
         let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new(told);
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
@@ -114,7 +122,7 @@ impl Listener {
             activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
             // Boxed: each request becomes a task, and its future would be moved ten times on the way.
             let service = service_fn(move |request| Box::pin(answer(request)));
-            let connection = http2_within(&limits, websockets).serve_connection(io, service);
+            let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
             connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
         } else {
@@ -131,49 +139,6 @@ impl Listener {
             unreadable.record(&self.telemetry, address);
         }
     }
-
-    /// A balancer did not say whose connection it is.
-    fn nobody_told(&self, peer: SocketAddr, error: &io::Error) {
-        let reason = proxy_protocol::failure(error);
-        self.telemetry.metrics.proxy_protocol_failed(reason);
-        match reason {
-            "broken_off" => tracing::debug!(%peer, reason, "no PROXY protocol header"),
-            _ => tracing::info!(%peer, reason, "no PROXY protocol header"),
-        }
-    }
-
-    /// Who says nothing takes no place from those who do (DS-003).
-    async fn handshake(&self, stream: TcpStream) -> io::Result<(Handshake, Option<telemetry::Handshake>)> {
-        stream.peek(&mut [0]).await?;
-        let began = self.telemetry.metrics.tracer.clock();
-        let accepted = async {
-            let begun = Instant::now();
-            let handshake = self.current.tls.accept(stream).await?;
-            let (is_tls13, is_resumed) = (handshake.is_tls13(), handshake.is_resumed());
-            self.telemetry.metrics.handshaken.done(is_tls13, is_resumed, begun.elapsed());
-            Ok(handshake)
-        };
-        let done = self.handshakes.take(accepted).await?;
-        let told = began.map(|began| done.told(began));
-        Ok((done, told))
-    }
-
-    /// A peer that broke off is no news; one that was refused may be wondering why.
-    fn handshake_failed(&self, source: Source, began: Option<SystemTime>, error: &io::Error) {
-        let (peer, reason) = (source.client, tls::failure(error));
-        self.telemetry.metrics.tracer.handshake_failed(began, source.peer, reason);
-        self.telemetry.metrics.handshake_failed(reason);
-        if reason == tls::CLIENT_CERTIFICATE {
-            self.current.proxy().gate.rates.failed(peer.ip(), Instant::now());
-        }
-        if !self.telemetry.is_worth_a_line(reason, peer.ip()) {
-            return;
-        }
-        match reason {
-            "broken_off" | "timeout" => tracing::debug!(%peer, reason, %error, "TLS handshake failed"),
-            _ => tracing::info!(%peer, reason, %error, "TLS handshake failed"),
-        }
-    }
 }
 
 /// Header sections within bounds (HTTP-25).
@@ -187,7 +152,7 @@ fn http1_within(limits: &Limits) -> http1::Builder {
 }
 
 /// Within bounds that no client needs to pass (H2-08).
-fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecutor> {
+fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -199,10 +164,8 @@ fn http2_within(limits: &Limits, websockets: bool) -> http2::Builder<TokioExecut
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(QUEUE)
         .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    if websockets {
-        builder.enable_connect_protocol();
-    }
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol();
     builder
 }
 
@@ -223,16 +186,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.count.dec();
     }
-}
-
-/// Room first, then the connection: at the limit clients wait in the backlog.
-async fn next(
-    socket: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = socket.accept().await?;
-    Ok((stream, plain(peer), permit))
 }
 
 /// A socket of both families knows IPv4 addresses as `::ffff:192.0.2.1`; nobody who reads a log does.

@@ -12,6 +12,7 @@
 
 mod activity;
 mod admin;
+mod arrivals;
 mod body;
 mod broken;
 mod caller;
@@ -38,6 +39,7 @@ mod ports;
 mod proxy;
 mod proxy_protocol;
 mod push;
+mod reception;
 mod recorded;
 mod refusal;
 mod response;
@@ -158,6 +160,7 @@ impl Server {
             handshakes: Handshakes::up_to(limits.handshakes, telemetry.metrics.handshakes.clone()),
             telemetry,
             phase: watched,
+            arrivals: Arc::default(),
             room: room.permits(),
         };
         let (listener, health) = (Arc::new(listener), Health::new(&admin, probes));
@@ -202,6 +205,22 @@ impl Server {
         ended
     }
 
+    /// Keeps the configuration in force, read anew, where it holds other TLS files now: lists of revoked certificates and
+    /// renewed ones do not wait until a fault of the configuration after it is mended. Whether there were any.
+    ///
+    /// # Errors
+    /// As for [`reload`](Server::reload).
+    pub async fn renew(&self, config: Config) -> anyhow::Result<bool> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let digest = config.written.digest();
+        if !self.current.proxy().has_other_tls(&config) {
+            return Ok(false);
+        }
+        self.put_in_force(config).await?;
+        self.reloaded(Reloaded::Renewed, Some(digest));
+        Ok(true)
+    }
+
     async fn put_in_force(&self, config: Config) -> anyhow::Result<Vec<&'static str>> {
         let before = self.current.proxy().clone();
         let waiting = self.lasting.written.needing_restart(&config.written);
@@ -217,13 +236,18 @@ impl Server {
         if let Some(workload) = self.workload.as_ref().filter(|_| other_tls) {
             workload.renew(&next.made_of.tls)?;
         }
-        self.current.replace(Arc::clone(&next), terms);
         if let Some((push, _)) = &self.push {
             push.renew(&next.made_of, &next.gate.revocations)?;
         }
+        self.current.replace(Arc::clone(&next), terms);
         next.gate.tokens.take_over(&before.gate.tokens);
         self.room.resize(next.limits.connections);
         Ok(waiting)
+    }
+
+    /// The text of the configuration in force.
+    pub fn written(&self) -> Arc<str> {
+        Arc::clone(&self.current.proxy().made_of.text)
     }
 
     /// How many configurations have been in force.

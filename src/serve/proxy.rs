@@ -111,6 +111,9 @@ pub(super) async fn serve(
     if grpc {
         grpc::translate(&mut response);
     }
+    if method == Method::HEAD {
+        response::withhold(&mut response);
+    }
     Ok(response)
 }
 
@@ -125,16 +128,16 @@ fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Out
 async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
     let denial = Denial::Internal;
     let mut response = response::refusal(denial, Vec::new(), None);
+    let telemetry = &peer.proxy.gate.telemetry;
+    let mut span = telemetry.begin(&HeaderMap::new());
     if !decided {
-        let telemetry = &peer.proxy.gate.telemetry;
-        let mut span = telemetry.begin(&HeaderMap::new());
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         let share = peer.proxy.shares.begin(None);
         peer.proxy.gate.decide(&parts, Err(denial), (peer.address, &share), &mut span, now).await;
-        response::tell_request_id(span.request_id(), &mut response);
-        telemetry.answered(span, denial.status(), None);
     }
+    response::tell_request_id(span.request_id(), &mut response);
+    telemetry.answered(span, denial.status(), None);
     response
 }
 
@@ -163,12 +166,14 @@ fn answer<'a>(
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
+                #[cfg(feature = "panic-drill")]
+                crate::gate::drill::panic_at("forward", &parts.headers);
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 in_flight.share = Some(share);
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {
-                let mut response = response::metadata(document, &parts.method);
+                let mut response = response::metadata(document);
                 if !body.is_end_stream() {
                     peer.close_after(parts.version, &mut response);
                 }
@@ -197,7 +202,7 @@ pub(super) fn neutral<'a>(
     }
     let certificate = certificate.as_ref().map_err(|denial| *denial)?.as_ref();
     let origins = &peer.proxy.origins;
-    let mut request = if upgrade::is_websocket_over_http2(parts) && peer.proxy.upstream.upgrades() {
+    let mut request = if upgrade::is_websocket_over_http2(parts) {
         Request::of_websocket(parts, certificate, origins)?
     } else {
         Request::of(parts, certificate, origins)?
@@ -206,14 +211,16 @@ pub(super) fn neutral<'a>(
     Ok(request)
 }
 
-/// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and edge spaces in values of
-/// HTTP/2 (RFC 9113 section 8.2.1) that would be trimmed, and so become another value, on the way on. A length
-/// beside chunked is nothing that we could see (HTTP-16): hyper takes it away, as RFC 9112 section 6.3 has it for
-/// those who do not refuse, and closes the connection after the answer.
+/// hyper passes on transfer codings besides chunked (RFC 9112 section 6.1), and of HTTP/2 a length in several lines
+/// (RFC 9110 section 8.6, HTTP-19) and edge spaces in values (RFC 9113 section 8.2.1), which would be trimmed, and so
+/// become another value, on the way on. A length beside chunked is nothing that we could see (HTTP-16): hyper takes it
+/// away, as RFC 9112 section 6.3 has it for those who do not refuse, and closes the connection after the answer.
 fn is_framing_clear(parts: &Parts) -> bool {
     if parts.version == Version::HTTP_2 {
         let edge = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
-        return parts.headers.values().all(|v| !edge(v.as_bytes().first()) && !edge(v.as_bytes().last()));
+        let clear = |v: &HeaderValue| !edge(v.as_bytes().first()) && !edge(v.as_bytes().last());
+        let lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter().count();
+        return lengths <= 1 && parts.headers.values().all(clear);
     }
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {

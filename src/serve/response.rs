@@ -8,7 +8,8 @@ use crate::pop::Denial;
 use crate::telemetry::RequestId;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
+use http_body::Body as _;
 use serde::Serialize;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(super) enum Fault {
     UpstreamTimeout,
     /// No answer within the time the client gave the call (`grpc-timeout`).
     DeadlineExceeded,
+    /// The service speaks HTTP/2 and takes no WebSocket there (RFC 8441 section 3).
+    WebSocketUnsupported,
     /// The service has as many requests as it may get at a time, and the queue is full or too slow.
     UpstreamBusy,
     /// The client stopped sending the body in the middle.
@@ -35,11 +38,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    const ALL: [Fault; 8] = [
+    const ALL: [Fault; 9] = [
         Fault::UpstreamUnreachable,
         Fault::UpstreamBroken,
         Fault::UpstreamTimeout,
         Fault::DeadlineExceeded,
+        Fault::WebSocketUnsupported,
         Fault::UpstreamBusy,
         Fault::RequestAborted,
         Fault::RequestTimeout,
@@ -50,6 +54,7 @@ impl Fault {
         match self {
             Fault::UpstreamUnreachable | Fault::UpstreamBroken => StatusCode::BAD_GATEWAY,
             Fault::UpstreamTimeout | Fault::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Fault::WebSocketUnsupported => StatusCode::NOT_IMPLEMENTED,
             Fault::UpstreamBusy => StatusCode::SERVICE_UNAVAILABLE,
             Fault::RequestAborted => StatusCode::BAD_REQUEST,
             Fault::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -63,6 +68,7 @@ impl Fault {
             Fault::UpstreamBroken => "upstream_broken",
             Fault::UpstreamTimeout => "upstream_timeout",
             Fault::DeadlineExceeded => "deadline_exceeded",
+            Fault::WebSocketUnsupported => "websocket_unsupported",
             Fault::UpstreamBusy => "upstream_busy",
             Fault::RequestAborted => "request_aborted",
             Fault::RequestTimeout => "request_timeout",
@@ -75,6 +81,7 @@ impl Fault {
             Fault::UpstreamBroken => "the service broke off or did not answer in HTTP",
             Fault::UpstreamTimeout => "the service did not answer in time",
             Fault::DeadlineExceeded => "the time that the client gave the call has passed",
+            Fault::WebSocketUnsupported => "the service takes no WebSockets",
             Fault::UpstreamBusy => "the service has no room for this request now",
             Fault::RequestAborted => "the request body broke off",
             Fault::RequestTimeout => "the request body did not come in time",
@@ -115,13 +122,10 @@ pub(super) fn refusal(
 }
 
 /// Protected resource metadata (RFC 9728 section 3.2): for every script to read, and to keep for a while
-/// (PRM-02, PRM-10). A HEAD gets the fields alone.
-pub(super) fn metadata(document: String, method: &Method) -> Response<ResponseBody> {
-    let length = HeaderValue::from(document.len());
-    let content = if *method == Method::HEAD { Bytes::new() } else { Bytes::from(document) };
-    let mut response = Response::new(ResponseBody::own(content));
+/// (PRM-02, PRM-10).
+pub(super) fn metadata(document: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::own(Bytes::from(document)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, length);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -136,6 +140,16 @@ pub(super) fn fault(fault: Fault) -> Response<ResponseBody> {
         response.headers_mut().insert(header::RETRY_AFTER, some_seconds());
     }
     response
+}
+
+/// The fields alone of an answer of ours, for a HEAD (RFC 9110 section 9.3.2): over HTTP/2 hyper would send the rest.
+pub(super) fn withhold(response: &mut Response<ResponseBody>) {
+    if response.body().is_ours() {
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *response.body_mut() = ResponseBody::own(Bytes::new());
+    }
 }
 
 /// What the request is called, in an answer of ours: with it whoever runs clinch finds out why.

@@ -6,7 +6,9 @@
 
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
+use rustix::net::sockopt;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Sockets that were handed over and not yet taken.
@@ -42,7 +44,8 @@ impl Sockets {
             Some(at) => adopted(self.inherited.swap_remove(at)),
             None => self.bind(address),
         };
-        listening.with_context(|| format!("{key}: can't listen on {address}"))
+        let watched = listening.and_then(|socket| watched(&socket).map(|()| socket));
+        watched.with_context(|| format!("{key}: can't listen on {address}"))
     }
 
     /// Whoever handed a socket over expects it to be served.
@@ -76,6 +79,27 @@ fn adopted(socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket)
 }
 
+/// A peer that is gone without a word is noticed, and its connection ends. Connections have from the socket that accepts them
+/// what is set here.
+fn watched(socket: &TcpListener) -> std::io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, SILENCE)?;
+    sockopt::set_tcp_keepintvl(socket, ASK_AGAIN)?;
+    sockopt::set_tcp_keepcnt(socket, UNANSWERED)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(socket, u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}
+
+/// How long a connection is silent before its peer is asked for a sign of life; how often, and how many times in vain, it is
+/// asked again (tcp(7)).
+const SILENCE: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_secs(15);
+const UNANSWERED: u32 = 4;
+/// How long what was sent may go without an acknowledgement.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
@@ -95,6 +119,17 @@ mod tests {
         let alone = none(false).listen(address, "listen.address").unwrap_err();
         assert_eq!(alone.to_string(), format!("listen.address: can't listen on {address}"));
         none(true).listen(address, "listen.address").unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_is_accepted_is_watched() {
+        let socket = none(false).listen("127.0.0.1:0".parse().unwrap(), "listen.address").unwrap();
+        let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (accepted, _) = socket.accept().await.unwrap();
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), SILENCE);
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&accepted).unwrap(), 120_000);
     }
 
     #[tokio::test]

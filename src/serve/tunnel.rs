@@ -6,6 +6,7 @@
 use super::connection::Phase;
 use super::cut::Cuttable;
 use super::in_flight::InFlight;
+use super::upstream::Socket;
 use super::websocket::{self, Frames, GOING_AWAY, POLICY_VIOLATION};
 use crate::state::revocation::Cut;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -23,9 +24,18 @@ use tokio::time::{Instant, sleep_until, timeout};
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
-    pub(super) service: OnUpgrade,
+    pub(super) service: Service,
     pub(super) in_flight: InFlight,
     pub(super) cuttable: Option<Cuttable>,
+}
+
+/// What the service has agreed to speak on.
+#[derive(Debug)]
+pub(super) enum Service {
+    /// A connection of HTTP/1.1, once it is that no longer.
+    Connection(OnUpgrade),
+    /// A stream of HTTP/2.
+    Stream(Box<Socket>),
 }
 
 /// Why a tunnel ends.
@@ -45,7 +55,7 @@ impl Tunnel {
     /// Joins both sides until they end or have to. `patience`: how long one may take nothing.
     pub(super) async fn run(self, mut phase: watch::Receiver<Phase>, patience: Duration) {
         let Tunnel { client, service, in_flight, cuttable } = self;
-        let both = timeout(SWITCH, async { tokio::try_join!(client, service) }).await;
+        let both = timeout(SWITCH, async { tokio::try_join!(client, service.opened()) }).await;
         let Ok(Ok((client, service))) = both else { return };
         let mut joined = Joined::new(client, service, patience);
         if let Some(cuttable) = &cuttable {
@@ -72,7 +82,20 @@ impl Tunnel {
     }
 }
 
-type Side = TokioIo<Upgraded>;
+impl Service {
+    async fn opened(self) -> hyper::Result<Side> {
+        Ok(match self {
+            Service::Connection(upgrade) => Box::new(TokioIo::new(upgrade.await?)),
+            Service::Stream(socket) => socket,
+        })
+    }
+}
+
+/// One end of the tunnel.
+type Side = Box<dyn Duplex>;
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Both sides, and what is on its way between them.
 struct Joined {
@@ -84,8 +107,8 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(client: Upgraded, service: Upgraded, patience: Duration) -> Joined {
-        let (client, service) = (TokioIo::new(client), TokioIo::new(service));
+    fn new(client: Upgraded, service: Side, patience: Duration) -> Joined {
+        let client = Box::new(TokioIo::new(client));
         Joined { client, service, up: Way::new(), down: Way::new(), patience }
     }
 
@@ -143,7 +166,9 @@ impl Joined {
             if masked {
                 self.service.write_all(&websocket::close(code, reason, Some(key))).await?;
             }
-            self.service.shutdown().await
+            self.service.shutdown().await?;
+            // A stream's last bytes are on their way only; that the service ends, too, says that they have arrived.
+            to_the_end(&mut self.service).await
         };
         let client = &mut self.client;
         let to_client = async {
@@ -152,12 +177,17 @@ impl Joined {
             }
             client.shutdown().await?;
             // Closing with bytes unread would take the last ones from under the client's eyes.
-            let mut nowhere = [0; 4096];
-            while client.read(&mut nowhere).await? > 0 {}
-            io::Result::Ok(())
+            to_the_end(client).await
         };
         let _ = tokio::join!(timeout(A_MOMENT, to_service), timeout(LINGER, to_client));
     }
+}
+
+/// Takes whatever still comes.
+async fn to_the_end(side: &mut Side) -> io::Result<()> {
+    let mut nowhere = [0; 4096];
+    while side.read(&mut nowhere).await? > 0 {}
+    Ok(())
 }
 
 /// One direction.

@@ -5,6 +5,7 @@
 //! more than every open response holds. There is no least rate: whoever sends a byte in time keeps its place,
 //! and how many places there are is what `in_flight` says.
 
+use super::response::Fault;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -107,6 +108,13 @@ impl Interrupted {
     /// Why the request that failed like this did, if because of its body.
     pub(super) fn of(error: &hyper::Error) -> Option<&Interrupted> {
         error.source()?.downcast_ref()
+    }
+    /// What the client is told who is still there.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Interrupted::Client(_) | Interrupted::Incomplete => Fault::RequestAborted,
+            Interrupted::Stalled => Fault::RequestTimeout,
+        }
     }
 }
 

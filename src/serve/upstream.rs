@@ -4,7 +4,8 @@
 //! it that a pooled connection turns out to be closed before a byte was written, or that an HTTP/2 service says so. The
 //! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
 //! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
-//! `stream` is one request; it is read in `sips`, `places` bounds how many there are at a time, and `probe` asks whether anybody is there.
+//! `stream` is one request or becomes a `socket`; HTTP/1.1 is read in `sips`, `places` bounds how many there are at a time, and
+//! `probe` asks whether anybody is there.
 
 mod answer;
 mod dial;
@@ -12,11 +13,13 @@ mod links;
 mod places;
 mod probe;
 mod sips;
+mod socket;
 mod stream;
 
 pub(super) use answer::{Answer, BrokenOff};
 pub(super) use places::Place;
 pub(super) use probe::Health;
+pub(super) use socket::Socket;
 
 use super::body::{Progress, RequestBody};
 use super::pool::{self, Pool};
@@ -71,7 +74,7 @@ pub(super) enum Lease {
     /// All of it.
     Http1(pool::Lease),
     /// A stream.
-    Http2(#[expect(dead_code, reason = "held for its end")] Seat),
+    Http2(Seat),
 }
 
 impl Lease {
@@ -81,6 +84,25 @@ impl Lease {
             Lease::Http1(lease) => lease.close(),
             Lease::Http2(_) => {}
         }
+    }
+
+    /// What a WebSocket keeps: a stream's place. A connection of HTTP/1.1 is of no use for another request.
+    pub(super) fn of_websocket(self) -> Option<Seat> {
+        match self {
+            Lease::Http1(lease) => {
+                lease.close();
+                None
+            }
+            Lease::Http2(seat) => Some(seat),
+        }
+    }
+}
+
+impl Answered {
+    /// Whether the service agrees to a WebSocket.
+    pub(super) fn switches(&self) -> bool {
+        let switched = self.response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        switched || matches!(self.response.body(), Answer::WebSocket(_))
     }
 }
 
@@ -112,9 +134,10 @@ impl Upstream {
         Called { method: &parts.method, base: &self.base, path: parts.uri.path(), version }
     }
 
-    /// Whether a connection can become a WebSocket: over HTTP/2 there is no upgrade (RFC 9113 section 8.6).
-    pub(super) fn upgrades(&self) -> bool {
-        self.links.is_none()
+    /// Whether the service is asked for a WebSocket by an extended CONNECT: over HTTP/2 there is no upgrade (RFC 9113
+    /// section 8.6).
+    pub(super) fn connects(&self) -> bool {
+        self.links.is_some()
     }
 
     /// Whether the service answers.
@@ -152,7 +175,7 @@ impl Upstream {
         };
         // A switch nobody asked for would smuggle the next bytes: HTTP-15.
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let agreed = asks_for_websocket && upgrade::is_agreed(response.headers());
+        let agreed = asks_for_websocket && !self.connects() && upgrade::is_agreed(response.headers());
         if switches && !agreed || !is_framing_clear(response.headers()) {
             lease.close();
             return Err(Fault::UpstreamBroken);
@@ -238,8 +261,7 @@ fn is_framing_clear(headers: &HeaderMap) -> bool {
 
 fn fault(error: &hyper::Error) -> Fault {
     match error.is_user().then(|| Interrupted::of(error)) {
-        Some(Some(Interrupted::Stalled)) => Fault::RequestTimeout,
-        Some(Some(Interrupted::Client(_) | Interrupted::Incomplete) | None) => Fault::RequestAborted,
+        Some(interrupted) => interrupted.map_or(Fault::RequestAborted, Interrupted::fault),
         None => Fault::UpstreamBroken,
     }
 }

@@ -23,12 +23,14 @@ pub enum Reloaded {
     InPart,
     /// The one before stays in force.
     Refused,
+    /// The one before stays in force, with what its files hold now.
+    Renewed,
 }
 
 impl Reloads {
     pub(super) fn register(all: &mut Registry) -> Reloads {
         let results = family(all, "config_reloads", "Reloads of the configuration, by result");
-        for result in [Reloaded::Applied, Reloaded::InPart, Reloaded::Refused] {
+        for result in [Reloaded::Applied, Reloaded::InPart, Reloaded::Refused, Reloaded::Renewed] {
             drop(results.get_or_create(&[("result", result.name())]));
         }
         let generation: Gauge =
@@ -53,6 +55,7 @@ impl Reloaded {
             Reloaded::Applied => "applied",
             Reloaded::InPart => "in_part",
             Reloaded::Refused => "refused",
+            Reloaded::Renewed => "renewed",
         }
     }
 }

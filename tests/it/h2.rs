@@ -57,7 +57,7 @@ async fn malformed_fields_are_no_request() {
     assert_eq!(stage.service.received().len(), 2);
 }
 
-/// HD-035, HD-036, HD-041, H2-01, H2-02, H2-03, H2-05, HTTP-31: well-formed to hyper, and doubtful all the same.
+/// HD-017, HD-035, HD-036, HD-041, H2-01, H2-02, H2-03, H2-05, HTTP-31: well-formed to hyper, and doubtful all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn doubtful_fields_are_refused() {
     let stage = stage().await;
@@ -69,6 +69,8 @@ async fn doubtful_fields_are_refused() {
     let bare = vec![METHOD, SCHEME, PATH];
     for (what, fields, expected) in [
         ("the same host", and(("host", "api.example.com")), 200),
+        ("a length", and(("content-length", "0")), 200),
+        ("it twice", [&and(("content-length", "0"))[..], &[("content-length", "0")]].concat(), 400),
         ("another host", and(("host", "evil.example.com")), 400),
         ("an empty host", and(("host", "")), 400),
         ("neither", bare.clone(), 400),
@@ -88,7 +90,7 @@ async fn doubtful_fields_are_refused() {
         let outcome = once(&stage, &fields).await;
         assert_eq!(outcome, Outcome::Status(expected), "{what}");
     }
-    assert_eq!(stage.service.received().len(), 1);
+    assert_eq!(stage.service.received().len(), 2);
 }
 
 /// TL-022, H2-10, HTTP-06: a connection for one name asks for another (RFC 9113 section 9.1.1): only what is served here is, and by

@@ -5,6 +5,7 @@ mod desync;
 mod grpc;
 mod load;
 mod sockets;
+mod sockets_http2;
 
 use crate::support::front::Front;
 use crate::support::proof::{Proof, claims, now, unique};
@@ -31,8 +32,14 @@ impl Scene {
 
     /// The same before a service that speaks HTTP/2.
     async fn before_http2(address: SocketAddr, routes: &str) -> Scene {
+        Scene::before_http2_within(address, routes, "").await
+    }
+
+    /// The same with these lines more of `listen`.
+    async fn before_http2_within(address: SocketAddr, routes: &str, listen: &str) -> Scene {
         let upstream = format!("url: 'http://{address}', protocol: http2");
-        Scene { front: Front::before_upstream(&upstream, LISTEN, &format!("{routes}{FEED}")).await }
+        let (listen, routes) = (format!("{LISTEN}{listen}"), format!("{routes}{FEED}"));
+        Scene { front: Front::before_upstream(&upstream, &listen, &routes).await }
     }
 
     /// A token of its own name.

@@ -119,6 +119,35 @@ async fn a_certificate_that_is_welcome_no_longer_ends_its_connection() {
     );
 }
 
+/// CF-007, TL-020: a fault of the configuration keeps no list of revoked certificates waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_is_out_while_the_configuration_is_at_fault() {
+    let root = Authority::root("clients");
+    let tls = "client_certificate: optional\n    client_ca: [clients.crt]\n    client_crl: [clients.crl]";
+    let files = vec![("clients.crt", root.pem()), ("clients.crl", root.revokes(&[], 2040))];
+    let stage = Stage::set(Setting { tls, files, ..Setting::default() }).await;
+    let client = root.issue(|params| params.serial_number = Some(rcgen::SerialNumber::from(7_u64)));
+    let client = client.by(stage.pki.roots(), &rustls::version::TLS13);
+    let sound = stage.config();
+    reloaded(&stage, "refused", || stage.configure(&sound.replace(ROUTE, "routs:\n"))).await;
+    assert_eq!(status(stage.ask(&client, &get("/open/1", &[])).await.as_deref()), Some(200));
+
+    reloaded(&stage, "renewed", || stage.write("clients.crl", &root.revokes(&[7], 2040))).await;
+    assert_eq!(status(stage.ask(&client, &get("/open/2", &[])).await.as_deref()), None, "no handshake");
+    assert_eq!(
+        stage.metric("clinch_config_pending").await,
+        1,
+        "what is written is not in force all the same"
+    );
+
+    reloaded(&stage, "applied", || stage.configure(&sound)).await;
+    assert_eq!(
+        status(stage.ask(&client, &get("/open/3", &[])).await.as_deref()),
+        None,
+        "nor when it is mended"
+    );
+}
+
 /// CF-006: a Kubernetes volume changes by one link, so that certificate and key are never read from two versions.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_rotations_and_a_hundred_reloads_cost_no_request() {

@@ -2,7 +2,7 @@
 //! reload alike.
 
 use super::Arguments;
-use crate::config::{Config, Placement, pod};
+use crate::config::{Config, Placement, Problems, pod};
 use std::path::PathBuf;
 
 /// A configuration file and its place.
@@ -31,7 +31,16 @@ impl Placed {
     /// # Errors
     /// Every fault of the file, or one of the place, in words.
     pub(super) fn load(&self) -> Result<Config, String> {
-        let mut config = Config::load(&self.file).map_err(|problems| problems.to_string())?;
+        self.place(Config::load(&self.file))
+    }
+
+    /// The same of a text as if it stood in the file.
+    pub(super) fn parse(&self, text: &str) -> Result<Config, String> {
+        self.place(Config::parse(text, &self.file))
+    }
+
+    fn place(&self, checked: Result<Config, Problems>) -> Result<Config, String> {
+        let mut config = checked.map_err(|problems| problems.to_string())?;
         if let Some(placement) = &self.placement {
             placement.apply(&mut config).map_err(said)?;
         }

@@ -3,10 +3,11 @@
 //! Files are looked at twice a second, by name and through symbolic links, so it does not matter how they change:
 //! written over, renamed into place, or by the `..data` link of a Kubernetes volume, on any file system. They are read when
 //! they have been still for a moment, so that a certificate and its key are read together. What can't be put
-//! in force is said once and tried again now and then; the configuration before it stays in force as a whole.
+//! in force is said once and tried again now and then; the configuration before it stays in force as a whole, and with what
+//! its own certificates and lists of revoked ones are by then.
 
 use super::placed::Placed;
-use crate::config::{Look, Source};
+use crate::config::{Config, Look, Source};
 use crate::serve::Server;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -60,20 +61,39 @@ pub(in crate::cli) async fn keep_in_step(
 
 /// The files of the configuration that is in force now, or why it is not the one that is written.
 async fn read(server: &Server, placed: &Placed) -> Result<Vec<Source>, String> {
+    let written = write_in_force(server, placed).await;
+    if written.is_err() {
+        renew(server, placed).await;
+    }
+    written
+}
+
+/// Files may lie on a file system that takes its time.
+async fn checked(load: impl FnOnce() -> Result<Config, String> + Send + 'static) -> Result<Config, String> {
+    tokio::task::spawn_blocking(load).await.unwrap_or_else(|_panicked| Err("internal error".to_owned()))
+}
+
+/// What is in force stays so, with what its files hold by now. A fault of theirs was told with those of the new one, or is when
+/// that is mended.
+async fn renew(server: &Server, placed: &Placed) {
+    let (placed, text) = (placed.clone(), server.written());
+    let Ok(config) = checked(move || placed.parse(&text)).await else { return };
+    match server.renew(config).await {
+        Ok(true) => {
+            let generation = server.generation();
+            tracing::warn!(generation, "the configuration before it stays, with the certificates of now");
+        }
+        Ok(false) => {}
+        Err(error) => {
+            let why = format!("{error:#}");
+            tracing::error!(%why, "the certificates of now are not in force: those before them stay");
+        }
+    }
+}
+
+async fn write_in_force(server: &Server, placed: &Placed) -> Result<Vec<Source>, String> {
     let placed = placed.clone();
-    // Files may lie on a file system that takes its time.
-    let loaded = tokio::task::spawn_blocking(move || placed.load()).await;
-    let config = match loaded {
-        Ok(Ok(config)) => config,
-        Ok(Err(fault)) => {
-            server.reload_refused();
-            return Err(fault);
-        }
-        Err(_panicked) => {
-            server.reload_refused();
-            return Err("internal error".to_owned());
-        }
-    };
+    let config = checked(move || placed.load()).await.inspect_err(|_| server.reload_refused())?;
     let (files, warnings) = (config.files.clone(), config.warnings.clone());
     let waiting = server.reload(config).await.map_err(|error| format!("{error:#}"))?;
     for about in &warnings {

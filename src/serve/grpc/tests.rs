@@ -61,6 +61,7 @@ fn every_refusal_has_a_code_that_says_what_it_is() {
         (Fault::DeadlineExceeded, "4"),
         (Fault::RequestAborted, "13"),
         (Fault::RequestTimeout, "4"),
+        (Fault::WebSocketUnsupported, "12"),
         (Fault::UpstreamBusy, "14"),
         (Fault::Loop, "13"),
     ] {

@@ -1,5 +1,6 @@
 //! What one client may take: connections of an address, handshakes, streams, and time for an upload.
 
+use super::upstream::{BOTH, speaking};
 use super::*;
 use futures_util::future::join_all;
 use http_body_util::StreamBody;
@@ -98,13 +99,20 @@ async fn a_connection_has_so_many_streams_and_no_more() {
 /// DS-002: an upload that stops is ended with 408, and its place is free; one that goes on is not, however slow.
 #[tokio::test]
 async fn an_upload_that_stands_still_is_ended() {
-    let service = Service::start().await;
+    for to in BOTH {
+        stands_still_before(to).await;
+    }
+}
+
+async fn stands_still_before(to: Version) {
+    let service = Service::speaking(to).await;
     let sidecar = Sidecar::with(&service, |config| {
+        speaking(to)(config);
         config.listen.limits.body_timeout = SHORT;
         config.listen.limits.in_flight = 1;
     })
     .await;
-    for version in [Version::HTTP_11, Version::HTTP_2] {
+    for version in BOTH {
         let (sender, body) = upload();
         let slowly = async {
             for _ in 0..4 {
@@ -116,7 +124,7 @@ async fn an_upload_that_stands_still_is_ended() {
         let asked = sidecar.ask(version, post(version, "/open/a").body(body).unwrap());
         let (response, last) = tokio::join!(asked, slowly);
         assert!(last.elapsed() >= SHORT, "{version:?}: {:?}", last.elapsed());
-        assert_eq!(response.status(), 408, "{version:?}");
+        assert_eq!(response.status(), 408, "{version:?} to {to:?}");
         let closes = response.headers().get("connection").is_some_and(|value| value == "close");
         assert_eq!(closes, version == Version::HTTP_11);
         assert!(text(response).await.contains("request_timeout"));

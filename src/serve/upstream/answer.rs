@@ -3,6 +3,7 @@
 //! Over HTTP/2 it is complete when its END_STREAM was there, and only then: whatever the code of a reset, what it cuts off
 //! is not the end (RFC 9113 section 8.1). What a service resets after its END_STREAM is the upload that it has no use for.
 
+use super::socket::Socket;
 use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
@@ -19,6 +20,8 @@ pub(in crate::serve) enum Answer {
     Http1(Incoming),
     /// Over HTTP/2.
     Http2(Stream),
+    /// None: the stream is a WebSocket from here on.
+    WebSocket(Box<Socket>),
 }
 
 /// A stream of HTTP/2. Dropped before its end, it is reset, its upload included.
@@ -52,6 +55,14 @@ impl Answer {
         upload: Option<AbortHandle>,
     ) -> Answer {
         Answer::Http2(Stream { content, left: length, data_done: false, any, upload })
+    }
+
+    /// What the stream has become, if it has.
+    pub(in crate::serve) fn into_websocket(self) -> Option<Box<Socket>> {
+        match self {
+            Answer::Http1(_) | Answer::Http2(_) => None,
+            Answer::WebSocket(socket) => Some(socket),
+        }
     }
 }
 
@@ -101,17 +112,20 @@ impl Body for Answer {
                 Pin::new(content).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BrokenOff::Http1)))
             }
             Answer::Http2(stream) => stream.poll(cx).map(|frame| frame.map(|f| f.map_err(BrokenOff::Http2))),
+            Answer::WebSocket(_) => Poll::Ready(None),
         }
     }
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Http1(content) => content.is_end_stream(),
             Answer::Http2(stream) => stream.is_ended(),
+            Answer::WebSocket(_) => true,
         }
     }
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Http1(content) => content.size_hint(),
+            Answer::WebSocket(_) => SizeHint::with_exact(0),
             Answer::Http2(stream) if stream.is_ended() => SizeHint::with_exact(0),
             Answer::Http2(stream) => stream.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }

@@ -7,8 +7,8 @@
 use super::dial::{Dialed, Dialer, Open};
 use super::stream::Exchange;
 use bytes::Bytes;
-use h2::Ping;
 use h2::client::{Builder, Connection, SendRequest};
+use h2::{Ping, PingPong};
 use http::Request;
 use parking_lot::Mutex;
 use std::future::pending;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio::time::{Instant, sleep, timeout};
 
 /// The connections.
@@ -40,6 +40,10 @@ struct Pulse {
     streams: AtomicUsize,
     closed: AtomicBool,
     doubted: Notify,
+    /// Somebody wants to know what it takes.
+    asked: Notify,
+    /// The service's settings have come, or never will.
+    settled: SetOnce<()>,
 }
 
 /// A request's place on a connection, until this is dropped.
@@ -112,6 +116,7 @@ impl Links {
             let _counted = counted;
             drive(connection, &pulse, &links).await;
             pulse.closed.store(true, Relaxed);
+            let _ = pulse.settled.set(());
         });
         Some(seat)
     }
@@ -141,6 +146,17 @@ impl Link {
 }
 
 impl Seat {
+    /// Whether the service lets a stream become a WebSocket (RFC 8441 section 3). True, too, of a connection that has
+    /// ended: it takes nothing any more.
+    pub(super) async fn takes_websockets(&self) -> bool {
+        let Some(sender) = &self.sender else { return false };
+        if !sender.is_extended_connect_protocol_enabled() && !self.pulse.settled.initialized() {
+            self.pulse.asked.notify_one();
+            self.pulse.settled.wait().await;
+        }
+        sender.is_extended_connect_protocol_enabled() || self.pulse.closed.load(Relaxed)
+    }
+
     /// Begins the exchange; `None` if the connection takes no more, and nothing was sent.
     pub(super) fn begin(&mut self, head: Request<()>, ends: bool) -> Option<Exchange> {
         let begun = self.sender.take()?.send_request(head, ends).ok();
@@ -183,12 +199,20 @@ where
             let doubted = tokio::select! {
                 () = sleep(LOOK) => false,
                 () = pulse.doubted.notified() => true,
+                () = pulse.asked.notified(), if !pulse.settled.initialized() => {
+                    if !is_there(pings.as_mut()).await {
+                        return;
+                    }
+                    // Its settings are the first that a service sends (RFC 9113 section 3.4).
+                    let _ = pulse.settled.set(());
+                    continue;
+                }
             };
             if pulse.streams.load(Relaxed) > 0 {
                 used = Instant::now();
                 let due = rests_until[usize::from(doubted)] <= used;
-                if let Some(pings) = pings.as_mut().filter(|_| due) {
-                    if !matches!(timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+                if due {
+                    if !is_there(pings.as_mut()).await {
                         return;
                     }
                     rests_until = [Instant::now() + PING_INTERVAL, Instant::now() + DOUBT_INTERVAL];
@@ -202,6 +226,14 @@ where
     tokio::select! {
         _ = &mut connection => {}
         () = watch => {}
+    }
+}
+
+/// Whether the service answers to a ping.
+async fn is_there(pings: Option<&mut PingPong>) -> bool {
+    match pings {
+        Some(pings) => matches!(timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await, Ok(Ok(_))),
+        None => true,
     }
 }
 

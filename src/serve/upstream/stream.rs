@@ -2,13 +2,15 @@
 //!
 //! The upload moves with the wait for the answer; what is left of it when the answer begins goes on beside that, as in
 //! gRPC. It goes out again only if the service says that it did nothing with the request (section 8.7) and nothing of its
-//! body was taken from the client.
+//! body was taken from the client. A CONNECT is always the extended one, which asks for a WebSocket (RFC 8441 section 4).
 
 use super::answer::Answer;
 use super::dial::Dialer;
 use super::links::{Links, Seat};
+use super::socket::Socket;
 use crate::serve::body::RequestBody;
 use crate::serve::response::Fault;
+use crate::serve::upload::Interrupted;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
@@ -30,8 +32,8 @@ pub(super) struct Exchange {
 
 /// Why there is no answer.
 enum Setback {
-    /// The client broke off its upload.
-    Client,
+    /// The client broke off its upload, or stopped sending.
+    Client(Interrupted),
     Service(h2::Error),
 }
 
@@ -42,22 +44,28 @@ pub(super) async fn exchange(
     request: Request<RequestBody>,
 ) -> Result<(Response<Answer>, Seat), Fault> {
     let (head, mut body) = head_of(request).ok_or(Fault::UpstreamBroken)?;
-    let ends = body.is_end_stream();
+    let connects = head.method() == Method::CONNECT;
+    let ends = !connects && body.is_end_stream();
     let mut attempts_left = ATTEMPTS;
     while attempts_left > 0 {
         let mut seat = links.seat(dialer).await.ok_or(Fault::UpstreamUnreachable)?;
+        if connects && !seat.takes_websockets().await {
+            return Err(Fault::WebSocketUnsupported);
+        }
         let begun = seat.begin(head.clone(), ends);
         // A connection that turns out to be closed is not met again, so only new ones count.
         attempts_left -= u32::from(begun.is_some() || seat.is_first);
         let Some(exchange) = begun else { continue };
-        let mut upload = Upload { body, stream: exchange.upload, waiting: None, touched: false };
+        let (socket, stream) = if connects { (exchange.upload, None) } else { (None, exchange.upload) };
+        let mut upload = Upload { body, stream, waiting: None, touched: false };
         let answer = upload.carried_until(exchange.answer).await;
         match answer {
             Ok(response) => {
-                let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
-                let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
-                let (any, length) = (!bare && head.method() != Method::HEAD, announced(&response));
-                return Ok((response.map(|content| Answer::http2(content, any, length, carried)), seat));
+                let response = match socket {
+                    Some(to) => connected(response, to)?,
+                    None => answered(head.method(), response, upload),
+                };
+                return Ok((response, seat));
             }
             Err(Setback::Service(error)) if attempts_left > 0 && !upload.touched && is_undone(&error) => {
                 body = upload.body;
@@ -65,10 +73,35 @@ pub(super) async fn exchange(
                 sleep(PAUSE).await;
             }
             Err(Setback::Service(_)) => return Err(Fault::UpstreamBroken),
-            Err(Setback::Client) => return Err(Fault::RequestAborted),
+            Err(Setback::Client(interrupted)) => return Err(interrupted.fault()),
         }
     }
     Err(Fault::UpstreamBroken)
+}
+
+/// The answer, and beside it what is left of the upload.
+fn answered(method: &Method, response: Response<h2::RecvStream>, upload: Upload) -> Response<Answer> {
+    let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
+    let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
+    let (any, length) = (!bare && *method != Method::HEAD, announced(&response));
+    response.map(|content| Answer::http2(content, any, length, carried))
+}
+
+/// The WebSocket, if the service agrees; what it says otherwise is an answer like any other. Nothing could come of an
+/// agreement that ends with its head.
+fn connected(
+    response: Response<h2::RecvStream>,
+    mut to: SendStream<Bytes>,
+) -> Result<Response<Answer>, Fault> {
+    if !response.status().is_success() {
+        let _ = to.send_data(Bytes::new(), true);
+        let length = announced(&response);
+        return Ok(response.map(|content| Answer::http2(content, true, length, None)));
+    }
+    if response.body().is_end_stream() {
+        return Err(Fault::UpstreamBroken);
+    }
+    Ok(response.map(|from| Answer::WebSocket(Box::new(Socket::new(to, from)))))
 }
 
 /// The head in the form of HTTP/2: the authority is what Host is in HTTP/1.1, and nothing is said about the connection
@@ -109,9 +142,6 @@ struct Upload {
     touched: bool,
 }
 
-/// The client broke off.
-struct BrokenOff;
-
 impl Upload {
     /// The answer's head, while the upload moves.
     async fn carried_until(
@@ -119,8 +149,8 @@ impl Upload {
         mut answer: ResponseFuture,
     ) -> Result<Response<h2::RecvStream>, Setback> {
         poll_fn(|cx| {
-            if let Poll::Ready(Err(BrokenOff)) = self.poll(cx) {
-                return Poll::Ready(Err(Setback::Client));
+            if let Poll::Ready(Err(interrupted)) = self.poll(cx) {
+                return Poll::Ready(Err(Setback::Client(interrupted)));
             }
             Pin::new(&mut answer).poll(cx).map_err(Setback::Service)
         })
@@ -133,7 +163,7 @@ impl Upload {
     }
 
     /// Sends what there is; ready when nothing more will go out.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BrokenOff>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Interrupted>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
         let ended = loop {
             // The service may have enough of it (RFC 9113 section 8.1).
@@ -168,9 +198,9 @@ impl Upload {
                         break Ok(());
                     }
                 }
-                Some(Err(_)) => {
+                Some(Err(interrupted)) => {
                     stream.send_reset(Reason::CANCEL);
-                    break Err(BrokenOff);
+                    break Err(interrupted);
                 }
                 None => {
                     let _ = stream.send_data(Bytes::new(), true);

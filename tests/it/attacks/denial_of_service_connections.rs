@@ -82,6 +82,25 @@ async fn slow_beginnings_have_an_end_and_keep_nobody_out() {
     eventually("no handshake to be under way", under_way).await;
 }
 
+/// DS-003: an address that has all connections, or a long queue of handshakes, keeps another one waiting for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_from_one_address_makes_room_for_another() {
+    let moment = Duration::from_secs(6);
+    let stage = limited("header_timeout: 60s, connections: 60").await;
+    let silent = join_all((0..300).map(|_| tcp(&stage, ATTACKER))).await;
+    timeout(moment, Bystander::of(&stage).is_served(&stage)).await.expect("a place among the connections");
+    drop(silent);
+    let crowded = stage.metric("clinch_connections_refused_total{reason=\"crowded_out\"}").await;
+    assert!(crowded > 0, "{crowded}");
+
+    let stage = limited("header_timeout: 60s, handshakes: 4").await;
+    let mut stuck = join_all((0..400).map(|_| tcp(&stage, ATTACKER))).await;
+    for stream in &mut stuck {
+        stream.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
+    }
+    timeout(moment, Bystander::of(&stage).is_served(&stage)).await.expect("a turn among the handshakes");
+}
+
 /// Whole handshakes, one after the other, as fast as one client makes them: work, but for one connection at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_handshakes_is_taken_in_turn() {

@@ -30,6 +30,8 @@ fn spoofed() -> Vec<Case> {
         "CLINCH-SUBJECT",
         "Clinch_Subject",
         "clinch.subject",
+        "clinch~subject",
+        "clinch+subject",
         "cLiNcH_kEy",
         "clinch-",
     ];

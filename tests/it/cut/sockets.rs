@@ -220,16 +220,22 @@ async fn nothing_behind_a_handshake_passes_before_the_service_agrees() {
     eventually("the frame behind the handshake to pass", passed).await;
 }
 
-/// A switch to anything else, or of a request that did not ask, is no answer.
+/// A switch to anything else, by one who has not read the request, or of a request that did not ask, is no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_switches_to_what_was_asked_for_or_not_at_all() {
-    let (address, _) =
-        raw(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"").await;
-    let scene = Scene::before(address, "").await;
-    let mut stream = shake(&scene, &scene.token(), b"").await;
     let mut head = [0; 12];
-    stream.read_exact(&mut head).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 502");
+    for switch in [
+        "Upgrade: h2c\r\n\r\n",
+        "Upgrade: websocket\r\n\r\n",
+        "Upgrade: websocket\r\nSec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n\r\n",
+    ] {
+        let switch = format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{switch}");
+        let (address, _) = raw(switch.leak().as_bytes(), b"").await;
+        let scene = Scene::before(address, "").await;
+        let mut stream = shake(&scene, &scene.token(), b"").await;
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 502");
+    }
     let (address, _) = raw(AGREED, b"").await;
     let scene = Scene::before(address, "").await;
     let mut stream = scene.send("/socket", &scene.token()).await;

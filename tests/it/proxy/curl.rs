@@ -79,6 +79,25 @@ fn hex(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A refusal of a HEAD has fields alone, and so is one that can be read (RFC 9110 section 9.3.2).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_is_read() {
+    let desk = Desk::set().await;
+    for version in VERSIONS {
+        for (command, status) in [
+            (desk.stranger(version, "/x/blob", &["--head"]), " 401"),
+            (desk.stranger(version, "/nowhere", &["--head"]), " 403"),
+            (desk.stranger(version, "/x/../blob", &["--head", "--path-as-is"]), " 400"),
+        ] {
+            let head = text(&run(command).await.stdout);
+            assert!(head.contains(status) && head.contains("clinch-request-id: "), "{version}: {head}");
+            assert!(head.contains("content-type: application/problem+json\r\n"), "{version}: {head}");
+            assert!(!head.contains("content-length: 0\r\n"), "the length of what a GET would get: {head}");
+        }
+    }
+    assert!(desk.service.seen().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_and_ranges_are_the_services() {
     let desk = Desk::set().await;

@@ -21,21 +21,21 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-const ROUTES: &str = "  - { path: /open, danger_unprotected: true }
+pub(super) const ROUTES: &str = "  - { path: /open, danger_unprotected: true }
   - { path: '/posts/{*rest}', methods: [POST], proof: [dpop] }
   - { path: '/{*rest}', methods: [GET], proof: [dpop] }
 ";
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A connection whose settings have come: only then may a client ask for a WebSocket (RFC 8441 section 4).
-async fn connect(scene: &Scene) -> H2 {
+pub(super) async fn connect(scene: &Scene) -> H2 {
     let mut client = scene.front.caller(None).connect_h2().await;
     client.ready().await.unwrap();
     let first = Request::get(url("/nowhere")).body(Empty::new()).unwrap();
@@ -43,7 +43,7 @@ async fn connect(scene: &Scene) -> H2 {
     client
 }
 
-fn wish(path: &str, protocol: &'static str) -> http::request::Builder {
+pub(super) fn wish(path: &str, protocol: &'static str) -> http::request::Builder {
     Request::builder()
         .method(Method::CONNECT)
         .uri(url(path))
@@ -52,7 +52,7 @@ fn wish(path: &str, protocol: &'static str) -> http::request::Builder {
 }
 
 /// With a token, and a proof for this method.
-fn proved(
+pub(super) fn proved(
     scene: &Scene,
     wish: http::request::Builder,
     path: &str,
@@ -65,13 +65,13 @@ fn proved(
     wish.body(Empty::new()).unwrap()
 }
 
-async fn ask(client: &mut H2, request: Request<Empty<Bytes>>) -> Response<Incoming> {
+pub(super) async fn ask(client: &mut H2, request: Request<Empty<Bytes>>) -> Response<Incoming> {
     client.ready().await.unwrap();
     let answered = tokio::time::timeout(crate::support::PATIENCE, client.send_request(request)).await;
     answered.expect("an answer in time").unwrap()
 }
 
-async fn open(scene: &Scene, client: &mut H2, path: &str, token: &str) -> Socket {
+pub(super) async fn open(scene: &Scene, client: &mut H2, path: &str, token: &str) -> Socket {
     let request = proved(scene, wish(path, "websocket"), path, "CONNECT", token);
     let answer = ask(client, request).await;
     assert_eq!(answer.status(), 200);
@@ -82,14 +82,20 @@ async fn open(scene: &Scene, client: &mut H2, path: &str, token: &str) -> Socket
     WebSocketStream::from_raw_socket(stream, Role::Client, None).await
 }
 
-async fn echoes(socket: &mut Socket, text: &str) {
+pub(super) async fn echoes<S>(socket: &mut WebSocketStream<S>, text: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     socket.send(Message::text(text)).await.unwrap();
     let echoed = tokio::time::timeout(crate::support::PATIENCE, socket.next()).await;
     assert_eq!(echoed.expect("an echo in time").unwrap().unwrap(), Message::text(text));
 }
 
 /// Reads on to the Close frame: its code and its reason.
-async fn closed(socket: &mut Socket) -> (u16, String) {
+pub(super) async fn closed<S>(socket: &mut WebSocketStream<S>) -> (u16, String)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let closed = async {
         loop {
             let message = socket.next().await.expect("a Close frame").expect("only whole frames");
@@ -176,18 +182,6 @@ async fn what_is_no_good_wish_for_a_websocket_is_refused() {
     assert!(sockets.handshakes().is_empty());
     let mut socket = open(&scene, &mut client, "/socket", &token).await;
     echoes(&mut socket, "the connection is none the worse").await;
-}
-
-/// Nor is one opened before a service that speaks HTTP/2 only; what is asked for otherwise passes.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_speaks_http_2_is_asked_for_no_websocket() {
-    let service = crate::support::grpc::Service::start().await;
-    let scene = Scene::before_http2(service.address, ROUTES).await;
-    let mut client = connect(&scene).await;
-    let token = scene.token();
-    let request = proved(&scene, wish("/socket", "websocket"), "/socket", "CONNECT", &token);
-    assert!(client.send_request(request).await.is_err(), "it is not offered (RFC 8441 section 3)");
-    assert!(service.heads().is_empty());
 }
 
 /// A service that says these bytes to whoever asks for a WebSocket; the heads it got.
