@@ -19,6 +19,7 @@ use crate::state::nonces::Nonces;
 use crate::state::rates::{self, Rates};
 use crate::state::replay::{Grant, ReplayStore};
 use crate::state::revocation::{Observed, OpenRequest, Revocations};
+use crate::state::shares::Share;
 use crate::state::tokens::Tokens;
 use crate::telemetry::{self, Part, Passed, RequestSpan, Steps, Telemetry};
 use http::request::Parts;
@@ -42,6 +43,8 @@ pub struct Gate {
     pub nonces: Arc<Nonces>,
     /// How much one client may ask for.
     pub rates: Rates,
+    /// How many requests one client may have in flight.
+    pub in_flight_per_key: usize,
     /// Used proofs.
     pub replay: Arc<ReplayStore>,
     /// Identity assertions, where the service gets them.
@@ -89,13 +92,13 @@ pub enum Admission {
 
 impl Gate {
     /// Decides on a request, or records why there is none to decide on. `refused`: that it is refused whatever it asks
-    /// for.
+    /// for. `share`: its place among those in flight.
     pub async fn decide(
         &self,
         parts: &Parts,
         request: Result<Request<'_>, Denial>,
         refused: Option<Denial>,
-        peer: SocketAddr,
+        (peer, share): (SocketAddr, &Share),
         span: &mut RequestSpan,
         clock: impl Fn() -> Timestamp,
     ) -> Decision<'_> {
@@ -106,8 +109,9 @@ impl Gate {
             (Ok(request), None) => match self.published(request) {
                 Some(document) => document.map(Verdict::Publish),
                 None => {
-                    let admission = self.judge(request, peer.ip(), &clock, found, span.steps()).await;
-                    admission.map(Verdict::Admit)
+                    let admission =
+                        self.judge(request, (peer.ip(), share), &clock, found, span.steps()).await;
+                    admission.and_then(|admission| self.has_room(admission, share)).map(Verdict::Admit)
                 }
             },
             (Err(denial), None) => Err(*denial),
@@ -165,10 +169,21 @@ impl Gate {
         matches!(&route.access, Access::Protected(demands) if demands.cors_preflight).then_some(route)
     }
 
+    /// Whoever proved nothing shares the places of its network (DS-010).
+    fn has_room(&self, admission: Admission, share: &Share) -> Result<Admission, Denial> {
+        match &admission {
+            Admission::Granted(_) => {}
+            Admission::Unprotected | Admission::Observed(_) | Admission::Preflight => {
+                share.unproved(self.in_flight_per_key)?;
+            }
+        }
+        Ok(admission)
+    }
+
     async fn judge<'g>(
         &'g self,
         request: &Request<'_>,
-        peer: IpAddr,
+        (peer, share): (IpAddr, &Share),
         clock: impl Fn() -> Timestamp,
         found: &mut Findings<'g>,
         steps: Steps<'_>,
@@ -195,7 +210,11 @@ impl Gate {
         let token = self.tokens.establish(
             text,
             belief.asks_issuer(),
-            || trusts().map_err(|excess| excess.denial),
+            || {
+                trusts()
+                    .map_err(|excess| excess.denial)
+                    .and_then(|()| share.undecided(self.in_flight_per_key))
+            },
             clock(),
             steps,
         );
@@ -220,6 +239,7 @@ impl Gate {
         let unrevoked = stopwatch.took(Part::Revocation, self.revocations.check(verified, &belief));
         let unrevoked = unrevoked.inspect_err(|denial| self.find_cause(*denial, found))?;
         found.revocation = unrevoked.standing().mark();
+        share.proved(unrevoked.verified(), self.in_flight_per_key)?;
         self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial

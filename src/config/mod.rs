@@ -145,6 +145,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Requests in flight.
     pub in_flight: usize,
+    /// Those of one client key, or of one address where nothing is proved.
+    pub in_flight_per_key: usize,
     /// Open connections of one address.
     pub connections_per_peer: Option<usize>,
     /// TLS handshakes at a time.

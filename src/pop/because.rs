@@ -134,6 +134,7 @@ fn pair(denial: Denial, scene: &Scene<'_>) -> Pair {
         | Denial::ReplayUnavailable
         | Denial::AuditUnavailable
         | Denial::Overloaded
+        | Denial::TooManyInFlight
         | Denial::RateLimited
         | Denial::TooManyFailures
         | Denial::Cancelled

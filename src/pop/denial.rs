@@ -234,6 +234,9 @@ denials! {
     AuditUnavailable, SERVICE_UNAVAILABLE, None, "audit_unavailable", "the audit log can't be written";
     /// Too many requests in flight.
     Overloaded, SERVICE_UNAVAILABLE, None, "overloaded", "too many requests in flight";
+    /// The client key, or the address of who has proved nothing, has as many requests in flight as `limits.in_flight_per_key`
+    /// (RFC 6585 section 4; DS-010).
+    TooManyInFlight, TOO_MANY_REQUESTS, None, "too_many_in_flight", "too many requests of this client in flight";
     /// The client key has had more requests admitted than `limits.requests_per_key` (RFC 6585 section 4).
     RateLimited, TOO_MANY_REQUESTS, None, "rate_limited", "too many requests with this key";
     /// More requests of this address have failed authentication than `limits.failures_per_peer`.

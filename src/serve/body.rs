@@ -5,12 +5,14 @@
 use super::broken::Broken;
 use super::cut::Cuttable;
 use super::grpc;
-use super::proxy::InFlight;
+use super::in_flight::InFlight;
+use super::piece::{Piece, Unsent};
 use super::response::Fault;
 use super::trailers::{self, RequestTrailers};
 use super::upload::{Interrupted, Patience};
 use super::upstream::{Answer, Lease};
 use crate::state::revocation::Cut;
+use crate::state::shares::Share;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http::Version;
@@ -50,7 +52,7 @@ enum Content {
     Service(Arc<Passing>),
 }
 
-/// A response of the service that passes: its request is in flight until the body has ended, was given up, or
+/// A response of the service that passes: its request is open until the body has ended, was given up, or
 /// was [cut](Passing::cut) because the client takes nothing. Over HTTP/2 nobody else would notice that: the
 /// connection is well, and a body whose stream has no window is not even polled. It ends, too, when it is
 /// [woken](Wake) because the request's token is good no longer (RV-039).
@@ -61,11 +63,16 @@ pub(super) struct Passing {
     offered: Mutex<Option<Instant>>,
     /// Why it ended before its end, if because of its token.
     why: OnceLock<Cut>,
+    /// Over HTTP/1.1 hyper's own buffer is the bound.
+    is_stream: bool,
     /// The client is told why in trailers, once.
     grpc: bool,
     told: AtomicBool,
     /// Who asked for a frame last.
-    asking: AtomicWaker,
+    pub(super) asking: AtomicWaker,
+    pub(super) unsent: Unsent,
+    /// In flight it is until its last piece was sent: as long as anything of it is in memory.
+    _share: Option<Share>,
 }
 
 /// What is given back when the response has passed.
@@ -113,10 +120,10 @@ impl ResponseBody {
     /// client reads it, who is told in trailers if it is cut.
     pub(super) fn service(
         content: Answer,
-        in_flight: InFlight,
+        mut in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
-        grpc: bool,
+        (is_stream, grpc): (bool, bool),
     ) -> (ResponseBody, Weak<Passing>) {
         // What has ended with its head can't be cut.
         let cuttable = cuttable.filter(|_| !content.is_end_stream());
@@ -124,9 +131,12 @@ impl ResponseBody {
             open: Mutex::new(None),
             offered: Mutex::new(Some(Instant::now())),
             why: OnceLock::new(),
+            is_stream,
             grpc,
             told: AtomicBool::new(false),
             asking: AtomicWaker::new(),
+            unsent: Unsent::default(),
+            _share: in_flight.take_share(),
         });
         // Registered before anything can be taken, because whoever registers in the midst of a cut is woken at once.
         if let Some(cuttable) = &cuttable {
@@ -141,11 +151,14 @@ impl ResponseBody {
 }
 
 impl Passing {
-    /// Gives the response up if the client has taken nothing for so long that was there to be taken.
-    pub(super) fn cut(&self, patience: Duration) {
-        if self.offered.lock().is_some_and(|since| since.elapsed() >= patience) {
+    /// Gives the response up if the client has taken nothing for so long that was there to be taken. True if it has not
+    /// for twice as long: what of it waits to be sent goes with its connection only.
+    pub(super) fn cut(&self, patience: Duration) -> bool {
+        let waited = self.offered.lock().map_or(Duration::ZERO, |since| since.elapsed());
+        if waited >= patience {
             self.let_go(Some(STALLED));
         }
+        waited >= patience.saturating_mul(2)
     }
 
     /// Ends the response on both sides at once if its token is good no longer, whether or not anybody asks for a
@@ -171,11 +184,16 @@ impl Passing {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Broken>>> {
         let mut open = self.open.lock();
         let Some(flow) = open.as_mut() else { return Poll::Ready(self.end()) };
-        if flow.cuttable.is_some() {
+        let full = self.is_stream && self.unsent.is_full();
+        if full || flow.cuttable.is_some() {
             self.asking.register(cx.waker());
+        }
+        // Asked again, for it may have been sent before anybody could have been woken.
+        if full && self.unsent.is_full() {
+            return Poll::Pending;
         }
         let polled = Pin::new(&mut flow.content).poll_frame(cx);
         *self.offered.lock() = polled.is_ready().then(Instant::now);
@@ -188,12 +206,14 @@ impl Passing {
         if let Some(trailers) = frame.as_mut().and_then(|f| f.as_mut().ok()).and_then(Frame::trailers_mut) {
             trailers::clean_response(trailers);
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Broken::Service)))
+        let is_last = flow.content.is_end_stream();
+        let piece = |content| Piece::of(self, content, is_last);
+        Poll::Ready(frame.map(|frame| frame.map(|f| f.map_data(piece)).map_err(Broken::Service)))
     }
 
     /// What comes when there is nothing more to come. The trailers of a gRPC call say that it failed, so nobody takes
     /// what came before for all; they follow what the client has taken, as a reset would.
-    fn end(&self) -> Option<Result<Frame<Bytes>, Broken>> {
+    fn end(&self) -> Option<Result<Frame<Piece>, Broken>> {
         match self.why.get().filter(|_| self.grpc) {
             Some(why) => {
                 let told = self.told.swap(true, Ordering::Relaxed);
@@ -259,13 +279,13 @@ impl Body for RequestBody {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Broken>>> {
         match &mut self.get_mut().0 {
             Content::Own(content) if content.is_empty() => Poll::Ready(None),
-            Content::Own(content) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(content))))),
+            Content::Own(content) => Poll::Ready(Some(Ok(Frame::data(Piece::own(std::mem::take(content)))))),
             Content::Service(passing) => passing.poll(cx),
         }
     }

@@ -52,6 +52,11 @@ impl Caller {
         Caller { own: Err(Denial::CertificateUnwelcome), terminator: None }
     }
 
+    /// Whether the connection is a client's own: a terminator's is that of many.
+    pub(super) fn is_client(&self) -> bool {
+        self.terminator.is_none()
+    }
+
     /// Whether the connection is of no more use.
     pub(super) fn is_unwelcome(&self) -> bool {
         self.own.is_err()

@@ -4,8 +4,8 @@
 //! its next request, by the authorities, lists and routes of now (CF-007, TL-020). A request keeps the
 //! configuration that it began under.
 
+use super::activity::Activity;
 use super::caller::Caller;
-use super::connection::Activity;
 use super::forwarded::Hop;
 use super::proxy::{Peer, Proxy, now};
 use super::proxy_protocol::Source;

@@ -8,7 +8,8 @@ use super::cut::Cuttable;
 use super::fields;
 use super::grpc;
 use super::hops::{nothing_to_say, take_a_hop};
-use super::proxy::{InFlight, Peer, now};
+use super::in_flight::InFlight;
+use super::proxy::{Peer, now};
 use super::refusal;
 use super::response::{self, Fault};
 use super::switch;
@@ -222,8 +223,9 @@ fn passed_on(
     let grpc = grpc
         && grpc::is_spoken(version, &parts.headers)
         && !parts.headers.contains_key(header::CONTENT_LENGTH);
-    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable, grpc);
-    if version == Version::HTTP_2 && !body.is_end_stream() {
+    let is_stream = version == Version::HTTP_2;
+    let (body, passing) = ResponseBody::service(body, in_flight, lease, cuttable, (is_stream, grpc));
+    if is_stream && !body.is_end_stream() {
         peer.activity.watch(passing);
     }
     Response::from_parts(parts, body)

@@ -22,12 +22,12 @@ use crate::state::nonces::Nonces;
 use crate::state::rates::Rates;
 use crate::state::replay::ReplayStore;
 use crate::state::revocation::Revocations;
+use crate::state::shares::Shares;
 use crate::state::tokens::Tokens;
 use crate::telemetry::Telemetry;
 use anyhow::bail;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ pub(super) struct Lasting {
     /// The ages of proofs that the replay memory was made for.
     pub(super) dpop: DpopPolicy,
     pub(super) pseudonym: Arc<Pseudonym>,
-    pub(super) in_flight: Arc<AtomicUsize>,
+    pub(super) shares: Arc<Shares>,
 }
 
 /// What a generation was made of, to be compared with the next one.
@@ -172,6 +172,7 @@ impl Proxy {
             revocations,
             nonces: Arc::clone(&lasting.nonces),
             rates,
+            in_flight_per_key: limits.in_flight_per_key,
             replay: Arc::clone(&lasting.replay),
             telemetry: Arc::clone(&lasting.telemetry),
         };
@@ -186,7 +187,7 @@ impl Proxy {
             identity: config.identity,
             upstream,
             pseudonym: Arc::clone(&lasting.pseudonym),
-            in_flight: Arc::clone(&lasting.in_flight),
+            shares: Arc::clone(&lasting.shares),
             limits,
             made_of: Made {
                 number,

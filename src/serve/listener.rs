@@ -5,11 +5,13 @@
 //! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
 //! fails the handshake and is closed.
 
+use super::activity::Activity;
 use super::arrivals::{self, Arrivals};
-use super::connection::{self, Activity, Phase};
+use super::connection::{self, Phase};
 use super::current::{Current, Seat};
 use super::handshakes::Handshakes;
 use super::peers::Peers;
+use super::piece::QUEUE;
 use super::proxy;
 use super::reception::Introduced;
 use super::tls::Handshake;
@@ -114,7 +116,7 @@ impl Listener {
         let activity = Activity::new(told);
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
         let answer = move |request| proxy::serve(seat.peer(), request);
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), http2));
         let phase = self.phase.clone();
         if http2 {
             activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
@@ -160,7 +162,7 @@ fn http2_within(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_local_error_reset_streams(MAX_LOCAL_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
+        .max_send_buf_size(QUEUE)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .enable_connect_protocol();
@@ -210,10 +212,9 @@ const LEAST_BUFFER: usize = 8192;
 const MAX_RESETS: usize = 20;
 const MAX_LOCAL_RESETS: usize = 1024;
 
-/// What one connection may make us hold, in bytes: unread uploads, and unsent response data of one stream.
+/// What one connection may make us hold of unread uploads, in bytes. Of responses, see `piece`.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-const SEND_BUFFER: usize = 64 * 1024;
 
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);

@@ -4,13 +4,13 @@
 //! happens to them is `recorded`.
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
 //! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
-//! `connection` and `watched` keep the time, `unreadable` records what is no request. `proxy` takes one request
-//! through the gate, `forward` takes it on (`hops`: how far an OPTIONS), `fields`, `trailers` and `forwarded` decide which fields the service
-//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, as a `tunnel`
+//! `connection`, `activity`, `watched` and `sections` keep the time, `unreadable` records what is no request. `proxy` takes one request
+//! through the gate, `in_flight` until its response has ended; `forward` takes it on (`hops`: how far an OPTIONS), `fields`, `trailers` and `forwarded` decide which fields the service
+//! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, each `piece` of an answer within bounds, as a `tunnel`
 //! does for a `websocket` after its `upgrade`, in the place of a connection or beside it (`tunnels`); `cut` ends both
-//! with their token. `refusal`, `response`, `grpc` and `cors` word
-//! our own answers, `admin` tells operators how we are, `health` the kubelet, and `push` takes security events.
+//! with their token. `refusal`, `response`, `grpc` and `cors` word our own answers, `admin` tells operators how we are, `health` the kubelet, and `push` takes security events.
 
+mod activity;
 mod admin;
 mod arrivals;
 mod body;
@@ -30,8 +30,10 @@ mod handshakes;
 mod health;
 mod held;
 mod hops;
+mod in_flight;
 mod listener;
 mod peers;
+mod piece;
 mod pool;
 mod ports;
 mod proxy;
@@ -42,6 +44,7 @@ mod recorded;
 mod refusal;
 mod response;
 mod room;
+mod sections;
 mod sockets;
 mod svid_chain;
 mod switch;
@@ -136,7 +139,7 @@ impl Server {
             written: config.written.clone(),
             dpop: config.dpop.clone(),
             pseudonym,
-            in_flight: Arc::default(),
+            shares: Arc::default(),
         };
         let limits = config.listen.limits;
         let proxy = Proxy::first(config, &lasting)?;

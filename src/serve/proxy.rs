@@ -6,17 +6,16 @@
 //! (`fields`), for nothing that the service decides depends on them. How an admitted request reaches the
 //! service is in [`forward`].
 
+use super::activity::Activity;
 use super::body::ResponseBody;
 use super::caller::Caller;
-use super::connection::Activity;
 use super::cors::{self, BrowserOrigins};
-use super::cut::Cuttable;
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
+use super::in_flight::InFlight;
 use super::trailers::RequestTrailers;
-use super::upload::Answer;
-use super::upstream::{Place, Upstream};
+use super::upstream::Upstream;
 use super::{grpc, refusal, response, upgrade};
 use crate::config::{Identity, Limits};
 use crate::gate::{Gate, Verdict};
@@ -24,8 +23,7 @@ use crate::pop::client_cert::Terminators;
 use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
-use crate::state::revocation::Cut;
-use crate::telemetry::Remainder;
+use crate::state::shares::Shares;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -37,7 +35,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -56,7 +54,7 @@ pub(super) struct Proxy {
     pub(super) trailers: Arc<RequestTrailers>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) pseudonym: Arc<Pseudonym>,
-    pub(super) in_flight: Arc<AtomicUsize>,
+    pub(super) shares: Arc<Shares>,
     pub(super) limits: Limits,
 }
 
@@ -70,56 +68,6 @@ pub(super) struct Peer {
     pub(super) socket: SocketAddr,
     pub(super) caller: Caller,
     pub(super) hop: Hop,
-}
-
-/// A request in flight, until its response's body has ended.
-#[derive(Debug)]
-pub(super) struct InFlight {
-    peer: Arc<Peer>,
-    /// Its place with the service.
-    place: Option<Place>,
-    /// What its upload is told of the response.
-    upload: Option<Answer>,
-    /// Its span, from the response's head on.
-    pub(super) span: Remainder,
-}
-
-impl InFlight {
-    /// Counts the request; the number includes it.
-    fn begin(peer: &Arc<Peer>) -> (InFlight, usize) {
-        peer.activity.request_began();
-        let before = peer.proxy.in_flight.fetch_add(1, Relaxed);
-        let span = Remainder::default();
-        (InFlight { peer: Arc::clone(peer), place: None, upload: None, span }, before + 1)
-    }
-    /// It has a body, which is told how far the response is.
-    pub(super) fn uploads(&mut self, upload: Answer) {
-        self.upload = Some(upload);
-    }
-    /// The response has begun.
-    pub(super) fn answered(&self) {
-        self.upload.iter().for_each(Answer::began);
-    }
-    /// The service has answered: the request keeps its place there to its end.
-    pub(super) fn holds(&mut self, place: Option<Place>) {
-        self.place = place;
-    }
-    /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
-    /// when the client takes nothing, so that the body is not asked for.
-    pub(super) fn cut(&mut self, why: Cut, cuttable: Option<&Cuttable>) {
-        self.span.cut(why.reason());
-        if let Some(cuttable) = cuttable {
-            cuttable.tell(why, &self.peer);
-        }
-        self.peer.activity.cut_short();
-    }
-}
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.upload.iter().for_each(Answer::ended);
-        self.peer.proxy.in_flight.fetch_sub(1, Relaxed);
-        self.peer.activity.request_ended();
-    }
 }
 
 impl Peer {
@@ -185,7 +133,8 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
     if !decided {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
-        peer.proxy.gate.decide(&parts, Err(denial), None, peer.address, &mut span, now).await;
+        let share = peer.proxy.shares.begin(None);
+        peer.proxy.gate.decide(&parts, Err(denial), None, (peer.address, &share), &mut span, now).await;
     }
     response::tell_request_id(span.request_id(), &mut response);
     telemetry.answered(span, denial.status(), None);
@@ -202,14 +151,16 @@ fn answer<'a>(
     let proxy = &*peer.proxy;
     let (parts, body) = request.into_parts();
     async move {
-        let (in_flight, count) = InFlight::begin(peer);
+        let mut in_flight = InFlight::begin(peer, !body.is_end_stream());
+        let share = proxy.shares.begin(peer.caller.is_client().then(|| peer.address.ip()));
         let mut span = proxy.gate.telemetry.begin(&parts.headers);
         let mut origin = 0;
         let certificate = peer.caller.certificate(&parts.headers, now);
         let judged = neutral(peer, &parts, &body, &certificate);
         let judged = judged.inspect(|request| origin = request.target.origin());
-        let overloaded = (count > proxy.limits.in_flight).then_some(Denial::Overloaded);
-        let decision = proxy.gate.decide(&parts, judged, overloaded, peer.address, &mut span, now).await;
+        let overloaded = (proxy.shares.total() > proxy.limits.in_flight).then_some(Denial::Overloaded);
+        let whose = (peer.address, &share);
+        let decision = proxy.gate.decide(&parts, judged, overloaded, whose, &mut span, now).await;
         decided.store(true, Relaxed);
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
@@ -217,6 +168,7 @@ fn answer<'a>(
                 #[cfg(feature = "panic-drill")]
                 crate::gate::drill::panic_at("forward", &parts.headers);
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
+                in_flight.share = Some(share);
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {

@@ -3,7 +3,8 @@
 use super::body::ResponseBody;
 use super::cut::Cuttable;
 use super::fields;
-use super::proxy::{InFlight, Peer};
+use super::in_flight::InFlight;
+use super::proxy::Peer;
 use super::tunnel::{Service, Tunnel};
 use super::upgrade::Wish;
 use super::upstream::{Answer, Lease};

@@ -7,7 +7,7 @@ mod way;
 
 use super::connection::Phase;
 use super::cut::Cuttable;
-use super::proxy::InFlight;
+use super::in_flight::InFlight;
 use super::upstream::Socket;
 use super::websocket::{self, GOING_AWAY, POLICY_VIOLATION};
 use crate::state::revocation::Cut;

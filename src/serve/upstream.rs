@@ -4,13 +4,15 @@
 //! it that a pooled connection turns out to be closed before a byte was written, or that an HTTP/2 service says so. The
 //! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
 //! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
-//! `stream` is one request or becomes a `socket`; `places` bounds how many there are at a time, and `probe` asks whether anybody is there.
+//! `stream` is one request or becomes a `socket`; HTTP/1.1 is read in `sips`, `places` bounds how many there are at a time, and
+//! `probe` asks whether anybody is there.
 
 mod answer;
 mod dial;
 mod links;
 mod places;
 mod probe;
+mod sips;
 mod socket;
 mod stream;
 
@@ -37,6 +39,7 @@ use hyper_util::rt::TokioIo;
 use links::{Links, Seat};
 use places::Places;
 use probe::Probe;
+use sips::Sips;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,7 +227,7 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER);
-    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.ok()?;
+    let (sender, connection) = builder.handshake(TokioIo::new(Sips::of(stream))).await.ok()?;
     tokio::spawn(async move {
         let _counted = counted;
         let _ = connection.with_upgrades().await;

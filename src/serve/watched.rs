@@ -1,7 +1,8 @@
 //! The client's stream, watched: what comes and goes is told to its [`Activity`], and the stream is not
 //! closed under a client that is still sending what was refused.
 
-use super::connection::Activity;
+use super::activity::Activity;
+use super::sections::Sections;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// Where it is HTTP/2.
+    sections: Option<Sections>,
     lingering: Option<Lingering>,
 }
 
@@ -26,8 +29,8 @@ struct Lingering {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Watched<S> {
-        Watched { stream, activity, lingering: None }
+    pub(super) fn new(stream: S, activity: Arc<Activity>, http2: bool) -> Watched<S> {
+        Watched { stream, activity, sections: http2.then(Sections::new), lingering: None }
     }
     fn wrote<T>(&self, written: Poll<T>) -> Poll<T> {
         self.activity.wrote(written.is_ready());
@@ -67,8 +70,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            this.activity.read();
+        let came = buffer.filled().get(before..).unwrap_or_default();
+        match &mut this.sections {
+            _ if came.is_empty() => {}
+            Some(sections) => this.activity.read_section(sections.read(came)),
+            None => this.activity.read(),
         }
         read
     }

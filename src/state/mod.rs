@@ -14,5 +14,6 @@ pub mod rates;
 mod redis;
 pub mod replay;
 pub mod revocation;
+pub mod shares;
 pub mod tokens;
 mod uniform;

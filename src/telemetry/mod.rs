@@ -244,7 +244,7 @@ impl Telemetry {
     /// A new request: continues `traceparent` (W3C Trace Context) or begins a trace.
     pub fn begin(&self, headers: &HeaderMap) -> RequestSpan {
         let exporter = self.metrics.tracer.exporter();
-        RequestSpan::begin(headers, &self.sampler, exporter, self.terms, self.metrics.in_flight.clone())
+        RequestSpan::begin(headers, &self.sampler, exporter, self.terms)
     }
 
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the

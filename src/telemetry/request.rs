@@ -12,7 +12,6 @@ use super::{Handshake, Record, Remainder, baggage};
 use crate::config::{Identifiers, TraceOrigin};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use prometheus_client::metrics::gauge::Gauge;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +24,6 @@ pub struct RequestSpan {
     trace_id: TraceId,
     recorded: Recorded,
     terms: Terms,
-    in_flight: Gauge,
 }
 
 /// How requests' traces are treated, from the configuration.
@@ -61,7 +59,6 @@ impl RequestSpan {
         sampler: &Sampler,
         exporter: Option<&Exporter>,
         terms: Terms,
-        in_flight: Gauge,
     ) -> RequestSpan {
         let caller = TraceContext::of(headers);
         let (mut context, parent, link) = match (caller, terms.origin) {
@@ -98,8 +95,7 @@ impl RequestSpan {
             Some(_) | None => Recorded::Not,
         };
         let trace_id = TraceId::of(context.trace_id);
-        in_flight.inc();
-        RequestSpan { context, id: RequestId::random(), trace_id, recorded, terms, in_flight }
+        RequestSpan { context, id: RequestId::random(), trace_id, recorded, terms }
     }
 
     /// Writes `traceparent` and `tracestate` for the service; what the caller sent must be gone.
@@ -237,12 +233,6 @@ impl Waiting {
             open.link(link, "caller");
         }
         open
-    }
-}
-
-impl Drop for RequestSpan {
-    fn drop(&mut self) {
-        self.in_flight.dec();
     }
 }
 

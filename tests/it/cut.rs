@@ -161,8 +161,9 @@ fn at(service: SocketAddr) -> String {
 }
 
 async fn front(upstream: &str, listen: &str, feed: &str) -> Front {
-    let listen =
-        format!("  public_origins: ['https://api.example.com']\n  limits: {{ in_flight: 5000 }}{listen}");
+    let listen = format!(
+        "  public_origins: ['https://api.example.com']\n  limits: {{ in_flight: 5000, in_flight_per_key: 5000 }}{listen}"
+    );
     Front::before_upstream(
         upstream,
         &listen,

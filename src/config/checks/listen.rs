@@ -2,7 +2,7 @@
 
 use super::{Checks, limits, terminators, tls};
 use crate::config::Listen;
-use crate::config::file::Listen as Written;
+use crate::config::file::{Listen as Written, Upstream};
 use crate::config::tree::item;
 use crate::config::words::quoted;
 use crate::pop::target_uri::Origin;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The listener; `None` if something in it is at fault.
-pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
+pub(super) fn check(c: &mut Checks<'_>, written: &Written, upstream: &Upstream) -> Option<Listen> {
     let address = address(c, "listen.address", &written.address);
     let public_origins = written.public_origins.as_ref().map(|o| origins(c, o));
     let browser_origins = browser_origins(c, &written.browser_origins);
@@ -26,7 +26,7 @@ pub(super) fn check(c: &mut Checks<'_>, written: &Written) -> Option<Listen> {
     if proxy_protocol_from.iter().any(|network| network.prefix_len() == 0) {
         c.warn("listen.proxy_protocol_from", ANYBODY);
     }
-    let limits = limits::check(c, &written.limits);
+    let limits = limits::check(c, &written.limits, upstream);
     let drain = c.within("listen.drain", written.drain, Duration::ZERO, Duration::from_secs(3600));
     Some(Listen {
         address: address?,

@@ -54,7 +54,7 @@ pub(super) fn all(
     faults: &mut Vec<Fault>,
 ) -> Option<Config> {
     let mut c = Checks::begin(root, base, now, faults);
-    let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l));
+    let listen = file.listen.as_ref().map(|l| listen::check(&mut c, l, &file.upstream));
     let upstream = upstream::check(&mut c, &file.upstream, file.listen.as_ref());
     let issuers = file.issuers.as_ref().map(|i| issuers::check(&mut c, i));
     let nonces = dpop::nonces(&mut c, &file.dpop.nonce);

@@ -144,6 +144,11 @@ pub(in crate::config) struct Limits {
     /// Requests in flight.
     #[schemars(range(min = 1, max = 1000000))]
     pub(in crate::config) in_flight: u64,
+    /// Those of one client key, and of one address as far as nothing is proved: unprotected routes, tokens that are still
+    /// looked at. More are refused with 429. Null is a quarter of `in_flight`, or of `upstream.in_flight` and
+    /// `upstream.queue` together where that is less.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub(in crate::config) in_flight_per_key: Option<u64>,
     /// Open connections of one address; null sets no limit of its own. Behind a load balancer without
     /// `proxy_protocol_from`, all clients have its address.
     #[schemars(range(min = 1, max = 1000000))]
@@ -184,6 +189,7 @@ impl Default for Limits {
             header_timeout: Span::secs(10),
             idle_timeout: Span::secs(75),
             in_flight: 2_000,
+            in_flight_per_key: None,
             connections_per_peer: None,
             handshakes: 256,
             streams: 200,

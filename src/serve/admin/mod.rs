@@ -143,6 +143,7 @@ impl Admin {
         let (connections, waiting) = proxy.upstream.load();
         metrics.upstream.set(proxy.upstream.health() == Health::Up, gauge(connections), gauge(waiting));
         metrics.audit.queue.set(gauge(audit.queued()));
+        metrics.in_flight.set(gauge(proxy.shares.total()));
         metrics.replay_entries.set(gauge(replay.len()));
         metrics.replay.set_refused_blindly(replay.refused_blindly());
         metrics.replay.set_state(replay.status().name());

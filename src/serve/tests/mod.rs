@@ -133,6 +133,7 @@ fn config(pki: &Pki, service: SocketAddr) -> Config {
                 header_timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_secs(30),
                 in_flight: 100,
+                in_flight_per_key: 100,
                 connections_per_peer: None,
                 handshakes: 100,
                 streams: 200,

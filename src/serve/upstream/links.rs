@@ -241,8 +241,8 @@ async fn is_there(pings: Option<&mut PingPong>) -> bool {
 const MOST_STREAMS: usize = 100;
 const MOST_LINKS: usize = 64;
 
-/// What a response may make us hold, in bytes.
-const STREAM_WINDOW: u32 = 128 * 1024;
+/// What of a response that nobody takes is read, in bytes.
+const STREAM_WINDOW: u32 = 32 * 1024;
 
 /// The preface goes out at once.
 const HANDSHAKE: Duration = Duration::from_secs(5);

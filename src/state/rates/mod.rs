@@ -54,15 +54,7 @@ impl Meters {
     }
 
     fn requests_of(&self, verified: &Verified) -> Key {
-        let (meter, token) = (&self.requests, verified.token());
-        match (verified.proof(), token.confirmation().x5t) {
-            (Some(proof), _) => meter.key(&[proof.key().as_str().as_bytes()]),
-            (None, Some(x5t)) => meter.key(&[b"x5t", x5t.as_str().as_bytes()]),
-            (None, None) => {
-                let parts = [token.issuer(), token.client(), token.subject()];
-                meter.key(&parts.map(str::as_bytes))
-            }
-        }
+        self.requests.key(&whose(verified).map(str::as_bytes))
     }
 }
 
@@ -148,6 +140,17 @@ pub fn is_failure(denial: Denial) -> bool {
         | OAuthError::InsufficientScope
         | OAuthError::UseDpopNonce
         | OAuthError::InsufficientUserAuthentication => false,
+    }
+}
+
+/// Whose a request is: the key's of the proof, else the certificate's that the token is bound to, else who the token says
+/// is calling.
+pub(super) fn whose(verified: &Verified) -> [&str; 3] {
+    let token = verified.token();
+    match (verified.proof(), &token.confirmation().x5t) {
+        (Some(proof), _) => ["jkt", proof.key().as_str(), ""],
+        (None, Some(x5t)) => ["x5t", x5t.as_str(), ""],
+        (None, None) => [token.issuer(), token.client(), token.subject()],
     }
 }
 

@@ -177,7 +177,7 @@ async fn what_was_refused_is_not_read_to_its_end() {
 /// `response_timeout`, and everybody else is told at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_service_does_not_take_everybody_along() {
-    let stage = limited("in_flight: 8").await;
+    let stage = limited("in_flight: 8, in_flight_per_key: 8").await;
     let client = stage.anonymous();
     let held = (0..8).map(|_| stage.ask(&client, SLOW));
     let others = async {

@@ -56,6 +56,18 @@ impl Wire {
         tokio::time::timeout(PATIENCE, self.outcome(id)).await.expect("an outcome")
     }
 
+    /// Reads on until as much content of this stream has come.
+    pub async fn data(&mut self, id: u32, enough: usize) {
+        let (mut head, mut came) = ([0; 9], 0);
+        while came < enough {
+            self.stream.read_exact(&mut head).await.expect("another frame");
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            self.stream.read_exact(&mut vec![0; length]).await.expect("its payload");
+            let ours = u32::from_be_bytes(head[5..].try_into().unwrap()) == id;
+            came += if head[3] == 0 && ours { length } else { 0 };
+        }
+    }
+
     /// What comes next of this stream or of the connection.
     pub async fn outcome(&mut self, id: u32) -> Outcome {
         let mut head = [0; 9];
