@@ -1,6 +1,6 @@
-//! The two bodies that pass through, streamed and never buffered.
+//! The body of a response that passes through, streamed and never buffered; or a text of ours.
 //!
-//! Their trailers pass as trailers, without what only a header may say ([`trailers`]).
+//! Its trailers pass as trailers, without what only a header may say ([`trailers`]).
 
 use super::broken::Broken;
 use super::cut::Cuttable;
@@ -8,39 +8,19 @@ use super::grpc;
 use super::in_flight::InFlight;
 use super::piece::{Piece, Unsent};
 use super::response::Fault;
-use super::trailers::{self, RequestTrailers};
-use super::upload::{Interrupted, Patience};
+use super::trailers;
 use super::upstream::{Answer, Lease};
 use crate::state::revocation::Cut;
 use crate::state::shares::Share;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use http::Version;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
-
-/// The body of a request on its way to the service. No trailer becomes a header (HTTP-13).
-#[derive(Debug)]
-pub(super) struct RequestBody {
-    client: Incoming,
-    /// It came over HTTP/2.
-    is_stream: bool,
-    /// None if it is empty.
-    trailers: Option<Arc<RequestTrailers>>,
-    progress: Option<Progress>,
-    patience: Patience,
-}
-
-/// Whether a request body has moved since this was last asked: the service's time to answer begins
-/// when the client has stopped sending.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<AtomicBool>);
 
 /// The body of a response on its way to the client.
 #[derive(Debug)]
@@ -82,28 +62,6 @@ struct Flow {
     in_flight: InFlight,
     _lease: Lease,
     cuttable: Option<Cuttable>,
-}
-
-impl RequestBody {
-    /// Wraps the client's body; the progress is there unless the body is empty.
-    pub(super) fn new(
-        client: Incoming,
-        trailers: &Arc<RequestTrailers>,
-        patience: Patience,
-        version: Version,
-    ) -> (RequestBody, Option<Progress>) {
-        let progress = (!client.is_end_stream()).then(Progress::default);
-        let trailers = progress.is_some().then(|| Arc::clone(trailers));
-        let is_stream = version == Version::HTTP_2;
-        (RequestBody { client, is_stream, trailers, progress: progress.clone(), patience }, progress)
-    }
-}
-
-impl Progress {
-    /// True if the body has moved since the last call.
-    pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
 }
 
 impl ResponseBody {
@@ -244,37 +202,6 @@ impl Drop for ResponseBody {
             Content::Own(_) => {}
             Content::Service(passing) => passing.let_go(None),
         }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = Interrupted;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
-        let this = self.get_mut();
-        let mut frame = ready!(this.patience.with(Pin::new(&mut this.client).poll_frame(cx), cx));
-        // hyper takes a stream that was reset without an error for one that has ended.
-        if frame.is_none() && this.is_stream && !this.client.is_end_stream() {
-            return Poll::Ready(Some(Err(Interrupted::Incomplete)));
-        }
-        if let Some(progress) = &this.progress {
-            progress.0.store(true, Ordering::Relaxed);
-        }
-        let trailers = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut());
-        if let Some((rules, trailers)) = this.trailers.as_ref().zip(trailers) {
-            rules.clean(trailers);
-        }
-        Poll::Ready(frame)
-    }
-    fn is_end_stream(&self) -> bool {
-        self.client.is_end_stream()
-    }
-    fn size_hint(&self) -> SizeHint {
-        self.client.size_hint()
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order is the point: first everything of the client's that must not pass goes, then what we say is
 //! added. Only a grant writes an identity; on an unprotected route the names are ours all the same, and absent.
 
-use super::body::{RequestBody, ResponseBody};
+use super::body::ResponseBody;
 use super::cut::Cuttable;
 use super::fields;
 use super::grpc;
@@ -11,6 +11,7 @@ use super::hops::{nothing_to_say, take_a_hop};
 use super::in_flight::InFlight;
 use super::proxy::{Peer, now};
 use super::refusal;
+use super::request_body::RequestBody;
 use super::response::{self, Fault};
 use super::switch;
 use super::upgrade::{self, Wish};

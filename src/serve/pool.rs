@@ -4,7 +4,7 @@
 //! request a key to hash, a large allocation and several moves of the message. The connection that was used
 //! last is used next, so that those of a busy hour become idle and are closed.
 
-use super::body::RequestBody;
+use super::request_body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use std::sync::Arc;

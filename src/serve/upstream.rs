@@ -21,8 +21,8 @@ pub(super) use places::Place;
 pub(super) use probe::Health;
 pub(super) use socket::Socket;
 
-use super::body::{Progress, RequestBody};
 use super::pool::{self, Pool};
+use super::request_body::{Progress, RequestBody};
 use super::response::Fault;
 use super::upgrade;
 use super::upload::Interrupted;

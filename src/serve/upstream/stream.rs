@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::dial::Dialer;
 use super::links::{Links, Seat};
 use super::socket::Socket;
-use crate::serve::body::RequestBody;
+use crate::serve::request_body::RequestBody;
 use crate::serve::response::Fault;
 use crate::serve::upload::Interrupted;
 use bytes::Bytes;
