@@ -18,10 +18,16 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_rustls::TlsConnector;
 
+/// How many, if the environment does not say so.
+fn rounds_wanted() -> usize {
+    std::env::var("ROUNDS").ok().map_or(5, |rounds| rounds.parse().expect("ROUNDS"))
+}
+
 pub(crate) async fn report() {
+    let wanted = rounds_wanted();
     let scene = Scene::with(LIMITS, "").await;
     println!(
-        "{RATE} DPoP requests/s of others, {ROUNDS} rounds of {} s in calm and {} s under each attack right after; limits: {LIMITS}",
+        "{RATE} DPoP requests/s of others, {wanted} rounds of {} s in calm and {} s under each attack right after; limits: {LIMITS}",
         MEASURED.as_secs(),
         MEASURED.as_secs()
     );
@@ -32,16 +38,16 @@ pub(crate) async fn report() {
         "| attack | rate | p50 ms: calm, attack | p99 ms: calm, attack | p99 ratio (least to most) | not served | clinch CPU: calm, attack | attacker CPU | RSS before, peak, after MB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    LocalSet::new().run_until(rounds(&scene)).await;
+    LocalSet::new().run_until(rounds(&scene, wanted)).await;
 }
 
-async fn rounds(scene: &Scene) {
+async fn rounds(scene: &Scene, wanted: usize) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let ca = folder.join("attacks-ca.der");
     std::fs::write(&ca, scene.ca()).unwrap();
     drop(measure(scene, None).await);
     let mut outcomes: Vec<Vec<Outcome>> = ATTACKS.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
+    for _ in 0..wanted {
         for (attack, outcomes) in ATTACKS.iter().zip(&mut outcomes) {
             outcomes.push(under(scene, attack.name, &folder, &ca).await);
         }
@@ -227,7 +233,6 @@ pub(crate) fn memory(process: u32, name: &str) -> u64 {
 
 const RATE: usize = 200;
 const CONNECTIONS: usize = 8;
-const ROUNDS: usize = 5;
 const MEASURED: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);

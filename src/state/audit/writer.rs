@@ -272,5 +272,6 @@ fn host_name() -> String {
 const SECOND: Duration = Duration::from_secs(1);
 /// How often it is looked whether the file is as it was left, where there is nothing to write.
 const LOOK_AT_REST: Duration = Duration::from_secs(10);
-/// How long entries gather before they are written, where nobody waits for them.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long entries gather before they are written, where nobody waits for them. Each time the writer wakes it takes the
+/// processor from requests, so it should find many.
+const LINGER: Duration = Duration::from_millis(20);
