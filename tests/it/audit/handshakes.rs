@@ -36,8 +36,8 @@ async fn a_handshake_that_is_refused_for_the_certificate_is_a_decision() {
         assert!(!audited.is_let_in(version, Some(&stranger)).await);
         assert!(audited.is_let_in(version, Some(&audited.stage.pki.client)).await);
     }
-    let log = audited.stage.clinch.program.output();
     audited.end().await;
+    let log = audited.stage.clinch.program.output();
     let records = audited.records();
     let refused = of_kind(&records, "handshake");
     // The stranger's authority is called as ours is, and has another key.

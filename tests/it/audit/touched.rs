@@ -18,24 +18,26 @@ async fn a_file_that_is_emptied_while_it_is_written_is_told_and_the_loss_is_name
     let mut audited = Audited::start("sync: always").await;
     audited.flood(8).await;
     let open = audited.stage.folder().join("audit.jsonl");
+    // Who is refused does not wait for the disk.
+    let decisions = || std::fs::read_to_string(&open).unwrap().matches(r#""kind":"decision""#).count();
+    eventually("all to be written", async || (decisions() == 8).then_some(())).await;
     std::fs::OpenOptions::new().write(true).open(&open).unwrap().set_len(0).unwrap();
     // Also where nothing is asked for: it looks by itself.
     let seen = async || (audited.stage.metric("clinch_audit_touched_total").await == 1).then_some(());
     eventually("it to be seen", seen).await;
     audited.flood(4).await;
-    let first: serde_json::Value =
-        serde_json::from_str(std::fs::read_to_string(&open).unwrap().lines().next().unwrap()).unwrap();
-    assert_eq!((&first["kind"], &first["what"]), (&"touched".into(), &"shortened".into()), "{first}");
-    let before = first["seq"].as_u64().unwrap() - 1;
     audited.stage.clinch.program.terminate();
     assert!(audited.stage.clinch.program.ended().await.success());
+    let rest = std::fs::read_to_string(&open).unwrap();
+    let first: serde_json::Value = serde_json::from_str(rest.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["kind"], &first["what"]), (&"touched".into(), &"shortened".into()), "{first}");
+    let before = first["seq"].as_u64().unwrap() - 1;
     let log = audited.stage.clinch.program.output();
     assert!(log.contains("others have changed the file of the audit log") && log.contains("ERROR"), "{log}");
     let (code, told) = audited.verified().await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains(&format!("records 1 to {before} are missing")), "{told}");
-    let rest = std::fs::read_to_string(&open).unwrap();
-    assert_eq!(rest.matches(r#""kind":"decision""#).count(), 4, "what came after it is there");
+    assert_eq!(decisions(), 4, "what came after it is there");
     // The next process sees what is missing, too.
     audited.stage.restart().await;
     assert_eq!(audited.stage.metric("clinch_audit_touched_total").await, 1);

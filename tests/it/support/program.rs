@@ -93,10 +93,13 @@ impl Program {
         assert!(status.success(), "kill -s {name} failed");
     }
 
-    /// Waits until it ends.
+    /// Waits until it has ended and all that it said is heard.
     pub async fn ended(&mut self) -> ExitStatus {
         let name = self.name.clone();
-        eventually(&format!("the end of {name}"), async || self.child.try_wait().unwrap()).await
+        let status = eventually(&format!("the end of {name}"), async || self.child.try_wait().unwrap()).await;
+        let silent = async || (self.said.lock().unwrap().open == 0).then_some(());
+        eventually(&format!("the last word of {name}"), silent).await;
+        status
     }
 
     /// Kills it (SIGKILL), as a crash would.
