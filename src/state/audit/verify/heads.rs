@@ -51,7 +51,10 @@ pub(super) fn head<R: BufRead>(lines: &mut Lines<R>) -> io::Result<Head> {
             Line::End => break,
         }
     }
-    orders.sort_unstable();
+    // Of two, the second may have been put behind the first from anywhere: the first is what the file began with.
+    if orders.len() > 2 {
+        orders.sort_unstable();
+    }
     // Without any it can only be the last file, whose process ended in its first record, unless its name says otherwise.
     head.order = orders.get(orders.len().saturating_sub(1) / 2).copied().unwrap_or(u64::MAX);
     if head.begins && !head.lone {

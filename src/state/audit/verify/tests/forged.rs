@@ -179,7 +179,7 @@ proptest! {
         let found = changed.verified(&whole, &demands(Vec::new()));
         // Of a file of two records nobody can say which one was put there.
         let short = changed.lines.iter().filter(|(of, _)| *of == file).count() < 3;
-        if !short {
+        if !(short && changed.lines[to - usize::from(to > 0)].0 != file) {
             names(&found, if to == what { to + 2 } else { to + 1 })?;
         }
         prop_assert!(!found.fine);
