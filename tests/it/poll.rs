@@ -183,7 +183,7 @@ async fn a_stream_with_bad_manners_is_asked_once_a_second() {
 async fn a_stream_that_is_down_makes_the_feed_stale() {
     let mut scene = polled(None).await;
     scene.stream.behave(Manner::Down);
-    let clinch = Clinch::start_unready(&scene.config).await;
+    let mut clinch = Clinch::start_unready(&scene.config).await;
     eventually("a first poll", async || (!scene.stream.polls().is_empty()).then_some(())).await;
     let ready = clinch.ready().await.unwrap();
     assert!(ready.status == 503 && ready.body.contains("catching_up"), "{}", ready.body);
@@ -196,8 +196,10 @@ async fn a_stream_that_is_down_makes_the_feed_stale() {
     let unready = clinch.becomes_unready().await;
     assert!(unready.body.contains(r#""revocations":"stale""#), "{}", unready.body);
     assert_eq!(scene.status(&clinch, &token).await, 503);
-    let log = clinch.program.output();
-    assert!(log.contains("the transmitter's events can't be fetched") && log.contains("503"), "{log}");
+    let told = |line: &str| {
+        (line.contains("the transmitter's events can't be fetched") && line.contains("503")).then_some(())
+    };
+    clinch.program.hear("why not", told).await;
 
     let name = offer(&mut scene, "alice").await;
     scene.stream.behave(Manner::Good);

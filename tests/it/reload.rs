@@ -49,11 +49,8 @@ async fn what_is_written_takes_effect_on_connections_that_are_open() {
     assert_eq!(ask(&mut stream, "/later").await.0, 200, "a bad file changes nothing");
     assert_eq!(stage.metric("clinch_config_pending").await, 1);
     assert_eq!(stage.clinch.ready().await.unwrap().status, 200);
-    assert!(
-        stage.clinch.program.output().contains("unknown key `routs`"),
-        "{}",
-        stage.clinch.program.output()
-    );
+    let told = |line: &str| line.contains("unknown key `routs`").then_some(());
+    stage.clinch.program.hear("what is wrong with it", told).await;
 
     stage.configure(&first);
     reloaded(&stage, "applied", || stage.clinch.program.signal("HUP")).await;
