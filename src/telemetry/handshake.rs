@@ -38,7 +38,7 @@ impl Handshake {
         open.set("tls.resumed", self.resumed);
         open.set("tls.established", true);
         open.set("clinch.client_certificate", self.certificate);
-        open.set("network.peer.address", socket.ip().to_string());
+        open.set("network.peer.address", &*socket.ip().to_string());
         open.set("network.peer.port", i64::from(socket.port()));
         if let Some(request) = request.of() {
             open.link(request, "request");
@@ -54,7 +54,7 @@ impl Tracer {
         let mut step = self.root_since(NAME, began);
         if let Some(open) = &mut step.0 {
             open.set("tls.established", false);
-            open.set("network.peer.address", socket.ip().to_string());
+            open.set("network.peer.address", &*socket.ip().to_string());
             open.set("network.peer.port", i64::from(socket.port()));
         }
         step.failed(reason);

@@ -213,7 +213,7 @@ impl Telemetry {
         let resource = resource::of_this_process();
         if let Some(endpoint) = &config.otlp {
             let collector = Collector::new(endpoint, config)?;
-            let exporter = Exporter::start(collector, resource.clone(), metrics.spans.clone());
+            let exporter = Exporter::start(collector, &resource, metrics.spans.clone());
             metrics.trace_with(Tracer::new(exporter, sampler.share));
         }
         let terms = Terms {

@@ -23,6 +23,8 @@ pub struct RequestSpan {
     id: RequestId,
     trace_id: TraceId,
     recorded: Recorded,
+    /// Whether the decision had one; it is said then.
+    has_target: bool,
     terms: Terms,
 }
 
@@ -95,7 +97,7 @@ impl RequestSpan {
             Some(_) | None => Recorded::Not,
         };
         let trace_id = TraceId::of(context.trace_id);
-        RequestSpan { context, id: RequestId::random(), trace_id, recorded, terms }
+        RequestSpan { context, id: RequestId::random(), trace_id, recorded, has_target: false, terms }
     }
 
     /// Writes `traceparent` and `tracestate` for the service; what the caller sent must be gone.
@@ -159,7 +161,7 @@ impl RequestSpan {
         handshake: impl FnOnce() -> Option<Handshake>,
     ) {
         if let Recorded::Yes(open) = &mut self.recorded {
-            server::received(open, parts, socket);
+            server::received(open, parts, socket, self.has_target);
             if let Some(handshake) = handshake() {
                 handshake.record(open, socket);
             }
@@ -176,7 +178,7 @@ impl RequestSpan {
             self.recorded = Recorded::Yes(Box::new(open));
         }
         if let Recorded::Yes(open) = &mut self.recorded {
-            server::decided(open, record, self.terms.identifiers);
+            self.has_target = server::decided(open, record, self.terms.identifiers);
         }
     }
 

@@ -39,12 +39,12 @@ impl Called<'_> {
 
     fn address(&self, open: &mut OpenSpan) {
         if let Some(socket) = self.base.strip_prefix("unix://") {
-            open.set("server.address", socket.to_owned());
+            open.set("server.address", socket);
             return open.set("network.transport", "unix");
         }
         let authority = self.base.split_once("://").map_or(self.base, |(_, authority)| authority);
         let Ok(authority) = authority.parse::<http::uri::Authority>() else { return };
-        open.set("server.address", authority.host().trim_matches(['[', ']']).to_owned());
+        open.set("server.address", authority.host().trim_matches(['[', ']']));
         open.set("server.port", i64::from(authority.port_u16().unwrap_or(80)));
     }
 }
@@ -53,7 +53,7 @@ impl Called<'_> {
 pub(in crate::telemetry) fn answered(open: &mut OpenSpan, status: StatusCode) {
     open.set("http.response.status_code", i64::from(status.as_u16()));
     if status.is_client_error() || status.is_server_error() {
-        open.fail(status.as_str().to_owned());
+        open.fail(status.as_str());
     }
     open.complete();
 }

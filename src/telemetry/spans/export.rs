@@ -4,8 +4,10 @@
 //! counted, and so is a batch that was not taken after [`ATTEMPTS`]. The task tries again after a growing pause, so
 //! that a collector that comes back is found within [`LONGEST_PAUSE`].
 
+use super::Span;
 use super::counts::{Lost, SpanCounts};
-use super::{Span, encode};
+use super::encode::Envelope;
+use super::queue::{BATCH, Queue};
 use crate::telemetry::collector::{Collector, Failure, Signal};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -13,7 +15,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -23,7 +25,7 @@ pub(in crate::telemetry) struct Exporter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    queue: mpsc::Sender<Span>,
+    queue: Arc<Queue>,
     counts: SpanCounts,
     /// Tells the task that there is little time left.
     end: watch::Sender<bool>,
@@ -31,9 +33,9 @@ struct Shared {
 }
 
 struct Task {
-    queue: mpsc::Receiver<Span>,
+    queue: Arc<Queue>,
     collector: Collector,
-    resource: Resource,
+    envelope: Envelope,
     counts: SpanCounts,
     ends: watch::Receiver<bool>,
     failures: u32,
@@ -43,19 +45,26 @@ impl Exporter {
     /// Starts the task; needs a tokio runtime.
     pub(in crate::telemetry) fn start(
         collector: Collector,
-        resource: Resource,
+        resource: &Resource,
         counts: SpanCounts,
     ) -> Exporter {
-        let (queue, receiver) = mpsc::channel(WAITING_SPANS);
+        let queue = Arc::<Queue>::default();
         let (end, ends) = watch::channel(false);
-        let task = Task { queue: receiver, collector, resource, counts: counts.clone(), ends, failures: 0 };
+        let task = Task {
+            queue: Arc::clone(&queue),
+            collector,
+            envelope: Envelope::of(resource),
+            counts: counts.clone(),
+            ends,
+            failures: 0,
+        };
         let task = Mutex::new(Some(tokio::spawn(task.run())));
         Exporter(Arc::new(Shared { queue, counts, end, task }))
     }
 
     /// Queues a span that has ended, or drops it.
     pub(super) fn take(&self, span: Span) {
-        if self.0.queue.try_send(span).is_err() {
+        if !self.0.queue.put(span) {
             self.0.counts.lost(Lost::QueueFull, 1);
         }
     }
@@ -76,20 +85,29 @@ impl Exporter {
 
 impl Task {
     async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.fill(&mut batch).await {
-            self.export(&mut batch).await;
+        while let Some(batch) = self.batch().await {
+            let mut spans = batch.into_iter();
+            while let Some((message, count)) = self.envelope.request(&mut spans) {
+                self.send(&message, count).await;
+            }
         }
     }
 
-    /// Waits for spans, and a little longer for more of them; false when there will be no more.
-    async fn fill(&mut self, batch: &mut Vec<Span>) -> bool {
+    /// Waits for spans, and a little longer for more of them; none when there will be no more.
+    async fn batch(&mut self) -> Option<Vec<Span>> {
         let mut due = None;
-        while batch.len() < BATCH {
-            let room = BATCH - batch.len();
-            let ending = *self.ends.borrow();
+        loop {
+            // Without any exporter nothing more comes, either.
+            let ending = *self.ends.borrow_and_update() || self.ends.has_changed().is_err();
             if ending {
                 self.queue.close();
+            }
+            let count = self.queue.len();
+            if ending || count >= BATCH || due.is_some_and(|due| due <= Instant::now()) {
+                return Some(self.queue.take()).filter(|batch| !batch.is_empty());
+            }
+            if count > 0 {
+                due = due.or(Some(Instant::now() + DELAY));
             }
             let waited = async {
                 match due {
@@ -98,22 +116,10 @@ impl Task {
                 }
             };
             tokio::select! {
-                biased;
-                taken = self.queue.recv_many(batch, room) => match taken {
-                    0 => return !batch.is_empty(),
-                    _ => due = due.or(Some(Instant::now() + DELAY)),
-                },
-                Ok(()) = self.ends.changed(), if !ending => {}
-                () = waited => return true,
+                _ = self.ends.changed() => {}
+                () = self.queue.changed() => {}
+                () = waited => {}
             }
-        }
-        true
-    }
-
-    async fn export(&mut self, batch: &mut Vec<Span>) {
-        let mut spans = batch.drain(..);
-        while let Some((message, count)) = encode::request(&self.resource, &mut spans) {
-            self.send(&message, count).await;
         }
     }
 
@@ -170,9 +176,6 @@ impl Task {
     }
 }
 
-/// Spans that may wait, about a kilobyte each; more are dropped.
-const WAITING_SPANS: usize = 8192;
-const BATCH: usize = 512;
 /// How long a span waits for company.
 const DELAY: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 5;

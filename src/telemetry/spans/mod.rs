@@ -2,18 +2,22 @@
 //!
 //! A span is begun by a [`Tracer`] (roots), by a request that is recorded, or by a [`Step`] within either, and goes to
 //! the exporter's queue when it ends, in whatever way. `server` and `client` put HTTP's semantic conventions in words,
-//! `export` queues and sends, `encode` makes OTLP's messages. Nothing in here waits, fails or is there at all where
+//! `attributes` and `encode` make OTLP's messages, `queue` holds what `export` sends. Nothing in here waits, fails or is there at all where
 //! nothing is recorded.
 
+mod attributes;
 pub(super) mod client;
 mod counts;
 mod encode;
 mod export;
 mod open;
+mod protobuf;
+mod queue;
 pub(super) mod server;
 mod step;
 mod tracer;
 
+use attributes::{Attributes, Value, cut};
 pub use client::Called;
 pub(super) use counts::SpanCounts;
 pub(super) use export::Exporter;
@@ -44,7 +48,7 @@ pub(super) struct Span {
     pub(super) name: Cow<'static, str>,
     pub(super) began: SystemTime,
     pub(super) ended: SystemTime,
-    pub(super) attributes: Vec<(&'static str, Value)>,
+    attributes: Attributes,
     pub(super) links: Vec<(SpanRef, &'static str)>,
     pub(super) failed: bool,
 }
@@ -64,45 +68,6 @@ pub(super) enum Kind {
     Server,
     Client,
     Consumer,
-}
-
-/// What an attribute says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Fixed(&'static str),
-    Text(String),
-    Number(i64),
-    Flag(bool),
-}
-
-impl From<&'static str> for Value {
-    fn from(text: &'static str) -> Value {
-        Value::Fixed(text)
-    }
-}
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Text(text)
-    }
-}
-impl From<i64> for Value {
-    fn from(number: i64) -> Value {
-        Value::Number(number)
-    }
-}
-impl From<bool> for Value {
-    fn from(flag: bool) -> Value {
-        Value::Flag(flag)
-    }
-}
-
-/// Text of a caller's, no longer than is worth keeping: a batch of spans must fit into one message.
-pub(super) fn cut(text: &str, longest: usize) -> Value {
-    let mut end = text.len().min(longest);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Value::Text(text[..end].to_owned())
 }
 
 /// Bytes of a path, or of a name that nobody has bounded.

@@ -1,6 +1,6 @@
 //! A span that has begun, and goes to the queue when it is dropped.
 
-use super::{Exporter, Kind, Parent, Span, SpanRef, Value};
+use super::{Attributes, Exporter, Kind, Parent, Span, SpanRef, Value};
 use crate::telemetry::ids;
 use crate::telemetry::trace_context::SAMPLED;
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ impl OpenSpan {
             name: name.into(),
             began,
             ended: began,
-            attributes: Vec::with_capacity(if kind == Kind::Server { 32 } else { 8 }),
+            attributes: Attributes::with_room(if kind == Kind::Server { 1024 } else { 256 }),
             links: Vec::new(),
             failed: false,
         };
@@ -68,19 +68,14 @@ impl OpenSpan {
         &self.exporter
     }
 
-    pub(in crate::telemetry) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+    pub(in crate::telemetry) fn set<'a>(&mut self, key: &'static str, value: impl Into<Value<'a>>) {
         if let Some(span) = &mut self.span {
-            span.attributes.push((key, value.into()));
+            span.attributes.push(key, value.into());
         }
     }
 
-    /// Whether it says something of this.
-    pub(in crate::telemetry) fn has(&self, key: &'static str) -> bool {
-        self.span.as_ref().is_some_and(|span| span.attributes.iter().any(|(said, _)| *said == key))
-    }
-
     /// Nothing where there is nothing to say.
-    pub(in crate::telemetry) fn maybe(&mut self, key: &'static str, value: Option<impl Into<Value>>) {
+    pub(in crate::telemetry) fn maybe<'a>(&mut self, key: &'static str, value: Option<impl Into<Value<'a>>>) {
         if let Some(value) = value {
             self.set(key, value);
         }
@@ -107,10 +102,10 @@ impl OpenSpan {
     }
 
     /// It ended badly, for a reason of a closed set; the first one counts.
-    pub(in crate::telemetry) fn fail(&mut self, error: impl Into<Value>) {
+    pub(in crate::telemetry) fn fail<'a>(&mut self, error: impl Into<Value<'a>>) {
         if let Some(span) = self.span.as_mut().filter(|span| !span.failed) {
             span.failed = true;
-            span.attributes.push(("error.type", error.into()));
+            span.attributes.push("error.type", error.into());
         }
     }
 

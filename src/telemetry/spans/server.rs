@@ -4,7 +4,7 @@
 //! What is recorded is what the log line says: no query, no token, no proof, no baggage. Clients, subjects and token
 //! ids are named as `telemetry.identifiers` has it.
 
-use super::{LONGEST_TEXT, OpenSpan, Value, cut};
+use super::{LONGEST_TEXT, OpenSpan, cut};
 use crate::config::Identifiers;
 use crate::pop::policy::ProofKind;
 use crate::pop::sha256;
@@ -17,21 +17,30 @@ use std::time::Duration;
 
 /// What the connection and the request's head say. `socket`: the other end of the connection, be it a balancer's.
 /// Where the decision had no target, the path is as it came; CONNECT has none. Every origin is one of `https`.
-pub(in crate::telemetry) fn received(open: &mut OpenSpan, parts: &Parts, socket: SocketAddr) {
-    if !open.has("url.scheme") {
+pub(in crate::telemetry) fn received(
+    open: &mut OpenSpan,
+    parts: &Parts,
+    socket: SocketAddr,
+    has_target: bool,
+) {
+    if !has_target {
         let path = Some(parts.uri.path()).filter(|path| !path.is_empty());
         open.maybe("url.path", path.map(|path| cut(path, LONGEST_TEXT)));
         open.set("url.scheme", "https");
     }
     open.maybe("network.protocol.version", version(parts.version));
-    open.set("network.peer.address", socket.ip().to_string());
+    open.set("network.peer.address", &*socket.ip().to_string());
     open.set("network.peer.port", i64::from(socket.port()));
     let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     open.maybe("user_agent.original", agent.map(|agent| cut(agent, LONGEST_AGENT)));
 }
 
-/// The gate's decision.
-pub(in crate::telemetry) fn decided(open: &mut OpenSpan, record: &Record<'_>, identifiers: Identifiers) {
+/// The gate's decision. Returns whether it had a target.
+pub(in crate::telemetry) fn decided(
+    open: &mut OpenSpan,
+    record: &Record<'_>,
+    identifiers: Identifiers,
+) -> bool {
     let method = known(record.method);
     let named = method.unwrap_or("HTTP");
     match record.route {
@@ -42,30 +51,31 @@ pub(in crate::telemetry) fn decided(open: &mut OpenSpan, record: &Record<'_>, id
     if method.is_none() {
         open.set("http.request.method_original", cut(record.method, LONGEST_METHOD));
     }
-    open.maybe("http.route", record.route.map(str::to_owned));
+    open.maybe("http.route", record.route);
     let target: Option<Uri> = record.target.and_then(|target| target.parse().ok());
     if let Some(target) = &target {
         open.set("url.path", cut(target.path(), LONGEST_TEXT));
-        open.maybe("url.scheme", target.scheme_str().map(str::to_owned));
-        open.maybe("server.address", target.host().map(str::to_owned));
+        open.maybe("url.scheme", target.scheme_str());
+        open.maybe("server.address", target.host());
         open.maybe("server.port", port(target));
     }
-    open.set("client.address", record.peer.ip().to_string());
+    open.set("client.address", &*record.peer.ip().to_string());
     open.set("client.port", i64::from(record.peer.port()));
-    open.set("clinch.request_id", record.request.as_str().to_owned());
+    open.set("clinch.request_id", record.request.as_str());
     open.set("clinch.decision_us", micros(record.elapsed));
     open.maybe("clinch.scheme", record.scheme);
     open.maybe("clinch.proof", record.proof.map(ProofKind::as_str));
     if let Some(issuer) = record.issuer() {
-        open.set("clinch.issuer", issuer.to_owned());
+        open.set("clinch.issuer", issuer);
         let called = [
             ("clinch.client", record.client()),
             ("clinch.subject", record.subject()),
             ("clinch.token_id", record.token_id()),
         ];
         for (key, value) in called {
-            let value = value.filter(|value| !value.is_empty());
-            open.maybe(key, value.map(|value| identifier(issuer, value, identifiers)));
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                open.set(key, identifier(issuer, value, identifiers, &mut [0; 16]));
+            }
         }
     }
     open.maybe("clinch.revocation", record.revocation);
@@ -79,6 +89,7 @@ pub(in crate::telemetry) fn decided(open: &mut OpenSpan, record: &Record<'_>, id
     open.set("clinch.verdict", verdict(record.verdict));
     open.maybe("clinch.reason", record.verdict.map_or_else(|denial| Some(denial.reason()), Passed::reason));
     open.maybe("clinch.rule", record.because.map(|because| because.rule));
+    target.is_some_and(|target| target.scheme().is_some())
 }
 
 /// The response head. Only a failure of the server's is an error of its span.
@@ -86,7 +97,7 @@ pub(in crate::telemetry) fn answered(open: &mut OpenSpan, status: StatusCode, up
     open.set("http.response.status_code", i64::from(status.as_u16()));
     open.maybe("clinch.upstream_us", upstream.map(micros));
     if status.is_server_error() {
-        open.fail(status.as_str().to_owned());
+        open.fail(status.as_str());
     }
 }
 
@@ -105,14 +116,13 @@ pub(super) fn version(version: Version) -> Option<&'static str> {
 }
 
 /// The first 16 hex digits of the SHA-256 of issuer, NUL and value, or the value itself.
-fn identifier(issuer: &str, value: &str, identifiers: Identifiers) -> Value {
+fn identifier<'a>(issuer: &str, value: &'a str, identifiers: Identifiers, room: &'a mut [u8; 16]) -> &'a str {
     match identifiers {
         Identifiers::Plain => cut(value, LONGEST_TEXT),
         Identifiers::Hashed => {
             let hash = sha256::of(&[issuer.as_bytes(), b"\0", value.as_bytes()].concat());
-            let mut text = [0; 16];
-            write_hex(&hash[..8], &mut text);
-            Value::Text(String::from_utf8_lossy(&text).into_owned())
+            write_hex(&hash[..8], room);
+            std::str::from_utf8(room).unwrap_or_default()
         }
     }
 }
@@ -142,9 +152,9 @@ mod tests {
     /// `printf 'https://as.example.com\0app-1' | sha256sum | cut -c1-16`
     #[test]
     fn identifiers_are_what_a_shell_computes() {
-        let named = |how| identifier("https://as.example.com", "app-1", how);
-        assert_eq!(named(Identifiers::Hashed), Value::Text("fc698273a373c671".into()));
-        assert_eq!(named(Identifiers::Plain), Value::Text("app-1".into()));
+        let named = |how| identifier("https://as.example.com", "app-1", how, &mut [0; 16]).to_owned();
+        assert_eq!(named(Identifiers::Hashed), "fc698273a373c671");
+        assert_eq!(named(Identifiers::Plain), "app-1");
     }
 
     #[test]
