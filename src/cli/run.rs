@@ -53,7 +53,7 @@ pub(super) fn main(arguments: &Arguments) -> ExitCode {
     for about in &config.warnings {
         tracing::warn!(%about, "the configuration is good, but mind this");
     }
-    report_panics();
+    telemetry::report_panics();
     let (mark, before) = Mark::leave(&arguments.config);
     if mark.is_some() && before == Before::Unknown {
         tracing::warn!(
@@ -180,16 +180,6 @@ fn runtime(threads: Option<usize>) -> std::io::Result<Runtime> {
         builder.worker_threads(workers);
     }
     builder.enable_all().build()
-}
-
-/// A panic goes to the log with its place. Its message goes along only if it is a fixed text: one that
-/// was put together may contain what a request brought.
-pub(super) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let text = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(message withheld)");
-        tracing::error!(place, text, "panic");
-    }));
 }
 
 pub(super) fn say(message: std::fmt::Arguments<'_>) {

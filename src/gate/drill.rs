@@ -6,7 +6,17 @@ use http::HeaderMap;
 
 /// Panics if this is the place that the request names in `clinch-drill`.
 pub(crate) fn panic_at(place: &str, headers: &HeaderMap) {
-    if headers.get("clinch-drill").is_some_and(|named| named == place) {
+    panic_if(is_asked_for(place, headers));
+}
+
+/// Whether this is the place.
+pub(crate) fn is_asked_for(place: &str, headers: &HeaderMap) -> bool {
+    headers.get("clinch-drill").is_some_and(|named| named == place)
+}
+
+/// For a place where the request's head is gone.
+pub(crate) fn panic_if(asked: bool) {
+    if asked {
         panic!("a drill");
     }
 }

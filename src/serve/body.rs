@@ -156,6 +156,8 @@ impl Passing {
         let polled = Pin::new(&mut flow.content).poll_frame(cx);
         *self.offered.lock() = polled.is_ready().then(Instant::now);
         let mut frame = ready!(polled);
+        #[cfg(feature = "panic-drill")]
+        crate::gate::drill::panic_if(flow.in_flight.drill);
         match &frame {
             Some(Ok(_)) => {}
             Some(Err(_)) => flow.in_flight.span.broken(Fault::UpstreamBroken.reason()),

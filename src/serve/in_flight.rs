@@ -23,6 +23,9 @@ pub(super) struct InFlight {
     upload: Option<Answer>,
     /// Its span, from the response's head on.
     pub(super) span: Remainder,
+    /// Whether its response is to panic.
+    #[cfg(feature = "panic-drill")]
+    pub(super) drill: bool,
 }
 
 impl InFlight {
@@ -35,6 +38,8 @@ impl InFlight {
             place: None,
             upload: None,
             span: Remainder::default(),
+            #[cfg(feature = "panic-drill")]
+            drill: false,
         }
     }
     /// For the response, which may be on its way for longer than its body.

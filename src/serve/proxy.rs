@@ -166,7 +166,10 @@ fn answer<'a>(
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
                 #[cfg(feature = "panic-drill")]
-                crate::gate::drill::panic_at("forward", &parts.headers);
+                {
+                    crate::gate::drill::panic_at("forward", &parts.headers);
+                    in_flight.drill = crate::gate::drill::is_asked_for("body", &parts.headers);
+                }
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
                 in_flight.share = Some(share);
                 forward::forward(peer, admitted, parts, body, in_flight, span).await

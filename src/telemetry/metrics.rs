@@ -12,6 +12,7 @@ use super::known::Known;
 use super::latency::Latency;
 use super::nonces::NonceChallenges;
 use super::otlp_metrics::PageCounts;
+use super::panics::Panics;
 use super::process::Process;
 use super::registering::{BUILD, DroppedLines, KEYS, TRANSMITTERS, keys, latency, started};
 use super::reloads::Reloads;
@@ -183,6 +184,7 @@ impl Metrics {
             responses,
             requests,
         };
+        all.register("panics", "Panics, in requests and beside them", Panics);
         all.register("log_lines_dropped", "Log lines lost to a slow output", DroppedLines);
         (metrics, registry)
     }

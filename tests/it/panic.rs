@@ -2,18 +2,23 @@
 //!
 //! Where it is to happen is asked for by `clinch-drill`, which only a build for tests understands (feature `panic-drill`).
 
+use crate::support::eventually;
 use crate::support::front::Front;
 use crate::support::oauth_client::HOST;
 use crate::support::proof::{Proof, unique};
 use crate::support::wire::{Answer, H2, plain_get};
 use crate::support::world::url;
 use http_body_util::{BodyExt, Empty};
-use hyper::Request;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// At the start of the check, with everything granted and the proof used up, and on the way to the service.
+/// At the start of the check, with everything granted and the proof used up, and on the way to the service: an answer of ours.
 const PLACES: [&str; 3] = ["check", "grant", "forward"];
+
+/// With the answer under way.
+const BODY: &str = "body";
 
 const LISTEN: &str = "  public_origins: ['https://api.example.com']";
 const ROUTES: &str = "  - { path: '/{*rest}', proof: [dpop] }\nruntime: { worker_threads: THREADS }";
@@ -42,12 +47,23 @@ async fn refused(front: &Front) -> u64 {
     metric(front, r#"clinch_requests_total{route="-",verdict="refused",reason="internal"}"#).await
 }
 
-async fn http2(mut client: H2, path: &str, fields: Vec<(&'static str, String)>) -> (u16, String) {
+async fn send(mut client: H2, path: &str, fields: Vec<(&'static str, String)>) -> Response<Incoming> {
     let request = fields.iter().fold(Request::get(url(path)), |r, (name, value)| r.header(*name, value));
     client.ready().await.unwrap();
-    let answer = client.send_request(request.body(Empty::new()).unwrap()).await.unwrap();
+    client.send_request(request.body(Empty::new()).unwrap()).await.unwrap()
+}
+
+async fn http2(client: H2, path: &str, fields: Vec<(&'static str, String)>) -> (u16, String) {
+    let answer = send(client, path, fields).await;
     let status = answer.status().as_u16();
     (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+/// All that was in flight has ended but this many, and the panics were counted.
+async fn comes_to_rest(front: &Front, in_flight: u64, panics: u64) {
+    let rest = async || (metric(front, "clinch_in_flight").await == in_flight).then_some(());
+    eventually("the request to end", rest).await;
+    assert_eq!(metric(front, "clinch_panics_total").await, panics);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +83,10 @@ async fn a_panic_over_http_2_ends_its_stream_only() {
         assert_eq!(front.service.count(), count, "none came to the service");
         assert_eq!(refused(&front).await, 2, "those that were not decided");
         assert_eq!(metric(&front, "clinch_in_flight").await, 1, "the one that is held");
+        let broken = send(client.clone(), "/orders", fields(&front, "/orders", Some(BODY))).await;
+        assert_eq!(broken.status(), 200);
+        assert!(broken.into_body().collect().await.is_err(), "nobody takes it for complete");
+        comes_to_rest(&front, 1, PLACES.len() as u64 + 1).await;
         let (status, _) = http2(client.clone(), "/orders", fields(&front, "/orders", None)).await;
         assert_eq!(status, 200, "on the same connection");
         front.service.release();
@@ -96,12 +116,18 @@ async fn a_panic_over_http_1_ends_its_connection_only() {
         }
         assert_eq!(front.service.count(), count, "none came to the service");
         assert_eq!(refused(&front).await, 2, "those that were not decided");
+        let mut broken = front.caller(None).connect().await;
+        broken.write_all(head("/orders", Some(BODY)).as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = broken.read_to_end(&mut answer).await;
+        assert!(!answer.ends_with(b"}"), "no whole answer: {}", String::from_utf8_lossy(&answer));
+        comes_to_rest(&front, 1, PLACES.len() as u64 + 1).await;
         front.service.release();
         let mut status = [0; 12];
         beside.read_exact(&mut status).await.unwrap();
         assert_eq!(&status, b"HTTP/1.1 200");
         let said = front.clinch.program.output();
-        assert_eq!(said.matches(r#""message":"panic""#).count(), PLACES.len(), "{said}");
+        assert_eq!(said.matches(r#""message":"panic""#).count(), PLACES.len() + 1, "{said}");
         assert!(said.contains("src/gate/drill.rs:"), "with its place: {said}");
     }
 }

@@ -7,7 +7,7 @@ mod audit;
 mod follow;
 
 use super::EX_USAGE;
-use super::run::{Signals, report_panics, say};
+use super::run::{Signals, say};
 use crate::config::{Injector, InjectorTls};
 use crate::inject::api::{Api, own_namespace};
 use crate::inject::authority::Keeper;
@@ -58,7 +58,7 @@ fn serve(file: &Path) -> ExitCode {
     for about in &config.warnings {
         tracing::warn!(%about, "the configuration is good, but mind this");
     }
-    report_panics();
+    telemetry::report_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended =
         runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(config, own, file)));
