@@ -86,15 +86,18 @@ impl Tokens {
         let trusted = trusts();
         let step = steps.begin("verify token");
         let verified = match trusted.and_then(|()| self.verify(token, hash, now)) {
-            Err(Denial::TokenMalformed | Denial::TooManyFailures) if Unverified::is_opaque(token) => {
+            // Also of a caller who may not ask for what is not known: an answer may be there already.
+            Err(Denial::TokenMalformed | Denial::TooManyFailures | Denial::TooManyInFlight)
+                if Unverified::is_opaque(token) =>
+            {
                 let answer =
                     Box::pin(self.introspection.establish(token, hash, trusted, now, step.steps())).await;
                 step.ends(&answer);
                 return answer;
             }
-            Err(Denial::TooManyFailures) => {
+            Err(denial @ (Denial::TooManyFailures | Denial::TooManyInFlight)) => {
                 step.ends(&trusted);
-                return Err(Denial::TooManyFailures);
+                return Err(denial);
             }
             Err(Denial::TokenKeyUnknown) => {
                 Box::pin(self.verify_with_fresh_keys(token, hash, now, step.steps())).await

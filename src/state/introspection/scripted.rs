@@ -90,7 +90,7 @@ impl Script {
 /// Authorization servers with keys, and the tokens of a sidecar that trusts them.
 pub(super) struct Setup {
     pub(super) servers: Vec<Arc<Published>>,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
     pub(super) telemetry: Arc<Telemetry>,
 }
 

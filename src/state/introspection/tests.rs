@@ -27,6 +27,21 @@ async fn an_opaque_token_is_asked_about_once() {
     assert!(setup.metric(r#"result="active"} 1"#), "{}", setup.telemetry.render());
 }
 
+/// DS-011: an answer that is kept is no question.
+#[tokio::test]
+async fn a_known_token_passes_from_those_who_may_not_ask() {
+    let setup = Setup::new(|_| ()).await;
+    setup.says(Says::Json(active(setup.server())));
+    setup.establish("opaque").await.unwrap();
+    let asked = setup.asked();
+    for denial in [Denial::TooManyFailures, Denial::TooManyInFlight] {
+        let establish = |token| setup.tokens.establish(token, false, move || Err(denial), NOW, Steps::NONE);
+        assert!(establish("opaque").await.is_ok(), "{denial:?}");
+        assert_eq!(establish("another").await.unwrap_err(), denial);
+    }
+    assert_eq!(setup.asked(), asked);
+}
+
 /// TK-033, INTR-06: every row, as the caller sees it.
 #[tokio::test]
 async fn what_the_server_says_decides_between_a_refusal_and_our_failure() {

@@ -124,11 +124,13 @@ async fn only_known_tokens_pass_from_those_who_are_not_trusted() {
     let (known, new) = (token(&setup.published, 1, "k1"), token(&setup.published, 1, "k2"));
     setup.establish(&known).await.unwrap();
     let (misses, fetches) = (setup.tokens.metrics.token_cache_misses.get(), setup.published.fetches());
-    let distrust = || Err(Denial::TooManyFailures);
-    assert!(setup.tokens.establish(&known, false, distrust, NOW, Steps::NONE).await.is_ok());
-    for unknown in [&*new, "no.j.wt", "opaque", ""] {
-        let refused = setup.tokens.establish(unknown, false, distrust, NOW, Steps::NONE).await;
-        assert_eq!(refused.unwrap_err(), Denial::TooManyFailures, "{unknown}");
+    for denial in [Denial::TooManyFailures, Denial::TooManyInFlight] {
+        let distrust = || Err(denial);
+        assert!(setup.tokens.establish(&known, false, distrust, NOW, Steps::NONE).await.is_ok());
+        for unknown in [&*new, "no.j.wt", "opaque", ""] {
+            let refused = setup.tokens.establish(unknown, false, distrust, NOW, Steps::NONE).await;
+            assert_eq!(refused.unwrap_err(), denial, "{unknown}");
+        }
     }
     assert_eq!(setup.tokens.metrics.token_cache_misses.get(), misses, "no signature was checked");
     assert_eq!(setup.published.fetches(), fetches, "no key was asked for");
