@@ -239,7 +239,7 @@ impl Gate {
         let unrevoked = stopwatch.took(Part::Revocation, self.revocations.check(verified, &belief));
         let unrevoked = unrevoked.inspect_err(|denial| self.find_cause(*denial, found))?;
         found.revocation = unrevoked.standing().mark();
-        share.proved(unrevoked.verified(), self.in_flight_per_key)?;
+        share.admits(unrevoked.verified(), self.in_flight_per_key)?;
         self.rates.admits(unrevoked.verified(), Instant::now()).map_err(|excess| {
             found.wait = Some(excess.wait);
             excess.denial
@@ -249,7 +249,8 @@ impl Gate {
             Ok(grant) => grant,
             Err(want) => return self.observe(want, (request, demands), &belief, now, found),
         };
-        // Only now: a stolen proof that is shown again must not use up what its holder may ask for.
+        // Only now: a stolen proof that is shown again must not use up what its holder may ask for, or have under way.
+        share.proved(grant.verified(), self.in_flight_per_key)?;
         self.rates.admitted(grant.verified(), Instant::now());
         let told = match &self.assertions {
             Some(assertions) => stopwatch.took(Part::Assertion, grant.asserted(assertions, now))?,

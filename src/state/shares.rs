@@ -63,6 +63,10 @@ impl Shares {
         has_room
     }
 
+    fn count(&self, client: u64) -> usize {
+        self.taken.lock().get(&client).copied().unwrap_or_default()
+    }
+
     fn leave(&self, client: u64) {
         if let Entry::Occupied(mut entry) = self.taken.lock().entry(client) {
             match entry.get().checked_sub(1) {
@@ -74,12 +78,21 @@ impl Shares {
 }
 
 impl Share {
+    /// Whether the request would have room among those of who has shown possession; it is not counted for them yet.
+    ///
+    /// # Errors
+    /// [`Denial::TooManyInFlight`].
+    pub fn admits(&self, verified: &Verified, most: usize) -> Result<(), Denial> {
+        let has_room = self.shares.count(self.client_of(verified)) < most;
+        if has_room { Ok(()) } else { Err(Denial::TooManyInFlight) }
+    }
+
     /// Counts the request for who has shown possession, unless that one has as many as it may.
     ///
     /// # Errors
     /// [`Denial::TooManyInFlight`].
     pub fn proved(&self, verified: &Verified, most: usize) -> Result<(), Denial> {
-        self.of(self.shares.secret.hash_one((Kind::Proved, whose(verified))), most)
+        self.of(self.client_of(verified), most)
     }
 
     /// Counts it for where it comes from, while its token is looked at.
@@ -96,6 +109,10 @@ impl Share {
     /// [`Denial::TooManyInFlight`].
     pub fn unproved(&self, most: usize) -> Result<(), Denial> {
         self.of_network(Kind::Unproved, most)
+    }
+
+    fn client_of(&self, verified: &Verified) -> u64 {
+        self.shares.secret.hash_one((Kind::Proved, whose(verified))).max(NOBODY + 1)
     }
 
     fn of_network(&self, kind: Kind, most: usize) -> Result<(), Denial> {
@@ -176,6 +193,7 @@ mod tests {
         assert_eq!(share.of(8, 1), Err(Denial::TooManyInFlight), "and stays where it was");
         assert_eq!(next.of(7, 1), Err(Denial::TooManyInFlight));
         assert!(share.of(9, 1).is_ok() && next.of(7, 1).is_ok());
+        assert_eq!([7, 8, 9].map(|client| shares.count(client)), [1, 0, 1]);
         drop((share, next));
         assert!(shares.taken.lock().is_empty());
     }
