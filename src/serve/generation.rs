@@ -98,6 +98,8 @@ impl Proxy {
         let revocations = self.events_for(&config, lasting).await?;
         let upstream = if made_of.upstream == config.upstream {
             Arc::clone(&self.upstream)
+        } else if made_of.upstream.address == config.upstream.address {
+            Arc::new(self.upstream.changed_to(&config.upstream))
         } else {
             Arc::new(Upstream::new(&config.upstream))
         };

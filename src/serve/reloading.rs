@@ -61,6 +61,7 @@ impl Server {
         self.current.replace(Arc::clone(&next), terms);
         next.gate.tokens.take_over(&before.gate.tokens);
         self.room.resize(next.limits.connections);
+        next.upstream.takes_effect();
         Ok(waiting)
     }
 }

@@ -37,7 +37,7 @@ use hyper::body::Body as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use links::{Links, Seat};
-use places::Places;
+use places::{Places, Terms};
 use probe::Probe;
 use sips::Sips;
 use std::pin::pin;
@@ -53,7 +53,8 @@ pub(super) struct Upstream {
     /// Instead of the pool, where the service speaks HTTP/2.
     links: Option<Arc<Links>>,
     dialer: Arc<Dialer>,
-    places: Option<Places>,
+    places: Arc<Places>,
+    terms: Terms,
     probe: Option<Probe>,
     response_timeout: Duration,
     /// For people and traces.
@@ -109,13 +110,29 @@ impl Answered {
 impl Upstream {
     /// Connects lazily.
     pub(super) fn new(upstream: &config::Upstream) -> Upstream {
+        Upstream::with(upstream, Places::of(&Terms::of(upstream)))
+    }
+
+    /// The same service under other terms. Whoever is with it keeps its place, and counts, once they
+    /// [are in force](Upstream::takes_effect).
+    pub(super) fn changed_to(&self, upstream: &config::Upstream) -> Upstream {
+        Upstream::with(upstream, Arc::clone(&self.places))
+    }
+
+    /// From now on as many may be with the service as its configuration says.
+    pub(super) fn takes_effect(&self) {
+        self.places.resize(&self.terms);
+    }
+
+    fn with(upstream: &config::Upstream, places: Arc<Places>) -> Upstream {
         let dialer = Arc::new(Dialer::new(upstream));
         let patience = upstream.connect_timeout + upstream.response_timeout.min(PROBE_TIMEOUT);
         let probe = upstream.readiness.clone();
         Upstream {
             pool: Arc::default(),
             links: upstream.http2.then(Arc::default),
-            places: Places::new(upstream),
+            places,
+            terms: Terms::of(upstream),
             probe: probe.map(|how| Probe::start(Arc::clone(&dialer), how, upstream.http2, patience)),
             dialer,
             response_timeout: upstream.response_timeout,
@@ -147,7 +164,7 @@ impl Upstream {
 
     /// How many connections there are, and how many requests wait for their turn.
     pub(super) fn load(&self) -> (usize, usize) {
-        (self.dialer.connections(), self.places.as_ref().map_or(0, Places::waiting))
+        (self.dialer.connections(), self.places.waiting())
     }
 
     /// Sends a request and waits for the response's head. The connection is the lease's until the response
@@ -158,10 +175,7 @@ impl Upstream {
         progress: Option<Progress>,
         asks_for_websocket: bool,
     ) -> Result<Answered, Fault> {
-        let place = match &self.places {
-            Some(places) => Some(places.take().await?),
-            None => None,
-        };
+        let place = self.places.take(&self.terms).await?;
         let mut answer = pin!(self.exchange(request));
         let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
@@ -180,7 +194,7 @@ impl Upstream {
             lease.close();
             return Err(Fault::UpstreamBroken);
         }
-        Ok(Answered { response, lease, place })
+        Ok(Answered { response, lease, place: Some(place) })
     }
 
     async fn exchange(&self, mut request: Request<RequestBody>) -> Result<(Response<Answer>, Lease), Fault> {

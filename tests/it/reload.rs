@@ -191,3 +191,46 @@ fn plan(stage: &Stage, key: &ProofKey) -> Plan {
         pause: Duration::from_millis(5),
     }
 }
+
+/// Whoever is with the service keeps its place, and counts, whatever else is said of the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_gives_out_no_place_a_second_time() {
+    let listen = "limits: { in_flight_per_key: 50 }".to_owned();
+    let mut stage = Stage::set(Setting { tls: VERIFIED, listen, ..Setting::default() }).await;
+    let first = stage.config();
+    let of = |more: &str| first.replace("response_timeout: 1s", more);
+    let (two, later, three) = (
+        "response_timeout: 30s, in_flight: 2, queue: 0",
+        "response_timeout: 31s, in_flight: 2, queue: 0",
+        "response_timeout: 31s, in_flight: 3, queue: 0",
+    );
+    let held = async |stage: &mut Stage| {
+        let mut stream = stage.connect(&stage.anonymous()).await.unwrap();
+        let asked = tokio::spawn(async move { ask(&mut stream, "/open/held").await.0 });
+        stage.service.held().await;
+        asked
+    };
+    let refused = async |stage: &Stage| {
+        let mut stream = stage.connect(&stage.anonymous()).await.unwrap();
+        let (code, body, _) = ask(&mut stream, "/open/1").await;
+        assert!(code == 503 && body.contains("upstream_busy"), "{code} {body}");
+    };
+    // The first of them came when there was no limit.
+    reloaded(&stage, "applied", || stage.configure(&of("response_timeout: 30s"))).await;
+    let mut there = vec![held(&mut stage).await];
+    reloaded(&stage, "applied", || stage.configure(&of(two))).await;
+    there.push(held(&mut stage).await);
+    refused(&stage).await;
+    reloaded(&stage, "applied", || stage.configure(&of(later))).await;
+    refused(&stage).await;
+    reloaded(&stage, "applied", || stage.configure(&of(three))).await;
+    there.push(held(&mut stage).await);
+    reloaded(&stage, "applied", || stage.configure(&of(two))).await;
+    refused(&stage).await;
+    for asked in there {
+        stage.service.release();
+        assert_eq!(asked.await.unwrap(), 200);
+    }
+    let mut stream = stage.connect(&stage.anonymous()).await.unwrap();
+    assert_eq!(ask(&mut stream, "/open/1").await.0, 200);
+}
