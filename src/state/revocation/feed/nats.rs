@@ -166,10 +166,11 @@ struct Source {
 impl Source {
     async fn follow(self, servers: Vec<ServerAddr>, options: ConnectOptions, mut position: Position) {
         let (connections, mut connected) = watch::channel(Connection::default());
-        let connections = Arc::new(connections);
+        let (troubles, mut trouble) = watch::channel(String::new());
+        let notes = Arc::new((connections, troubles));
         let options = options.event_callback(move |event| {
-            let connections = Arc::clone(&connections);
-            async move { note(&connections, &event) }
+            let notes = Arc::clone(&notes);
+            async move { note(&notes.0, &notes.1, &event) }
         });
         let mut attempts = Attempts::default();
         // Not by the client, which would try for ever without a word of why.
@@ -180,9 +181,16 @@ impl Source {
             }
         };
         loop {
-            let Ok(connection) = connected.wait_for(|connection| connection.up).await.map(|c| *c) else {
-                return;
+            // From here on the client tries again by itself, and says why it fails.
+            let connection = tokio::select! {
+                biased;
+                up = connected.wait_for(|connection| connection.up) => up.map(|connection| *connection),
+                Ok(()) = trouble.changed() => {
+                    attempts.tell(false, &*trouble.borrow_and_update());
+                    continue;
+                }
             };
+            let Ok(connection) = connection else { return };
             let session = Session { source: &self, client: &client, position: &mut position };
             let ended = tokio::select! {
                 ended = session.run() => ended,
@@ -209,12 +217,19 @@ struct Connection {
     overflows: u64,
 }
 
-fn note(connections: &watch::Sender<Connection>, event: &async_nats::Event) {
-    use async_nats::Event;
+fn note(
+    connections: &watch::Sender<Connection>,
+    troubles: &watch::Sender<String>,
+    event: &async_nats::Event,
+) {
+    use async_nats::{ClientError, Event};
     match event {
         Event::Connected => connections.send_modify(|c| (c.up, c.count) = (true, c.count + 1)),
         Event::Disconnected | Event::Closed => connections.send_modify(|c| c.up = false),
         Event::SlowConsumer(_) => connections.send_modify(|c| c.overflows += 1),
+        Event::ClientError(ClientError::Other(why)) => {
+            troubles.send_replace(format!("can't connect to NATS again: {why}"));
+        }
         Event::LameDuckMode | Event::Draining | Event::ServerError(_) | Event::ClientError(_) => {
             tracing::debug!(%event, "NATS");
         }

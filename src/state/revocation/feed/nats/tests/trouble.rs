@@ -218,7 +218,12 @@ async fn a_server_that_was_never_there_is_told_of_once_and_awaited() {
     assert_eq!(revocations.status(), FeedStatus::CatchingUp);
     server.start().await;
     ready(&revocations).await;
+    assert_eq!(log.text().matches(&told).count(), 1, "{}", log.text());
+    server.kill();
+    until("a word of why again", || log.text().contains("can't connect to NATS again: ")).await;
+    server.start().await;
+    ready(&revocations).await;
     let text = log.text();
-    assert_eq!(text.matches(&told).count(), 1, "{text}");
+    assert_eq!(text.matches("can't connect to NATS again: ").count(), 1, "{text}");
     assert!(text.contains("refused") && !text.contains("s3cret"), "{text}");
 }
