@@ -2,8 +2,8 @@
 //!
 //! A span is begun by a [`Tracer`] (roots), by a request that is recorded, or by a [`Step`] within either, and goes to
 //! the exporter's queue when it ends, in whatever way. `server` and `client` put HTTP's semantic conventions in words,
-//! `attributes` and `encode` make OTLP's messages, `queue` holds what `export` sends. Nothing in here waits, fails or is there at all where
-//! nothing is recorded.
+//! `attributes` and `encode` make OTLP's messages in the wire format of `protobuf`, `queue` holds what `export` sends.
+//! Nothing in here waits, fails or is there at all where nothing is recorded.
 
 mod attributes;
 pub(super) mod client;
