@@ -6,7 +6,8 @@
 //! timer fires.
 //! * until the first request, and from the beginning of a header section (HTTP/1.1: at the earliest when the response
 //!   before it has ended; HTTP/2: [`sections`](super::sections), whatever else is open): `header_timeout`
-//! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
+//! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`; between requests
+//!   less where others need its place ([`settled`](super::settled))
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
@@ -99,7 +100,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
                 wind_up(connection.as_mut());
-                let listens = activity.served.load(Relaxed) && !stuck;
+                let listens = activity.served.load(Relaxed) && !stuck && !activity.is_about_to_go();
                 let patience = if listens { LAST_WORDS } else { NO_WORDS };
                 timer.as_mut().reset(now + patience);
             }
@@ -126,5 +127,5 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long the last bytes of a closing connection may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The same for one that never asked for anything, or does not take what it asked for.
+/// The same for one that never asked for anything, does not take what it asked for, or keeps others waiting.
 const NO_WORDS: Duration = Duration::from_millis(500);
