@@ -136,7 +136,7 @@ impl Activity {
     /// Gives up the responses of which the client takes nothing. True if the connection has to go for one of them.
     pub(super) fn cut(&self, patience: Duration) -> bool {
         let passing: Vec<_> = self.passing.lock().iter().filter_map(Weak::upgrade).collect();
-        passing.iter().filter(|one| one.cut(patience)).count() > 0
+        passing.iter().filter(|one| one.cut(patience)).count() > 0 || self.tunnels.is_one_late()
     }
     pub(super) fn is_stalled(&self, limits: &Limits) -> bool {
         let since = self.stalled_since.load(Relaxed);

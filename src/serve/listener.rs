@@ -128,7 +128,7 @@ impl Listener {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), http2));
         let phase = self.phase.clone();
         if http2 {
-            activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
+            activity.tunnels.are_streams(phase.clone());
             // Boxed: each request becomes a task, and its future would be moved ten times on the way.
             let service = service_fn(move |request| Box::pin(answer(request)));
             let connection = http2_within(&limits).serve_connection(io, service);
@@ -141,7 +141,7 @@ impl Listener {
             connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
             // It keeps its place among the connections.
             if let Some(tunnel) = activity.tunnels.take() {
-                Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
+                drop(Box::pin(tunnel.run(phase)).await);
             }
         }
         if let Some(unreadable) = activity.unreadable() {
