@@ -13,7 +13,7 @@
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::activity::Activity;
-use crate::config::Limits;
+use super::current::Current;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,17 +33,18 @@ pub(super) enum Phase {
     Cut,
 }
 
-/// Polls a connection to its end, and ends it when its time is over: `wind_up` lets it finish what it is at.
+/// Polls a connection to its end, and ends it when its time is over, by the limits in force: `wind_up` lets it finish what it
+/// is at.
 pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     wind_up: fn(Pin<&mut C>),
     activity: &Activity,
-    limits: &Limits,
+    current: &Current,
     http2: bool,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut connection = pin!(connection);
-    let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
+    let mut timer = pin!(sleep_until(Instant::now() + current.proxy().limits.header_timeout));
     let mut stage = Stage::Open;
     if *phase.borrow() != Phase::Running {
         phase.mark_changed();
@@ -58,9 +59,10 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
-            let due =
-                activity.due(limits, http2).filter(|due| stage == Stage::Open && *due < timer.deadline());
-            if let Some(due) = due {
+            if let Some(due) = activity.due(&current.proxy().limits, http2)
+                && stage == Stage::Open
+                && due < timer.deadline()
+            {
                 timer.as_mut().reset(due);
             }
             timer.as_mut().poll(cx).map(|()| Event::TimeUp)
@@ -75,7 +77,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
                 Err(_) => Event::Ended,
             },
         };
-        let now = Instant::now();
+        let (now, limits) = (Instant::now(), &current.proxy().limits);
         let mut stuck = false;
         if let Event::TimeUp = event {
             stuck = activity.cut(limits.idle_timeout);

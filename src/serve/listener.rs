@@ -133,12 +133,12 @@ impl Listener {
             let service = service_fn(move |request| Box::pin(answer(request)));
             let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
+            connection::supervise(connection, wind_up, &activity, &self.current, true, phase).await;
         } else {
             let service = service_fn(answer);
             let connection = http1_within(&limits).serve_connection(io, service).with_upgrades();
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
+            connection::supervise(connection, wind_up, &activity, &self.current, false, phase.clone()).await;
             // It keeps its place among the connections.
             if let Some(tunnel) = activity.tunnels.take() {
                 drop(Box::pin(tunnel.run(phase)).await);
