@@ -122,6 +122,7 @@ impl Listener {
         let address = source.client;
         let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new(told);
+        let _tunnel = activity.tunnels.ends_with_connection();
         let _settled = self.settled.enter(network(address.ip()), &activity);
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
         let answer = move |request| proxy::serve(seat.peer(), request);

@@ -57,6 +57,12 @@ impl Tunnels {
         self.late.load(Acquire) > 0
     }
 
+    /// Whatever becomes of the connection, none that has begun in its place outlives it. That would hold the connection's
+    /// requests, and they hold what is here.
+    pub(super) fn ends_with_connection(self: &Arc<Tunnels>) -> impl Drop {
+        Ends(Arc::clone(self))
+    }
+
     /// What the connection has become.
     pub(super) fn take(&self) -> Option<Tunnel> {
         self.instead.lock().take()
@@ -75,6 +81,15 @@ impl Tunnels {
             if silent || ended { Poll::Ready(()) } else { Poll::Pending }
         });
         let _ = timeout(FAREWELL, said).await;
+    }
+}
+
+/// Held by a connection until it has ended, in whatever way.
+struct Ends(Arc<Tunnels>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        drop(self.0.take());
     }
 }
 
