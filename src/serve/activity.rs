@@ -3,6 +3,7 @@
 
 use super::body::Passing;
 use super::sections::Seen;
+use super::settled::Shown;
 use super::tunnels::Tunnels;
 use super::unreadable::Unreadable;
 use crate::config::Limits;
@@ -20,6 +21,9 @@ pub(super) struct Activity {
     began: Instant,
     in_flight: AtomicUsize,
     pub(super) served: AtomicBool,
+    shown: Mutex<Shown>,
+    /// Others need its place.
+    sent_away: AtomicBool,
     /// What comes now belongs to the next request.
     bodiless: AtomicBool,
     pub(super) leaving: AtomicBool,
@@ -46,6 +50,8 @@ impl Activity {
             began: Instant::now(),
             in_flight: AtomicUsize::new(0),
             served: AtomicBool::new(false),
+            shown: Mutex::new(Shown::Nothing),
+            sent_away: AtomicBool::new(false),
             bodiless: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
             unread: AtomicBool::new(false),
@@ -130,7 +136,7 @@ impl Activity {
     /// Gives up the responses of which the client takes nothing. True if the connection has to go for one of them.
     pub(super) fn cut(&self, patience: Duration) -> bool {
         let passing: Vec<_> = self.passing.lock().iter().filter_map(Weak::upgrade).collect();
-        passing.iter().filter(|one| one.cut(patience)).count() > 0
+        passing.iter().filter(|one| one.cut(patience)).count() > 0 || self.tunnels.is_one_late()
     }
     pub(super) fn is_stalled(&self, limits: &Limits) -> bool {
         let since = self.stalled_since.load(Relaxed);
@@ -139,6 +145,31 @@ impl Activity {
     /// Whether the next response is the last one.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Relaxed)
+    }
+
+    /// What a request of its has shown.
+    pub(super) fn shows(&self, shown: Shown) {
+        let mut before = self.shown.lock();
+        *before = shown.max(*before);
+    }
+    pub(super) fn shown(&self) -> Shown {
+        *self.shown.lock()
+    }
+    /// Since when it does nothing, if that is so; nothing that was refused counts for anything.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let since = match self.shown() {
+            Shown::Nothing => 0,
+            Shown::Admitted | Shown::Granted => self.idle_since.load(Relaxed),
+        };
+        (!self.is_busy()).then(|| self.after(since, Duration::ZERO))
+    }
+    /// It has to make room for others as soon as it does nothing.
+    pub(super) fn send_away(&self) {
+        self.sent_away.store(true, Relaxed);
+        self.supervisor.wake();
+    }
+    pub(super) fn is_about_to_go(&self) -> bool {
+        self.sent_away.load(Relaxed) && !self.is_busy()
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -155,8 +186,9 @@ impl Activity {
         }
     }
     pub(super) fn time_up(&self, limits: &Limits, http2: bool) {
-        let in_head =
-            self.is_in_head(http2) && self.due(limits, http2).is_some_and(|due| due <= Instant::now());
+        let in_head = self.is_in_head(http2)
+            && !self.is_about_to_go()
+            && self.due(limits, http2).is_some_and(|due| due <= Instant::now());
         if in_head || self.is_late(limits) {
             let _ = self.unreadable.set(Unreadable::Late);
         }
@@ -182,6 +214,9 @@ impl Activity {
         section.into_iter().chain(other).min()
     }
     pub(super) fn due_otherwise(&self, limits: &Limits, http2: bool) -> Option<Instant> {
+        if self.is_about_to_go() {
+            return Some(self.began);
+        }
         let stalled = self.stalled_since.load(Relaxed);
         if stalled != NEVER {
             return Some(self.after(stalled, limits.idle_timeout));

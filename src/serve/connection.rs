@@ -6,13 +6,14 @@
 //! timer fires.
 //! * until the first request, and from the beginning of a header section (HTTP/1.1: at the earliest when the response
 //!   before it has ended; HTTP/2: [`sections`](super::sections), whatever else is open): `header_timeout`
-//! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
+//! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`; between requests
+//!   less where others need its place ([`settled`](super::settled))
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
 
 use super::activity::Activity;
-use crate::config::Limits;
+use super::current::Current;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,17 +33,18 @@ pub(super) enum Phase {
     Cut,
 }
 
-/// Polls a connection to its end, and ends it when its time is over: `wind_up` lets it finish what it is at.
+/// Polls a connection to its end, and ends it when its time is over, by the limits in force: `wind_up` lets it finish what it
+/// is at.
 pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     wind_up: fn(Pin<&mut C>),
     activity: &Activity,
-    limits: &Limits,
+    current: &Current,
     http2: bool,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut connection = pin!(connection);
-    let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
+    let mut timer = pin!(sleep_until(Instant::now() + current.proxy().limits.header_timeout));
     let mut stage = Stage::Open;
     if *phase.borrow() != Phase::Running {
         phase.mark_changed();
@@ -57,9 +59,10 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
-            let due =
-                activity.due(limits, http2).filter(|due| stage == Stage::Open && *due < timer.deadline());
-            if let Some(due) = due {
+            if let Some(due) = activity.due(&current.proxy().limits, http2)
+                && stage == Stage::Open
+                && due < timer.deadline()
+            {
                 timer.as_mut().reset(due);
             }
             timer.as_mut().poll(cx).map(|()| Event::TimeUp)
@@ -74,7 +77,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
                 Err(_) => Event::Ended,
             },
         };
-        let now = Instant::now();
+        let (now, limits) = (Instant::now(), &current.proxy().limits);
         let mut stuck = false;
         if let Event::TimeUp = event {
             stuck = activity.cut(limits.idle_timeout);
@@ -99,7 +102,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
                 wind_up(connection.as_mut());
-                let listens = activity.served.load(Relaxed) && !stuck;
+                let listens = activity.served.load(Relaxed) && !stuck && !activity.is_about_to_go();
                 let patience = if listens { LAST_WORDS } else { NO_WORDS };
                 timer.as_mut().reset(now + patience);
             }
@@ -126,5 +129,5 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long the last bytes of a closing connection may take.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The same for one that never asked for anything, or does not take what it asked for.
+/// The same for one that never asked for anything, does not take what it asked for, or keeps others waiting.
 const NO_WORDS: Duration = Duration::from_millis(500);

@@ -90,14 +90,17 @@ impl Current {
         }
     }
 
-    /// Judges everybody who is connected by what is in force: an idle connection would keep the generation before alive,
+    /// Judges everybody who is connected by what is in force, its time included: an idle connection would keep the generation before alive,
     /// with its index and its feed. Off the threads that serve, for chains of thousands of clients take a while; who
     /// asks meanwhile is judged first.
     fn review(self: &Arc<Self>) {
         let current = Arc::clone(self);
         spawn_blocking(move || {
             let seats: Vec<_> = current.seats.lock().iter().filter_map(|(_, seat)| seat.upgrade()).collect();
-            seats.iter().for_each(|seat| drop(seat.peer()));
+            for seat in seats {
+                drop(seat.peer());
+                seat.activity.supervisor.wake();
+            }
         });
     }
 }

@@ -1,7 +1,8 @@
 //! The public port: accepts connections up to the limit, each with its TLS handshake and its protocol.
 //!
 //! At the limit nothing more is accepted until a connection ends; the kernel's backlog takes the burst. A connection that
-//! has not finished its handshake by then may have to make room ([`arrivals`](super::arrivals)).
+//! has not finished its handshake by then may have to make room ([`arrivals`](super::arrivals)), and where others wait, so may
+//! those that do nothing ([`settled`](super::settled)).
 //! A failing `accept` (no file descriptors left) backs off instead of spinning. Plain HTTP on this port
 //! fails the handshake and is closed.
 
@@ -14,14 +15,17 @@ use super::peers::Peers;
 use super::piece::QUEUE;
 use super::proxy;
 use super::reception::Introduced;
+use super::settled::Settled;
 use super::tls::Handshake;
 use super::watched::Watched;
 use crate::config::Limits;
+use crate::state::rates::network;
 use crate::telemetry::Telemetry;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -39,6 +43,7 @@ pub(super) struct Listener {
     pub(super) peers: Arc<Peers>,
     pub(super) handshakes: Arc<Handshakes>,
     pub(super) arrivals: Arc<Arrivals>,
+    pub(super) settled: Arc<Settled>,
     pub(super) phase: watch::Receiver<Phase>,
     /// One permit for each connection that may still be opened.
     pub(super) room: Arc<Semaphore>,
@@ -87,18 +92,21 @@ impl Listener {
 
     /// Room first, then the connection: at the limit clients wait in the backlog.
     async fn next(&self, socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = self.room().await?;
+        let permit = self.room(socket).await?;
         let (stream, peer) = socket.accept().await?;
         Ok((stream, plain(peer), permit))
     }
 
-    async fn room(&self) -> io::Result<OwnedSemaphorePermit> {
+    async fn room(&self, socket: &TcpListener) -> io::Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
             return Ok(permit);
         }
         let mut permit = pin!(Arc::clone(&self.room).acquire_owned());
         loop {
-            self.arrivals.make_room();
+            if !self.arrivals.make_room() && does_somebody_wait(socket) {
+                let going = self.settled.make_room();
+                (0..going).for_each(|_| self.telemetry.metrics.connection_refused("idle"));
+            }
             if let Ok(permit) = timeout(arrivals::PATIENCE, &mut permit).await {
                 return permit.map_err(io::Error::other);
             }
@@ -114,25 +122,27 @@ impl Listener {
         let address = source.client;
         let Handshake { stream, http2, chain, terms } = handshake;
         let activity = Activity::new(told);
+        let _tunnel = activity.tunnels.ends_with_connection();
+        let _settled = self.settled.enter(network(address.ip()), &activity);
         let seat = Seat::new(Arc::clone(&self.current), Arc::clone(&activity), source, chain, terms);
         let answer = move |request| proxy::serve(seat.peer(), request);
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity), http2));
         let phase = self.phase.clone();
         if http2 {
-            activity.tunnels.are_streams(phase.clone(), limits.idle_timeout);
+            activity.tunnels.are_streams(phase.clone());
             // Boxed: each request becomes a task, and its future would be moved ten times on the way.
             let service = service_fn(move |request| Box::pin(answer(request)));
             let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
+            connection::supervise(connection, wind_up, &activity, &self.current, true, phase).await;
         } else {
             let service = service_fn(answer);
             let connection = http1_within(&limits).serve_connection(io, service).with_upgrades();
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
+            connection::supervise(connection, wind_up, &activity, &self.current, false, phase.clone()).await;
             // It keeps its place among the connections.
             if let Some(tunnel) = activity.tunnels.take() {
-                Box::pin(tunnel.run(phase, limits.idle_timeout)).await;
+                drop(Box::pin(tunnel.run(phase)).await);
             }
         }
         if let Some(unreadable) = activity.unreadable() {
@@ -194,6 +204,12 @@ fn plain(peer: SocketAddr) -> SocketAddr {
         IpAddr::V4(address) => SocketAddr::new(IpAddr::V4(address), peer.port()),
         IpAddr::V6(_) => peer,
     }
+}
+
+/// Whether a connection is there to be accepted.
+fn does_somebody_wait(socket: &TcpListener) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::IN)];
+    event::poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// The connection is gone already; the next one may be fine (accept(2)).

@@ -3,7 +3,7 @@
 //! All `ports` are bound first: `sockets` made or inherited, and in a pod some that are only `held`. `generation` makes a `proxy` of a configuration, `current` holds the one in force, and what
 //! happens to them is `recorded`.
 //! `listener` accepts while there is `room`, `proxy_protocol` asks load balancers who it is, `tls` and `client_chain`
-//! find out who connects, `caller` whose certificate counts; `peers` and `handshakes` share out what connections cost,
+//! find out who connects, `caller` whose certificate counts; `peers`, `handshakes`, `arrivals` and `settled` share out what connections cost,
 //! `connection`, `activity`, `watched` and `sections` keep the time, `unreadable` records what is no request. `proxy` takes one request
 //! through the gate, `in_flight` until its response has ended; `forward` takes it on (`hops`: how far an OPTIONS), `fields`, `trailers` and `forwarded` decide which fields the service
 //! gets, `upstream` asks it over connections of the `pool`, and `body` carries what either side sends, each `piece` of an answer within bounds, as a `tunnel`
@@ -47,6 +47,7 @@ mod request_body;
 mod response;
 mod room;
 mod sections;
+mod settled;
 mod sockets;
 mod svid_chain;
 mod switch;
@@ -164,6 +165,7 @@ impl Server {
             telemetry,
             phase: watched,
             arrivals: Arc::default(),
+            settled: Arc::default(),
             room: room.permits(),
         };
         let (listener, health) = (Arc::new(listener), Health::new(&admin, probes));

@@ -3,6 +3,10 @@
 //! One host and HTTP/1.1 is all there is, so this is far less than hyper-util's client, which costs every
 //! request a key to hash, a large allocation and several moves of the message. The connection that was used
 //! last is used next, so that those of a busy hour become idle and are closed.
+//!
+//! After an answer that has no content by its method or status a faulty service may send some all the same, and it would be
+//! read as the next answer, to somebody else's request. So such a connection [settles](SETTLES) first: what comes
+//! while nothing was asked ends it.
 
 use super::request_body::RequestBody;
 use hyper::client::conn::http1::SendRequest;
@@ -29,6 +33,8 @@ struct Idle {
 pub(super) struct Lease {
     connection: Option<SendRequest<RequestBody>>,
     pool: Arc<Pool>,
+    /// Whether its answer has no content by itself.
+    bodiless: bool,
 }
 
 impl Pool {
@@ -43,9 +49,10 @@ impl Pool {
         None
     }
 
-    /// What a connection is held by while its response is under way.
-    pub(super) fn lease(self: &Arc<Pool>, connection: SendRequest<RequestBody>) -> Lease {
-        Lease { connection: Some(connection), pool: Arc::clone(self) }
+    /// What a connection is held by while its response is under way. `bodiless`: one without content, by its request's
+    /// method or its status.
+    pub(super) fn lease(self: &Arc<Pool>, connection: SendRequest<RequestBody>, bodiless: bool) -> Lease {
+        Lease { connection: Some(connection), pool: Arc::clone(self), bodiless }
     }
 
     fn put(self: &Arc<Pool>, connection: SendRequest<RequestBody>) {
@@ -75,12 +82,15 @@ impl Drop for Lease {
         let Some(mut connection) = self.connection.take().filter(|connection| !connection.is_closed()) else {
             return;
         };
-        if connection.is_ready() {
+        if connection.is_ready() && !self.bodiless {
             self.pool.put(connection);
         } else if let Ok(runtime) = Handle::try_current() {
             // Another thread is about to notice the end of the response, or that nobody reads it any more.
-            let pool = Arc::clone(&self.pool);
+            let (pool, bodiless) = (Arc::clone(&self.pool), self.bodiless);
             runtime.spawn(async move {
+                if bodiless {
+                    sleep(SETTLES).await;
+                }
                 if connection.ready().await.is_ok() {
                     pool.put(connection);
                 }
@@ -107,3 +117,6 @@ async fn sweep(pool: Arc<Pool>) {
 /// Shorter than the idle timeouts services commonly have: we close first, so that no request races a close.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 const MOST_IDLE: usize = 256;
+
+/// How long after an answer without content a service may take to send what should not be there.
+const SETTLES: Duration = Duration::from_millis(100);

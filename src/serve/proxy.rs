@@ -14,6 +14,7 @@ use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
 use super::in_flight::InFlight;
+use super::settled::Shown;
 use super::trailers::RequestTrailers;
 use super::upstream::Upstream;
 use super::{grpc, refusal, response, upgrade};
@@ -165,6 +166,7 @@ fn answer<'a>(
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {
+                peer.activity.shows(Shown::of(&admission));
                 #[cfg(feature = "panic-drill")]
                 {
                     crate::gate::drill::panic_at("forward", &parts.headers);

@@ -29,11 +29,14 @@ pub(super) fn switched(
         Some((socket, seat)) => Service::Stream(Box::new(socket.on(seat))),
         None => Service::Connection(upgrade),
     };
+    let is_stream = version == Version::HTTP_2;
     parts.version = version;
     fields::clean_response(&mut parts.headers);
     wish.tell(&mut parts.status, &mut parts.headers);
     in_flight.span = peer.proxy.gate.telemetry.passes(span, parts.status, asked.elapsed());
-    peer.activity.tunnels.begin(Tunnel { client: wish.client, service, in_flight, cuttable });
+    let patience = peer.proxy.limits.idle_timeout;
+    let tunnel = Tunnel { client: wish.client, service, in_flight, cuttable, is_stream, patience };
+    peer.activity.tunnels.begin(tunnel);
     parts.extensions.clear();
     Response::from_parts(parts, ResponseBody::own(Bytes::new()))
 }

@@ -3,6 +3,7 @@
 //! What passes is the client's word on a connection of its own, which no proof covers. So it ends when the token is
 //! revoked, and when it expires unless the route says otherwise; and when the sidecar stops, or nothing passes.
 
+mod leaving;
 mod way;
 
 use super::connection::Phase;
@@ -13,6 +14,7 @@ use super::websocket::{self, GOING_AWAY, POLICY_VIOLATION};
 use crate::state::revocation::Cut;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+pub(super) use leaving::Leaving;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -30,6 +32,10 @@ pub(super) struct Tunnel {
     pub(super) service: Service,
     pub(super) in_flight: InFlight,
     pub(super) cuttable: Option<Cuttable>,
+    /// The client's side is a stream of HTTP/2.
+    pub(super) is_stream: bool,
+    /// How long one side may take nothing.
+    pub(super) patience: Duration,
 }
 
 /// What the service has agreed to speak on.
@@ -55,12 +61,12 @@ enum End {
 }
 
 impl Tunnel {
-    /// Joins both sides until they end or have to. `patience`: how long one may take nothing.
-    pub(super) async fn run(self, mut phase: watch::Receiver<Phase>, patience: Duration) {
-        let Tunnel { client, service, mut in_flight, cuttable } = self;
+    /// Joins both sides until they end or have to. What the client has yet to take then is left.
+    pub(super) async fn run(self, mut phase: watch::Receiver<Phase>) -> Option<Leaving> {
+        let Tunnel { client, service, mut in_flight, cuttable, is_stream, patience } = self;
         let both = timeout(SWITCH, async { tokio::try_join!(client, service.opened()) }).await;
-        let Ok(Ok((client, service))) = both else { return };
-        let mut joined = Joined::new(client, service, patience);
+        let Ok(Ok((client, service))) = both else { return None };
+        let mut joined = Joined::new(client, service, patience, is_stream);
         if let Some(cuttable) = &cuttable {
             cuttable.streams();
         }
@@ -69,25 +75,29 @@ impl Tunnel {
             end = joined.pass(cuttable.as_ref()) => end,
             _ = phase.wait_for(|phase| *phase == Phase::Cut) => End::Stopped,
         };
-        match end {
-            End::Closed => in_flight.span.whole(),
+        let left = match end {
+            End::Closed => {
+                in_flight.span.whole();
+                joined.closed()
+            }
             End::Cut(why) => {
                 in_flight.cut(why, cuttable.as_ref());
                 let reason = match why {
                     Cut::Revoked => "token revoked",
                     Cut::Expired => "token expired",
                 };
-                joined.farewell(POLICY_VIOLATION, reason).await;
+                joined.farewell(POLICY_VIOLATION, reason).await
             }
             End::Stopped => {
                 in_flight.span.broken("stopped");
-                joined.farewell(GOING_AWAY, "going away").await;
+                joined.farewell(GOING_AWAY, "going away").await
             }
             End::Idle => {
                 in_flight.span.broken("idle");
-                joined.farewell(GOING_AWAY, "idle").await;
+                joined.farewell(GOING_AWAY, "idle").await
             }
-        }
+        };
+        Some(left.holding(in_flight.take_share()))
     }
 }
 
@@ -116,9 +126,10 @@ struct Joined {
 }
 
 impl Joined {
-    fn new(client: Upgraded, service: Side, patience: Duration) -> Joined {
+    fn new(client: Upgraded, service: Side, patience: Duration, is_stream: bool) -> Joined {
         let client = Box::new(TokioIo::new(client));
-        Joined { client, service, up: Way::new(), down: Way::new(), patience }
+        let last = if is_stream { LAST } else { usize::MAX };
+        Joined { client, service, up: Way::ending(usize::MAX), down: Way::ending(last), patience }
     }
 
     async fn pass(&mut self, cuttable: Option<&Cuttable>) -> End {
@@ -164,11 +175,25 @@ impl Joined {
         due
     }
 
+    /// One side has ended, or both have.
+    fn closed(self) -> Leaving {
+        let waiting = self.down.waiting();
+        let last = waiting[..waiting.len().min(LAST)].to_vec();
+        Leaving::of(self.client, last)
+    }
+
     /// Tells both sides why it ends, where that can be put between two frames, and closes both. The client gets the
     /// rest of a frame that has begun, if it comes at once; the service gets nothing more of the client's.
-    async fn farewell(mut self, code: u16, reason: &str) {
+    async fn farewell(mut self, code: u16, reason: &str) -> Leaving {
         let finish = self.down.finish_frame(&mut self.service, &mut self.client);
-        let between_frames = timeout(A_MOMENT, finish).await.is_ok_and(|finished| finished.is_ok());
+        let _ = timeout(A_MOMENT, finish).await;
+        let last = if self.down.frames.at_boundary() {
+            websocket::close(code, reason, None)
+        } else {
+            let rest = self.down.frames.rest_in(self.down.waiting());
+            self.down.waiting()[..rest.min(LAST)].to_vec()
+        };
+        let mut leaving = Leaving::of(self.client, last);
         let mut key = [0; 4];
         let masked = self.up.frames.at_boundary() && aws_lc_rs::rand::fill(&mut key).is_ok();
         let to_service = async {
@@ -179,16 +204,13 @@ impl Joined {
             // A stream's last bytes are on their way only; that the service ends, too, says that they have arrived.
             to_the_end(&mut self.service).await
         };
-        let client = &mut self.client;
         let to_client = async {
-            if between_frames {
-                client.write_all(&websocket::close(code, reason, None)).await?;
-            }
-            client.shutdown().await?;
+            leaving.told().await;
             // Closing with bytes unread would take the last ones from under the client's eyes.
-            to_the_end(client).await
+            to_the_end(&mut leaving.client).await
         };
         let _ = tokio::join!(timeout(A_MOMENT, to_service), timeout(LINGER, to_client));
+        leaving
     }
 }
 
@@ -199,6 +221,9 @@ async fn to_the_end(side: &mut Side) -> io::Result<()> {
     Ok(())
 }
 
+/// What is written last to a stream, by itself, in bytes: HTTP/2 takes a piece from us when the one before is on its way,
+/// and so when it says that the stream has ended, no more than this waits.
+const LAST: usize = 512;
 /// How long either connection may take to become something else.
 const SWITCH: Duration = Duration::from_secs(5);
 /// How long nothing may pass, at least: WebSockets are often silent, and their clients often gone without a word.

@@ -20,31 +20,47 @@ use tokio::time::timeout;
 #[derive(Debug, Default)]
 pub(super) struct Tunnels {
     instead: Mutex<Option<Tunnel>>,
-    streams: OnceLock<(watch::Receiver<Phase>, Duration)>,
+    streams: OnceLock<watch::Receiver<Phase>>,
     /// Streams that have not ended.
     open: AtomicUsize,
     last_ended: AtomicWaker,
+    /// Streams that have, and whose client does not take the last of them.
+    late: AtomicUsize,
 }
 
 impl Tunnels {
-    /// They are streams of the connection, and not what becomes of it. `patience`: how long one side may take nothing.
-    pub(super) fn are_streams(&self, phase: watch::Receiver<Phase>, patience: Duration) {
-        let _ = self.streams.set((phase, patience));
+    /// They are streams of the connection, and not what becomes of it.
+    pub(super) fn are_streams(&self, phase: watch::Receiver<Phase>) {
+        let _ = self.streams.set(phase);
     }
 
     /// Begins one: at once where it is a stream, else when the connection is no longer HTTP and [asked](Self::take)
     /// what it is.
     pub(super) fn begin(self: &Arc<Tunnels>, tunnel: Tunnel) {
-        let Some((phase, patience)) = self.streams.get().cloned() else {
+        let Some(phase) = self.streams.get().cloned() else {
             *self.instead.lock() = Some(tunnel);
             return;
         };
         self.open.fetch_add(1, AcqRel);
-        let stream = Stream(Arc::clone(self));
+        let (stream, among, patience) = (Stream(Arc::clone(self)), Arc::clone(self), tunnel.patience);
         tokio::spawn(async move {
-            tunnel.run(phase, patience).await;
+            let left = tunnel.run(phase).await;
             drop(stream);
+            if let Some(left) = left {
+                left.gone(patience, &among.late).await;
+            }
         });
+    }
+
+    /// Whether something is left of a stream that goes with the connection only.
+    pub(super) fn is_one_late(&self) -> bool {
+        self.late.load(Acquire) > 0
+    }
+
+    /// Whatever becomes of the connection, none that has begun in its place outlives it. That would hold the connection's
+    /// requests, and they hold what is here.
+    pub(super) fn ends_with_connection(self: &Arc<Tunnels>) -> impl Drop {
+        Ends(Arc::clone(self))
     }
 
     /// What the connection has become.
@@ -65,6 +81,15 @@ impl Tunnels {
             if silent || ended { Poll::Ready(()) } else { Poll::Pending }
         });
         let _ = timeout(FAREWELL, said).await;
+    }
+}
+
+/// Held by a connection until it has ended, in whatever way.
+struct Ends(Arc<Tunnels>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        drop(self.0.take());
     }
 }
 

@@ -32,7 +32,7 @@ use dial::{Dialed, Dialer, Open};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -204,6 +204,7 @@ impl Upstream {
             return asked.await.map(|(response, seat)| (response, Lease::Http2(seat)));
         }
         announce_content(&mut request);
+        let is_head = request.method() == Method::HEAD;
         let mut fresh = 0;
         loop {
             let mut connection = match self.pool.take() {
@@ -216,7 +217,9 @@ impl Upstream {
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
-                    return Ok((response.map(Answer::Http1), Lease::Http1(self.pool.lease(connection))));
+                    let bodiless = is_head || BODILESS.contains(&response.status());
+                    let lease = Lease::Http1(self.pool.lease(connection, bodiless));
+                    return Ok((response.map(Answer::Http1), lease));
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
@@ -279,6 +282,9 @@ fn fault(error: &hyper::Error) -> Fault {
         None => Fault::UpstreamBroken,
     }
 }
+
+/// Answers that have no content (RFC 9110 section 6.4.1).
+const BODILESS: [StatusCode; 2] = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
 
 /// What the head of an answer may take, in bytes.
 const MAX_BUFFER: usize = 128 * 1024;

@@ -151,7 +151,7 @@ impl Metrics {
             connections_refused: family(
                 all,
                 "connections_refused",
-                "Connections closed before their handshake, by reason",
+                "Connections closed before their handshake, or while idle, for others to have room, by reason",
             ),
             handshake_failures: family(
                 all,

@@ -1,15 +1,17 @@
 //! A configuration that changes under a running sidecar: what takes effect, on whom, and that nobody loses a request.
 
 use crate::support::authority::{Authority, Shown};
-use crate::support::eventually;
 use crate::support::load::{Plan, Traffic};
 use crate::support::pki::Pki;
 use crate::support::proof::ProofKey;
 use crate::support::stage::{Setting, Stage, VERIFIED, status};
 use crate::support::wire::{converse, get};
+use crate::support::{PATIENCE, eventually};
 use serde_json::json;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 const ROUTE: &str = "routes:\n";
@@ -69,6 +71,26 @@ async fn what_is_written_takes_effect_on_connections_that_are_open() {
     assert_eq!(stage.metric("clinch_config_pending").await, 1, "until the next start, whatever else changes");
     reloaded(&stage, "applied", || stage.configure(&first)).await;
     assert_eq!(stage.metric("clinch_config_pending").await, 0);
+}
+
+/// CF-005: the time that connections have is that of now, for those that are open, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_connected_has_the_time_that_is_written_now() {
+    let listen = "limits: { idle_timeout: 120s }".to_owned();
+    let stage = Stage::set(Setting { tls: VERIFIED, listen, ..Setting::default() }).await;
+    let mut before = stage.connect(&stage.anonymous()).await.unwrap();
+    let mut after = stage.connect(&stage.anonymous()).await.unwrap();
+    assert_eq!((ask(&mut before, "/open/1").await.0, ask(&mut after, "/open/1").await.0), (200, 200));
+    let shorter = stage.config().replace("idle_timeout: 120s", "idle_timeout: 6s");
+    reloaded(&stage, "applied", || stage.configure(&shorter)).await;
+    // One has a request more. The other is idle, and moves no more.
+    let again = ask(&mut after, "/open/1").await.0;
+    for mut stream in [before, after] {
+        let mut rest = Vec::new();
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok() && rest.is_empty(), "it is idle for longer than 6 s: {ended:?} {rest:?}");
+    }
+    assert_eq!(again, 200);
 }
 
 /// CF-007, TL-020: an issuer that is taken away is gone for connections that are open, and so are its cached tokens.

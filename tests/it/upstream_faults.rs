@@ -1,9 +1,12 @@
 //! A service that does not keep to HTTP: its answer is a fault, and its connection is not used again (HD-055).
 
+use crate::support::eventually;
+use crate::support::oauth_client::HOST;
 use crate::support::stage::{Setting, Stage, VERIFIED, status};
-use crate::support::wire::get;
+use crate::support::wire::{converse as exchange, get};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,6 +24,8 @@ struct Shared {
     connections: usize,
     /// Which connection each request came on.
     requests: Vec<usize>,
+    /// And when the last one did.
+    asked: Option<Instant>,
 }
 
 impl Raw {
@@ -66,6 +71,7 @@ async fn converse(mut stream: TcpStream, number: usize, shared: Arc<Mutex<Shared
         let (answer, endless) = {
             let mut shared = shared.lock().unwrap();
             shared.requests.push(number);
+            shared.asked = Some(Instant::now());
             (shared.answer.clone(), shared.endless)
         };
         while stream.write_all(&answer).await.is_ok() && endless {}
@@ -120,6 +126,46 @@ async fn an_answer_that_is_no_http_is_a_fault_and_the_end_of_its_connection() {
         let [.., bad, first, second] = requests[..] else { panic!("{requests:?}") };
         assert!(bad != first, "{what}: the connection was used again: {requests:?}");
         assert_eq!(first, second, "{what}: a good connection is used again: {requests:?}");
+    }
+}
+
+/// HD-055: what follows an answer that has no content would be the answer to the next request on its connection. So
+/// there is none for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_settles_after_an_answer_without_content() {
+    let raw = Raw::start().await;
+    let stage = Stage::set(Setting { tls: VERIFIED, service: Some(raw.address), ..Setting::default() }).await;
+    let mut stream = stage.connect(&stage.anonymous()).await.unwrap();
+    let asked = || raw.shared.lock().unwrap().asked.expect("a request");
+    for (method, bare) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+    ] {
+        let mut ask = async |pause: Duration| {
+            raw.says(bare.as_bytes(), false);
+            let request = format!("{method} /open/1 HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+            exchange(&mut stream, request.as_bytes(), true).await.expect("an answer");
+            let before = asked();
+            tokio::time::sleep(pause).await;
+            raw.says(GOOD, false);
+            let request = request.replace("HEAD", "GET");
+            assert_eq!(
+                exchange(&mut stream, request.as_bytes(), false).await.expect("an answer").body,
+                "good"
+            );
+            let requests = raw.requests();
+            let [.., bare, next] = requests[..] else { panic!("{requests:?}") };
+            (asked() - before, bare == next)
+        };
+        let at_once = async || {
+            let (passed, again) = ask(Duration::ZERO).await;
+            // A machine that takes longer for it has let the moment pass.
+            (passed < Duration::from_millis(100)).then_some(again)
+        };
+        assert!(!eventually("two requests at once", at_once).await, "{bare}");
+        let later = async || ask(Duration::from_millis(200)).await.1.then_some(());
+        eventually("the connection to be used again", later).await;
     }
 }
 

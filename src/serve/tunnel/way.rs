@@ -23,17 +23,25 @@ pub(super) struct Way {
     told: bool,
     pub(super) moved: Instant,
     pub(super) frames: Frames,
+    /// What is written by itself after the rest of what there is, in bytes.
+    last: usize,
 }
 
 impl Way {
-    pub(super) fn new() -> Way {
+    pub(super) fn ending(last: usize) -> Way {
         let buffer = vec![0; BUFFER].into_boxed_slice();
         let (moved, frames) = (Instant::now(), Frames::new());
-        Way { buffer, from: 0, to: 0, dirty: false, ended: false, told: false, moved, frames }
+        Way { buffer, from: 0, to: 0, dirty: false, ended: false, told: false, moved, frames, last }
     }
 
     pub(super) fn waiting(&self) -> &[u8] {
         &self.buffer[self.from..self.to]
+    }
+
+    /// What of so much is written at a time.
+    fn piece(&self, of: usize) -> &[u8] {
+        let length = of.checked_sub(self.last).filter(|before| *before > 0).unwrap_or(of);
+        &self.buffer[self.from..self.from + length]
     }
 
     /// Passes on what there is; ready when the sender has ended and the receiver knows.
@@ -46,7 +54,7 @@ impl Way {
         // A sender that is quicker than everybody else leaves them a turn.
         for _ in 0..TURN {
             while self.from < self.to {
-                let bytes = &self.buffer[self.from..self.to];
+                let bytes = self.piece(self.to - self.from);
                 let written = ready!(Pin::new(&mut *receiver).poll_write(cx, bytes))?;
                 self.wrote(written)?;
             }
@@ -98,7 +106,7 @@ impl Way {
                 }
                 continue;
             }
-            let written = receiver.write(&self.buffer[self.from..self.from + rest]).await?;
+            let written = receiver.write(self.piece(rest)).await?;
             self.wrote(written)?;
         }
         receiver.flush().await

@@ -2,6 +2,7 @@
 
 use super::bystander::{ATTACKER, Bystander, handshake, limited, tcp};
 use crate::support::clinch::finish;
+use crate::support::frames::{AUTHORITY, METHOD, Outcome, SCHEME, Wire};
 use crate::support::stage::{Setting, Stage, VERIFIED, status};
 use crate::support::wire::{converse, get};
 use crate::support::{PATIENCE, eventually};
@@ -99,6 +100,42 @@ async fn a_crowd_from_one_address_makes_room_for_another() {
         stream.write_all(&[22, 3, 1, 2, 0, 1, 0]).await.unwrap();
     }
     timeout(moment, Bystander::of(&stage).is_served(&stage)).await.expect("a turn among the handshakes");
+}
+
+/// DS-003: whoever has all connections, and keeps each with a request that is refused, keeps nobody out; who is known there
+/// stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_that_do_nothing_make_room() {
+    let stage = limited("header_timeout: 60s, idle_timeout: 300s, connections: 40").await;
+    let known = Bystander::at(&stage, Ipv4Addr::LOCALHOST);
+    let mut open = known.connects(&stage).await;
+    known.is_served_on(&mut open).await;
+    let (mut streams, mut wires) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let mut stream = handshake(&stage, ATTACKER).await.unwrap();
+        let asked = b"GET /nowhere HTTP/1.1\r\nHost: api.example.com\r\n\r\n";
+        assert_eq!(converse(&mut stream, asked, false).await.expect("an answer").status, 403);
+        streams.push(stream);
+    }
+    for _ in 0..19 {
+        let mut wire = Wire::to(&stage).await;
+        let refused = wire.ask(&[METHOD, SCHEME, AUTHORITY, (":path", "/nowhere")]).await;
+        assert_eq!(refused, Outcome::Status(403));
+        wires.push(wire);
+    }
+    let bystander = Bystander::of(&stage);
+    let mut others = Vec::new();
+    for _ in 0..12 {
+        let mut other = bystander.connects(&stage).await;
+        bystander.is_served_on(&mut other).await;
+        others.push(other);
+    }
+    let made_room = stage.metric("clinch_connections_refused_total{reason=\"idle\"}").await;
+    assert!((12..39).contains(&made_room), "{made_room}");
+    known.is_served_on(&mut open).await;
+    for other in &mut others {
+        bystander.is_served_on(other).await;
+    }
 }
 
 /// Whole handshakes, one after the other, as fast as one client makes them: work, but for one connection at a time.

@@ -17,6 +17,7 @@ mod credentials;
 mod denial_of_service;
 mod denial_of_service_connections;
 mod denial_of_service_frames;
+mod denial_of_service_sockets;
 mod denial_of_service_unread;
 mod downgrade;
 mod forge;

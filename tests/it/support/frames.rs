@@ -48,11 +48,21 @@ impl Wire {
 
     /// A request without a body, its fields in this order and spelling.
     pub async fn ask(&mut self, fields: &[(&str, &str)]) -> Outcome {
+        let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        // END_STREAM and END_HEADERS
+        self.request(5, &block).await
+    }
+
+    /// A request whose body is still to come, with this field block.
+    pub async fn begin(&mut self, block: &[u8]) -> Outcome {
+        // END_HEADERS
+        self.request(4, block).await
+    }
+
+    async fn request(&mut self, flags: u8, block: &[u8]) -> Outcome {
         let id = self.next;
         self.next += 2;
-        let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
-        // HEADERS with END_STREAM and END_HEADERS
-        let _ = self.send(&frame(1, 5, id, &block)).await;
+        let _ = self.send(&frame(1, flags, id, block)).await;
         tokio::time::timeout(PATIENCE, self.outcome(id)).await.expect("an outcome")
     }
 
