@@ -9,7 +9,8 @@
 //! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
-//! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
+//! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port. And no end of a
+//! response: until it is sent its connection stays, however slowly the client takes it, but for the limits above.
 
 use super::activity::Activity;
 use crate::config::Limits;
@@ -94,7 +95,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             {
                 timer.as_mut().reset(activity.due(limits, http2).unwrap_or(now + limits.idle_timeout));
             }
-            (Event::TimeUp, Stage::Closing) if !activity.is_busy() || over => return,
+            (Event::TimeUp, Stage::Closing) if over || !activity.is_sending() => return,
             (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
