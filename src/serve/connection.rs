@@ -125,7 +125,7 @@ enum Stage {
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How long the last bytes of a closing connection may take.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The same for one that never asked for anything, or does not take what it asked for.
 const NO_WORDS: Duration = Duration::from_millis(500);

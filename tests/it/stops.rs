@@ -56,6 +56,25 @@ async fn connections_that_are_too_many_hold_up_no_stop_when_they_have_gone() {
     ends_in_time(&mut stage).await;
 }
 
+/// Who has connected and says nothing, or does not go on, is not waited for, whatever `header_timeout` is.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_holds_up_no_stop() {
+    let header = "PROXY TCP4 192.0.2.1 198.51.100.7 12345 443\r\n";
+    for (listen, said) in [("", ["", "\x16"]), ("proxy_protocol_from: [127.0.0.0/8]", ["", header])] {
+        let mut stage = stage(&format!("limits: {{ header_timeout: 60s }}\n  {listen}"), None).await;
+        let mut silent = Vec::new();
+        for said in said {
+            let mut stream = TcpStream::connect(stage.clinch.address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            silent.push(stream);
+        }
+        let accepted = async || (stage.metric("clinch_connections").await == 2).then_some(());
+        eventually("both to be accepted", accepted).await;
+        stage.clinch.program.terminate();
+        ends_in_time(&mut stage).await;
+    }
+}
+
 /// A service that answers with as many bytes as the path says, and how many answers it has given.
 async fn measured() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
