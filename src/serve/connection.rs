@@ -11,6 +11,9 @@
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
 //! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port. And no end of a
 //! response: until it is sent its connection stays, however slowly the client takes it, but for the limits above.
+//!
+//! A response of HTTP/2 that is not taken can't be ended alone, so its connection has to go: for new requests at once,
+//! for those beside it when they have ended or had as long as a stop leaves them.
 
 use super::activity::Activity;
 use crate::config::Limits;
@@ -39,12 +42,14 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     wind_up: fn(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
+    drain: Duration,
     http2: bool,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut connection = pin!(connection);
     let mut timer = pin!(sleep_until(Instant::now() + limits.header_timeout));
     let mut stage = Stage::Open;
+    let mut last = None;
     if *phase.borrow() != Phase::Running {
         phase.mark_changed();
     }
@@ -81,7 +86,9 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             stuck = activity.cut(limits.idle_timeout);
             activity.time_up(limits, http2);
         }
-        let over = stuck || activity.is_late(limits) || activity.is_stalled(limits);
+        let over = activity.is_late(limits)
+            || activity.is_stalled(limits)
+            || stuck && (!activity.is_busy() || now >= *last.get_or_insert(now + drain));
         match (event, stage) {
             (Event::Ended, _) => return,
             (Event::Drain, Stage::Open) if !http2 => {

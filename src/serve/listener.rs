@@ -106,7 +106,7 @@ impl Listener {
     }
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(Introduced { source, handshake, told, limits, place: _place }) =
+        let Some(Introduced { source, handshake, told, limits, drain, place: _place }) =
             self.received(stream, peer).await
         else {
             return;
@@ -124,12 +124,13 @@ impl Listener {
             let service = service_fn(move |request| Box::pin(answer(request)));
             let connection = http2_within(&limits).serve_connection(io, service);
             let wind_up = http2::Connection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, true, phase).await;
+            connection::supervise(connection, wind_up, &activity, &limits, drain, true, phase).await;
         } else {
             let service = service_fn(answer);
             let connection = http1_within(&limits).serve_connection(io, service).with_upgrades();
             let wind_up = http1::UpgradeableConnection::graceful_shutdown;
-            connection::supervise(connection, wind_up, &activity, &limits, false, phase.clone()).await;
+            let phases = phase.clone();
+            connection::supervise(connection, wind_up, &activity, &limits, drain, false, phases).await;
             // It keeps its place among the connections.
             if let Some(tunnel) = activity.tunnels.take() {
                 Box::pin(tunnel.run(phase, limits.idle_timeout)).await;

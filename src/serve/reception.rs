@@ -15,7 +15,7 @@ use crate::telemetry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -25,6 +25,8 @@ pub(super) struct Introduced {
     pub(super) handshake: Handshake,
     pub(super) told: Option<telemetry::Handshake>,
     pub(super) limits: Limits,
+    /// How long what is in flight may take when its connection has to go.
+    pub(super) drain: Duration,
     pub(super) place: Place,
 }
 
@@ -66,7 +68,7 @@ impl Listener {
         speaks: &AtomicBool,
     ) -> Option<Introduced> {
         let proxy = self.current.proxy().clone();
-        let limits = proxy.limits;
+        let (limits, drain) = (proxy.limits, proxy.drain());
         let source = Source::of(peer, &proxy.balancers, &mut stream);
         let source = match timeout(limits.header_timeout, source).await {
             Ok(Ok(source)) => source,
@@ -87,7 +89,7 @@ impl Listener {
                 Ok(Err(error)) => return self.handshake_failed(source, began, &error),
                 Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
             };
-        Some(Introduced { source, handshake, told, limits, place })
+        Some(Introduced { source, handshake, told, limits, drain, place })
     }
 
     /// A balancer did not say whose connection it is.

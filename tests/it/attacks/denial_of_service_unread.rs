@@ -11,9 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+/// An error code (RFC 9113 section 7).
+const CANCEL: u32 = 8;
 
 /// Streams of one attacker, and how many responses that makes.
 const STREAMS: u32 = 200;
@@ -154,6 +159,37 @@ async fn a_stream_that_is_read_goes_on_beside_those_that_are_not() {
         assert!(wire.send(&frame(WINDOW_UPDATE, 0, id, &(64_u32 << 20).to_be_bytes())).await);
         let enough = if path == "/open/large" { 16 << 20 } else { 600 };
         timeout(PATIENCE, wire.data(id, enough)).await.expect("as much as is read");
+    }
+}
+
+/// DS-010: a stream that is not read ends its connection, whose other streams have as long as a stop would leave them,
+/// and no longer than they need.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_read_cuts_no_other_off() {
+    let mut stage = stage("idle_timeout: 1s").await;
+    let text = stage.config();
+    for (drain, leaves) in [("60s", true), ("2s", false)] {
+        stage.clinch.program.kill();
+        stage.configure(&text.replace("drain: 20s", &format!("drain: {drain}")));
+        stage.restart().await;
+        let mut wire = wire(&stage, 20_000).await;
+        assert!(wire.send(&[asks("/open/events", 1), asks("/open/large", 3)].concat()).await);
+        assert!(wire.send(&frame(WINDOW_UPDATE, 0, 1, &(64_u32 << 20).to_be_bytes())).await);
+        let told = async {
+            loop {
+                let (kind, ..) = wire.next_frame().await.expect("a connection that is still there");
+                if kind == GOAWAY {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, told).await.expect("GOAWAY in time");
+        if leaves {
+            // Five seconds of it.
+            timeout(PATIENCE, wire.data(1, 600)).await.expect("as much as is read");
+            assert!(wire.send(&frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes())).await);
+        }
+        timeout(PATIENCE, async { while wire.next_frame().await.is_some() {} }).await.expect("an end");
     }
 }
 
