@@ -7,6 +7,7 @@ use super::connection::{LAST_WORDS, Phase};
 use super::listener::Listener;
 use super::peers::Place;
 use super::proxy_protocol::{self, Source};
+use super::sockets;
 use super::tls::{self, Handshake};
 use crate::config::Limits;
 use crate::state::audit::Event;
@@ -69,6 +70,7 @@ impl Listener {
     ) -> Option<Introduced> {
         let proxy = self.current.proxy().clone();
         let (limits, drain) = (proxy.limits, proxy.drain());
+        let _ = sockets::wait_as_long(&stream, limits.idle_timeout);
         let source = Source::of(peer, &proxy.balancers, &mut stream);
         let source = match timeout(limits.header_timeout, source).await {
             Ok(Ok(source)) => source,

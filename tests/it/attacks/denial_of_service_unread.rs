@@ -253,3 +253,35 @@ async fn a_header_section_has_its_time_whatever_else_is_open() {
     let counted = async || (stage.metric(late).await == 2).then_some(());
     eventually("both to be counted", counted).await;
 }
+
+/// What a client does not take waits for `idle_timeout`, and the kernel does not end the connection before.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kernel_waits_as_long_as_idle_timeout() {
+    for (limits, millis) in [("idle_timeout: 75s", 120_000), ("idle_timeout: 600s", 600_000)] {
+        let stage = stage(limits).await;
+        let client = stage.connect(&stage.anonymous()).await.unwrap();
+        let ours = client.get_ref().0.local_addr().unwrap();
+        assert_eq!(
+            rustix::net::sockopt::tcp_user_timeout(accepted(&stage, ours)).unwrap(),
+            millis,
+            "{limits}"
+        );
+    }
+}
+
+/// The sidecar's end of this client's connection.
+#[cfg(target_os = "linux")]
+fn accepted(stage: &Stage, client: SocketAddr) -> std::os::fd::OwnedFd {
+    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let pid = stage.clinch.program.id();
+    let process = pidfd_open(Pid::from_raw(pid.try_into().unwrap()).unwrap(), PidfdFlags::empty()).unwrap();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let open = open.map(|one| one.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    let is_it = |fd: &std::os::fd::OwnedFd| {
+        rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some_and(|peer| peer.try_into() == Ok(client)))
+    };
+    open.filter_map(|fd| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok())
+        .find(is_it)
+        .expect("its end")
+}
