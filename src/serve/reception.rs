@@ -2,7 +2,6 @@
 //! handshake. Each has its time, and while it goes on the connection is an [arrival](super::arrivals). When the sidecar
 //! stops there is less of it: an arrival has asked for nothing yet, so nothing is lost, and the stop would wait for it.
 
-use super::arrivals::PATIENCE;
 use super::connection::{LAST_WORDS, Phase};
 use super::listener::Listener;
 use super::peers::Place;
@@ -52,10 +51,10 @@ impl Listener {
         }
     }
 
-    /// Returns when the sidecar stops and the client has said nothing for a moment, or is not done soon.
+    /// Returns when the sidecar stops and the client says nothing all the same, or is not done soon.
     async fn overtaken(&self, speaks: &AtomicBool) {
         let _ = self.phase.clone().wait_for(|phase| *phase != Phase::Running).await;
-        sleep(PATIENCE).await;
+        sleep(FIRST_WORD).await;
         if speaks.load(Relaxed) {
             sleep(LAST_WORDS).await;
         }
@@ -152,3 +151,7 @@ impl Listener {
         None
     }
 }
+
+/// How long a client has to say anything when the sidecar stops: what is accepted last may have come just now, from a
+/// busy machine.
+const FIRST_WORD: Duration = Duration::from_secs(2);
