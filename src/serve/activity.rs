@@ -175,6 +175,13 @@ impl Activity {
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
     }
+    /// Whether anything of a response is still to come or to be sent, be it that the socket or the client's window has no
+    /// room for its end.
+    pub(super) fn is_sending(&self) -> bool {
+        self.is_busy()
+            || self.stalled_since.load(Relaxed) != NEVER
+            || self.passing.lock().iter().any(|one| one.strong_count() > 0)
+    }
     /// What came instead of a request, if that is how the connection ended; the first of it.
     pub(super) fn unreadable(&self) -> Option<Unreadable> {
         self.unreadable.get().copied()

@@ -10,7 +10,11 @@
 //!   less where others need its place ([`settled`](super::settled))
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
-//! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port.
+//! response; whoever sends none within [`LINGER`] is closed. So no request is lost to a closing port. And no end of a
+//! response: until it is sent its connection stays, however slowly the client takes it, but for the limits above.
+//!
+//! A response of HTTP/2 that is not taken can't be ended alone, so its connection has to go: for new requests at once,
+//! for those beside it when they have ended or had as long as a stop leaves them.
 
 use super::activity::Activity;
 use super::current::Current;
@@ -46,6 +50,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
     let mut connection = pin!(connection);
     let mut timer = pin!(sleep_until(Instant::now() + current.proxy().limits.header_timeout));
     let mut stage = Stage::Open;
+    let mut last = None;
     if *phase.borrow() != Phase::Running {
         phase.mark_changed();
     }
@@ -77,13 +82,16 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
                 Err(_) => Event::Ended,
             },
         };
-        let (now, limits) = (Instant::now(), &current.proxy().limits);
+        let (now, proxy) = (Instant::now(), current.proxy());
+        let limits = &proxy.limits;
         let mut stuck = false;
         if let Event::TimeUp = event {
             stuck = activity.cut(limits.idle_timeout);
             activity.time_up(limits, http2);
         }
-        let over = stuck || activity.is_late(limits) || activity.is_stalled(limits);
+        let over = activity.is_late(limits)
+            || activity.is_stalled(limits)
+            || stuck && (!activity.is_busy() || now >= *last.get_or_insert(now + proxy.drain()));
         match (event, stage) {
             (Event::Ended, _) => return,
             (Event::Drain, Stage::Open) if !http2 => {
@@ -97,7 +105,7 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             {
                 timer.as_mut().reset(activity.due(limits, http2).unwrap_or(now + limits.idle_timeout));
             }
-            (Event::TimeUp, Stage::Closing) if !activity.is_busy() || over => return,
+            (Event::TimeUp, Stage::Closing) if over || !activity.is_sending() => return,
             (Event::TimeUp, Stage::Closing) => timer.as_mut().reset(now + LAST_WORDS),
             (Event::Drain | Event::TimeUp, Stage::Open | Stage::Lingering) => {
                 stage = Stage::Closing;
@@ -127,7 +135,7 @@ enum Stage {
 const LINGER: Duration = Duration::from_secs(1);
 
 /// How long the last bytes of a closing connection may take.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The same for one that never asked for anything, does not take what it asked for, or keeps others waiting.
 const NO_WORDS: Duration = Duration::from_millis(500);

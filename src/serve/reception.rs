@@ -1,9 +1,12 @@
 //! What comes before a connection's first request: who it is from, whether its address may have another one, and the TLS
-//! handshake. Each has its time, and while it goes on the connection is an [arrival](super::arrivals).
+//! handshake. Each has its time, and while it goes on the connection is an [arrival](super::arrivals). When the sidecar
+//! stops there is less of it: an arrival has asked for nothing yet, so nothing is lost, and the stop would wait for it.
 
+use super::connection::{LAST_WORDS, Phase};
 use super::listener::Listener;
 use super::peers::Place;
 use super::proxy_protocol::{self, Source};
+use super::sockets;
 use super::tls::{self, Handshake};
 use crate::config::Limits;
 use crate::state::audit::Event;
@@ -11,9 +14,10 @@ use crate::state::rates::network;
 use crate::telemetry;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A connection with its handshake behind it.
 pub(super) struct Introduced {
@@ -29,9 +33,14 @@ impl Listener {
     pub(super) async fn received(&self, stream: TcpStream, peer: SocketAddr) -> Option<Introduced> {
         let _ = stream.set_nodelay(true);
         let mut arrival = self.arrivals.enter(network(peer.ip()));
+        let speaks = AtomicBool::new(false);
         tokio::select! {
             biased;
-            introduced = self.introduced(stream, peer) => introduced,
+            introduced = self.introduced(stream, peer, &speaks) => introduced,
+            () = self.overtaken(&speaks) => {
+                tracing::debug!(%peer, "no time left for a connection without a handshake");
+                None
+            }
             () = arrival.sent_away() => {
                 self.telemetry.metrics.connection_refused("crowded_out");
                 tracing::debug!(%peer, "no room for a connection without a handshake");
@@ -40,9 +49,25 @@ impl Listener {
         }
     }
 
-    async fn introduced(&self, mut stream: TcpStream, peer: SocketAddr) -> Option<Introduced> {
+    /// Returns when the sidecar stops and the client says nothing all the same, or is not done soon.
+    async fn overtaken(&self, speaks: &AtomicBool) {
+        let _ = self.phase.clone().wait_for(|phase| *phase != Phase::Running).await;
+        sleep(FIRST_WORD).await;
+        if speaks.load(Relaxed) {
+            sleep(LAST_WORDS).await;
+        }
+    }
+
+    /// `speaks`: whether anything came of the client itself.
+    async fn introduced(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        speaks: &AtomicBool,
+    ) -> Option<Introduced> {
         let proxy = self.current.proxy().clone();
         let limits = proxy.limits;
+        let _ = sockets::wait_as_long(&stream, limits.idle_timeout);
         let source = Source::of(peer, &proxy.balancers, &mut stream);
         let source = match timeout(limits.header_timeout, source).await {
             Ok(Ok(source)) => source,
@@ -57,11 +82,12 @@ impl Listener {
             return None;
         };
         let began = self.telemetry.metrics.tracer.clock();
-        let (handshake, told) = match timeout(limits.header_timeout, self.handshake(stream, address)).await {
-            Ok(Ok(handshake)) => handshake,
-            Ok(Err(error)) => return self.handshake_failed(source, began, &error),
-            Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
-        };
+        let (handshake, told) =
+            match timeout(limits.header_timeout, self.handshake(stream, address, speaks)).await {
+                Ok(Ok(handshake)) => handshake,
+                Ok(Err(error)) => return self.handshake_failed(source, began, &error),
+                Err(_) => return self.handshake_failed(source, began, &io::ErrorKind::TimedOut.into()),
+            };
         Some(Introduced { source, handshake, told, limits, place })
     }
 
@@ -81,8 +107,10 @@ impl Listener {
         &self,
         stream: TcpStream,
         client: SocketAddr,
+        speaks: &AtomicBool,
     ) -> io::Result<(Handshake, Option<telemetry::Handshake>)> {
         stream.peek(&mut [0]).await?;
+        speaks.store(true, Relaxed);
         let began = self.telemetry.metrics.tracer.clock();
         let accepted = async {
             let begun = Instant::now();
@@ -121,3 +149,7 @@ impl Listener {
         None
     }
 }
+
+/// How long a client has to say anything when the sidecar stops: what is accepted last may have come just now, from a
+/// busy machine.
+const FIRST_WORD: Duration = Duration::from_secs(2);

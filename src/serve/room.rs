@@ -47,7 +47,12 @@ impl Room {
 
     /// Returns when no connection is open, and never lets one in again.
     pub(super) async fn empty(&self) {
-        let there = u32::try_from(self.size.lock().there).unwrap_or(u32::MAX);
+        let there = {
+            let mut size = self.size.lock();
+            // Whoever still takes places out of use stands before us and behind us, and takes none any more.
+            size.wanted = usize::MAX;
+            u32::try_from(size.there).unwrap_or(u32::MAX)
+        };
         if let Ok(all) = self.permits.acquire_many(there).await {
             all.forget();
             self.size.lock().there = 0;
@@ -99,5 +104,25 @@ mod tests {
         room.empty().await;
         assert_eq!(permits.available_permits(), 0);
         room.empty().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_that_is_shrinking_becomes_empty() {
+        let room = Room::new(20);
+        let mut open = Vec::new();
+        for _ in 0..10 {
+            open.push(room.permits().acquire_owned().await.expect("open"));
+        }
+        room.resize(4);
+        room.resize(6);
+        // It waits for the first that ends.
+        tokio::task::yield_now().await;
+        let all_go = async {
+            tokio::task::yield_now().await;
+            open.clear();
+        };
+        let emptied = async { tokio::join!(room.empty(), all_go) };
+        tokio::time::timeout(std::time::Duration::from_secs(60), emptied).await.expect("nobody is there");
+        assert_eq!(room.permits().available_permits(), 0);
     }
 }

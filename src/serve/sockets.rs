@@ -9,7 +9,7 @@ use listenfd::ListenFd;
 use rustix::net::sockopt;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Sockets that were handed over and not yet taken.
 pub(super) struct Sockets {
@@ -87,8 +87,27 @@ fn watched(socket: &TcpListener) -> std::io::Result<()> {
     sockopt::set_tcp_keepintvl(socket, ASK_AGAIN)?;
     sockopt::set_tcp_keepcnt(socket, UNANSWERED)?;
     #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(socket, u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX))?;
+    sockopt::set_tcp_user_timeout(socket, millis(UNACKNOWLEDGED))?;
     Ok(())
+}
+
+/// A peer that has no room for what was sent is given as long as `idle_timeout` has it: Linux counts the time of probes that are
+/// answered, but in vain, like that of bytes that nobody acknowledges (tcp(7), `TCP_USER_TIMEOUT`).
+///
+/// # Errors
+/// The connection has gone.
+#[cfg_attr(not(target_os = "linux"), allow(unused_variables))]
+pub(super) fn wait_as_long(accepted: &TcpStream, idle_timeout: Duration) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if idle_timeout > UNACKNOWLEDGED {
+        sockopt::set_tcp_user_timeout(accepted, millis(idle_timeout))?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// How long a connection is silent before its peer is asked for a sign of life; how often, and how many times in vain, it is
@@ -129,7 +148,10 @@ mod tests {
         assert!(sockopt::socket_keepalive(&accepted).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), SILENCE);
         #[cfg(target_os = "linux")]
-        assert_eq!(sockopt::tcp_user_timeout(&accepted).unwrap(), 120_000);
+        for (idle_timeout, millis) in [(75, 120_000), (600, 600_000)] {
+            wait_as_long(&accepted, Duration::from_secs(idle_timeout)).unwrap();
+            assert_eq!(sockopt::tcp_user_timeout(&accepted).unwrap(), millis);
+        }
     }
 
     #[tokio::test]

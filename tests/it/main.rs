@@ -50,6 +50,7 @@ mod revocation_under_load;
 mod revoke;
 mod stale;
 mod step_up;
+mod stops;
 mod support;
 mod thief;
 mod tls;

@@ -11,9 +11,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+/// An error code (RFC 9113 section 7).
+const CANCEL: u32 = 8;
 
 /// Streams of one attacker, and how many responses that makes.
 const STREAMS: u32 = 200;
@@ -157,6 +162,37 @@ async fn a_stream_that_is_read_goes_on_beside_those_that_are_not() {
     }
 }
 
+/// DS-010: a stream that is not read ends its connection, whose other streams have as long as a stop would leave them,
+/// and no longer than they need.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_read_cuts_no_other_off() {
+    let mut stage = stage("idle_timeout: 2s").await;
+    let text = stage.config().replace("response_timeout: 1s", "response_timeout: 20s");
+    for (drain, leaves) in [("60s", true), ("2s", false)] {
+        stage.clinch.program.kill();
+        stage.configure(&text.replace("drain: 20s", &format!("drain: {drain}")));
+        stage.restart().await;
+        let mut wire = wire(&stage, 20_000).await;
+        assert!(wire.send(&[asks("/open/events", 1), asks("/open/large", 3)].concat()).await);
+        assert!(wire.send(&frame(WINDOW_UPDATE, 0, 1, &(64_u32 << 20).to_be_bytes())).await);
+        let told = async {
+            loop {
+                let (kind, ..) = wire.next_frame().await.expect("a connection that is still there");
+                if kind == GOAWAY {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, told).await.expect("GOAWAY in time");
+        if leaves {
+            // Five seconds of it.
+            timeout(PATIENCE, wire.data(1, 600)).await.expect("as much as is read");
+            assert!(wire.send(&frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes())).await);
+        }
+        timeout(PATIENCE, async { while wire.next_frame().await.is_some() {} }).await.expect("an end");
+    }
+}
+
 /// DS-010, DS-012: an address that proves nothing, and a key, have no more than a share of `in_flight`, so there is
 /// room for others, those behind the same address included; and the metric says who is there.
 #[tokio::test(flavor = "multi_thread")]
@@ -216,4 +252,36 @@ async fn a_header_section_has_its_time_whatever_else_is_open() {
     let late = "clinch_unreadable_requests_total{reason=\"header_timeout\"}";
     let counted = async || (stage.metric(late).await == 2).then_some(());
     eventually("both to be counted", counted).await;
+}
+
+/// What a client does not take waits for `idle_timeout`, and the kernel does not end the connection before.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kernel_waits_as_long_as_idle_timeout() {
+    for (limits, millis) in [("idle_timeout: 75s", 120_000), ("idle_timeout: 600s", 600_000)] {
+        let stage = stage(limits).await;
+        let client = stage.connect(&stage.anonymous()).await.unwrap();
+        let ours = client.get_ref().0.local_addr().unwrap();
+        assert_eq!(
+            rustix::net::sockopt::tcp_user_timeout(accepted(&stage, ours)).unwrap(),
+            millis,
+            "{limits}"
+        );
+    }
+}
+
+/// The sidecar's end of this client's connection.
+#[cfg(target_os = "linux")]
+fn accepted(stage: &Stage, client: SocketAddr) -> std::os::fd::OwnedFd {
+    use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+    let pid = stage.clinch.program.id();
+    let process = pidfd_open(Pid::from_raw(pid.try_into().unwrap()).unwrap(), PidfdFlags::empty()).unwrap();
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let open = open.map(|one| one.unwrap().file_name().to_str().unwrap().parse().unwrap());
+    let is_it = |fd: &std::os::fd::OwnedFd| {
+        rustix::net::getpeername(fd).is_ok_and(|peer| peer.is_some_and(|peer| peer.try_into() == Ok(client)))
+    };
+    open.filter_map(|fd| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok())
+        .find(is_it)
+        .expect("its end")
 }

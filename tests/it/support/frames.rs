@@ -78,6 +78,16 @@ impl Wire {
         }
     }
 
+    /// The next frame: its kind, its stream and its payload; nothing once the connection has ended.
+    pub async fn next_frame(&mut self) -> Option<(u8, u32, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.ok()?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        Some((head[3], u32::from_be_bytes(head[5..].try_into().unwrap()), payload))
+    }
+
     /// What comes next of this stream or of the connection.
     pub async fn outcome(&mut self, id: u32) -> Outcome {
         let mut head = [0; 9];
