@@ -204,6 +204,7 @@ async fn a_reload_gives_out_no_place_a_second_time() {
         "response_timeout: 31s, in_flight: 2, queue: 0",
         "response_timeout: 31s, in_flight: 3, queue: 0",
     );
+    #[allow(clippy::async_yields_async, reason = "the request goes on")]
     let held = async |stage: &mut Stage| {
         let mut stream = stage.connect(&stage.anonymous()).await.unwrap();
         let asked = tokio::spawn(async move { ask(&mut stream, "/open/held").await.0 });

@@ -234,7 +234,8 @@ async fn full_memories_are_full_and_nothing_more() {
     let stage = Stage::set(Setting {
         tls: VERIFIED,
         listen,
-        dpop: "replay: { max_entries: 1000 }",
+        // None of them is forgotten, however long they take.
+        dpop: "max_age: 5m\n  replay: { max_entries: 1000 }",
         ..Setting::default()
     })
     .await;

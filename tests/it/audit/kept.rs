@@ -122,11 +122,12 @@ async fn what_happens_besides_requests_is_there_too() {
     let answer = audited.stage.ask(&audited.stage.anonymous(), &request).await;
     assert_eq!(status(answer.as_deref()), Some(200));
 
-    // Another certificate, another time to drain, and then something that is no configuration.
+    // Another certificate and another time to drain at once, and then something that is no configuration.
     let other = Pki::new();
-    audited.stage.write("server.crt", &other.server.certificate);
-    audited.stage.write("server.key", &other.server.key);
+    audited.stage.write("other.crt", &other.server.certificate);
+    audited.stage.write("other.key", &other.server.key);
     let text = audited.stage.config().replace("drain: 20s", "drain: 21s");
+    let text = text.replace("server.crt", "other.crt").replace("server.key", "other.key");
     audited.stage.configure(&text);
     let configs = async |count: usize| {
         let of_now =
