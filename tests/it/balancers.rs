@@ -110,7 +110,7 @@ async fn curl_says_who_it_is() {
 /// DS-024: nothing but a header in order leads any further, and none of it costs the others anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_header_is_refused() {
-    let stage = behind("limits: { header_timeout: 1s }\n  proxy_protocol_from: [127.0.0.0/8]").await;
+    let stage = behind("limits: { header_timeout: 5s }\n  proxy_protocol_from: [127.0.0.0/8]").await;
     let client = stage.anonymous();
     let route = ("127.0.0.1", stage.clinch.address);
     let huge = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff", &[0x04_u8; 65_535][..]].concat();

@@ -203,10 +203,10 @@ async fn reset(body: &mut Incoming) -> h2::Reason {
 struct Times(&'static str, Vec<Duration>);
 
 impl Times {
-    fn within_100_ms(mut self) {
+    fn within_a_moment(mut self) {
         self.1.sort();
         println!("{}, from publication to the end of the stream: {:.1?}", self.0, self.1);
-        assert!(self.1[0] < Duration::from_millis(100), "{}: {:?}", self.0, self.1);
+        assert!(self.1[0] < Duration::from_millis(500), "{}: {:?}", self.0, self.1);
     }
 }
 

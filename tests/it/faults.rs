@@ -95,11 +95,11 @@ async fn begin(client: &H2, path: &str) -> Response<Incoming> {
     timeout(PATIENCE, client.clone().send_request(request)).await.expect("an answer in time").unwrap()
 }
 
-/// clinch before this service, which has three seconds to answer, and its clients.
+/// clinch before this service, which has eight seconds to answer, and its clients.
 async fn before(service: &Service) -> (Stage, Clients) {
     let behind = Some(service.address);
     let mut stage = Stage::set(Setting { tls: VERIFIED, service: behind, ..Setting::default() }).await;
-    stage.configure(&stage.config().replace("response_timeout: 1s", "response_timeout: 3s"));
+    stage.configure(&stage.config().replace("response_timeout: 5s", "response_timeout: 8s"));
     stage.restart().await;
     let one = Caller::new(stage.clinch.address, &stage.pki, None);
     let two = one.connect_h2().await;
@@ -169,7 +169,7 @@ async fn a_service_that_stands_still_costs_its_callers_the_timeout_and_nobody_el
     }
     assert!(!waiting.is_finished(), "who is refused waits for nobody");
     let took = waiting.await.unwrap();
-    assert!((3..9).contains(&took.as_secs()), "{took:?}");
+    assert!((8..20).contains(&took.as_secs()), "{took:?}");
     service.program.signal("CONT");
     clients.are_told("/open/1", 200, "good").await;
     service.saw_nothing_unchecked();

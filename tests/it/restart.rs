@@ -1,6 +1,7 @@
 //! A sidecar that makes way for the next one while everybody goes on asking.
 
 use crate::support::clinch::Clinch;
+use crate::support::free_port;
 use crate::support::load::{Plan, Traffic};
 use crate::support::program::Program;
 use crate::support::proof::ProofKey;
@@ -33,8 +34,7 @@ async fn ten_restarts_on_a_socket_that_is_handed_over_cost_no_request() {
 /// `listen.reuse_port`: the next one binds the same address and is ready before the one before it is told to end.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_restarts_at_a_shared_address_cost_no_request() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let stage = stage(address, "reuse_port: true").await;
     let first = Clinch::start(&stage.config_file()).await;
     let next = async || Clinch::start(&stage.config_file()).await;

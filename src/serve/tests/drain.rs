@@ -58,7 +58,7 @@ async fn a_request_that_takes_too_long_is_cut() {
     let mut stream = sidecar.tls(b"http/1.1").await;
     stream.write_all(b"GET /open/wait HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
     service.arrived().await;
-    timeout(Duration::from_secs(3), sidecar.server.shutdown()).await.expect("cut in time");
+    timeout(PATIENCE, sidecar.server.shutdown()).await.expect("cut in time");
     let mut rest = Vec::new();
     drop(timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("closed"));
     assert!(rest.is_empty());

@@ -4,7 +4,8 @@ use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-const SHORT: Duration = Duration::from_millis(300);
+/// For what is cut after it: whoever is in time has as long on a machine that is busy.
+const SHORT: Duration = Duration::from_secs(2);
 
 async fn closed<S: tokio::io::AsyncRead + Unpin>(mut stream: S) -> Duration {
     let began = Instant::now();
@@ -20,7 +21,7 @@ async fn plain_http_on_the_tls_port_is_closed() {
     let sidecar = Sidecar::in_front_of(&service).await;
     let mut stream = TcpStream::connect(sidecar.server.address()).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n").await.unwrap();
-    assert!(closed(stream).await < Duration::from_secs(2));
+    assert!(closed(stream).await < PATIENCE);
 }
 
 #[tokio::test]
@@ -51,10 +52,10 @@ async fn a_slow_second_head_gets_the_header_timeout_and_an_idle_connection_more(
         let mut answer = vec![0; 4096];
         let length = timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
         assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
-        tokio::time::sleep(SHORT * 2).await;
+        tokio::time::sleep(SHORT * 3 / 2).await;
     }
     stream.write_all(b"GET /open/a HTT").await.unwrap();
-    assert!(closed(stream).await < SHORT * 10);
+    assert!(closed(stream).await < SHORT * 5);
 }
 
 #[tokio::test]
@@ -86,7 +87,7 @@ async fn a_long_answer_is_not_idleness() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let slowly = async {
             service.arrived().await;
-            tokio::time::sleep(SHORT * 3).await;
+            tokio::time::sleep(SHORT * 3 / 2).await;
             service.release();
         };
         let asked = sidecar.ask(version, get(version, "/open/wait").body(empty()).unwrap());

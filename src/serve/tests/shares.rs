@@ -34,7 +34,7 @@ async fn an_address_has_its_share_of_connections_and_gets_it_back() {
     let began = Instant::now();
     let mut third = TcpStream::connect(sidecar.server.address()).await.unwrap();
     let ended = timeout(PATIENCE, third.read(&mut [0; 1])).await.expect("closed at once");
-    assert!(matches!(ended, Ok(0) | Err(_)) && began.elapsed() < Duration::from_secs(2));
+    assert!(matches!(ended, Ok(0) | Err(_)) && began.elapsed() < PATIENCE);
     drop(first);
     let again = async { while sidecar.connect(sidecar.pki.client(None, b"http/1.1")).await.is_err() {} };
     timeout(PATIENCE, again).await.expect("the place is free again");
@@ -51,7 +51,7 @@ async fn silent_and_stuck_handshakes_keep_nobody_out() {
     let request = || get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
     let began = Instant::now();
     assert_eq!(sidecar.ask(Version::HTTP_11, request()).await.status(), 200);
-    assert!(began.elapsed() < Duration::from_millis(900), "silence takes no place");
+    assert!(began.elapsed() < Duration::from_secs(4), "silence takes no place");
     let mut stuck = join_all((0..2).map(|_| TcpStream::connect(address))).await;
     for stream in &mut stuck {
         // The head of a record that does not come.
@@ -99,12 +99,12 @@ async fn a_connection_has_so_many_streams_and_no_more() {
 /// DS-002: an upload that stops is ended with 408, and its place is free; one that goes on is not, however slow.
 #[tokio::test]
 async fn an_upload_that_stands_still_is_ended() {
-    for to in BOTH {
-        stands_still_before(to).await;
-    }
+    let each = BOTH.into_iter().flat_map(|to| BOTH.map(|version| stands_still(version, to)));
+    join_all(each).await;
 }
 
-async fn stands_still_before(to: Version) {
+async fn stands_still(version: Version, to: Version) {
+    const SHORT: Duration = Duration::from_secs(2);
     let service = Service::speaking(to).await;
     let sidecar = Sidecar::with(&service, |config| {
         speaking(to)(config);
@@ -112,26 +112,24 @@ async fn stands_still_before(to: Version) {
         config.listen.limits.in_flight = 1;
     })
     .await;
-    for version in BOTH {
-        let (sender, body) = upload();
-        let slowly = async {
-            for _ in 0..4 {
-                tokio::time::sleep(SHORT / 2).await;
-                sender.send(Bytes::from_static(b"x")).await.unwrap();
-            }
-            Instant::now()
-        };
-        let asked = sidecar.ask(version, post(version, "/open/a").body(body).unwrap());
-        let (response, last) = tokio::join!(asked, slowly);
-        assert!(last.elapsed() >= SHORT, "{version:?}: {:?}", last.elapsed());
-        assert_eq!(response.status(), 408, "{version:?} to {to:?}");
-        let closes = response.headers().get("connection").is_some_and(|value| value == "close");
-        assert_eq!(closes, version == Version::HTTP_11);
-        assert!(text(response).await.contains("request_timeout"));
-        let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
-        assert_eq!(sidecar.ask(Version::HTTP_11, request).await.status(), 200, "the place is free");
-        drop(sender);
-    }
+    let (sender, body) = upload();
+    let slowly = async {
+        for _ in 0..6 {
+            tokio::time::sleep(SHORT / 4).await;
+            sender.send(Bytes::from_static(b"x")).await.unwrap();
+        }
+        Instant::now()
+    };
+    let asked = sidecar.ask(version, post(version, "/open/a").body(body).unwrap());
+    let (response, last) = tokio::join!(asked, slowly);
+    assert!(last.elapsed() >= SHORT, "{version:?}: {:?}", last.elapsed());
+    assert_eq!(response.status(), 408, "{version:?} to {to:?}");
+    let closes = response.headers().get("connection").is_some_and(|value| value == "close");
+    assert_eq!(closes, version == Version::HTTP_11);
+    assert!(text(response).await.contains("request_timeout"));
+    let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
+    assert_eq!(sidecar.ask(Version::HTTP_11, request).await.status(), 200, "the place is free");
+    drop(sender);
 }
 
 /// DS-002: once the response has begun there is no other way to say so than to break off; but a gRPC call is a

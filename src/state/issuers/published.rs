@@ -41,8 +41,8 @@ pub(in crate::state) struct Published {
     pub(super) ca: CertificateDer<'static>,
 }
 
-pub(in crate::state) const LIMIT: Duration = Duration::from_millis(500);
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(in crate::state) const LIMIT: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Published {
     pub(in crate::state) async fn start(behaviour: Behaviour) -> Arc<Published> {

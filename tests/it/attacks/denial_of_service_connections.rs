@@ -22,7 +22,7 @@ async fn closed(mut stream: impl AsyncRead + Unpin) {
 /// DS-003: those that are idle go after `idle_timeout`, and an address has no more than its share.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_have_a_share_and_an_end() {
-    let stage = limited("idle_timeout: 2s, header_timeout: 2s, connections_per_peer: 20").await;
+    let stage = limited("idle_timeout: 8s, header_timeout: 8s, connections_per_peer: 20").await;
     let bystander = Bystander::of(&stage);
     let attack = async {
         let mut idle = join_all((0..20).map(|_| handshake(&stage, ATTACKER))).await;
@@ -34,7 +34,7 @@ async fn idle_connections_have_a_share_and_an_end() {
         let began = Instant::now();
         let excess = join_all((0..80).map(|_| tcp(&stage, ATTACKER))).await;
         join_all(excess.into_iter().map(closed)).await;
-        assert!(began.elapsed() < Duration::from_secs(2), "at once: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(8), "at once: {:?}", began.elapsed());
         join_all(idle.into_iter().map(|stream| closed(stream.unwrap()))).await;
     };
     bystander.is_served_during(&stage, attack).await;
@@ -48,7 +48,7 @@ async fn idle_connections_have_a_share_and_an_end() {
 /// DS-002, DS-003
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_beginnings_have_an_end_and_keep_nobody_out() {
-    let stage = limited("header_timeout: 3s, handshakes: 40").await;
+    let stage = limited("header_timeout: 6s, handshakes: 40").await;
     let bystander = Bystander::of(&stage);
     let attack = async {
         let silent = join_all((0..100).map(|_| tcp(&stage, ATTACKER))).await;
@@ -76,9 +76,12 @@ async fn slow_beginnings_have_an_end_and_keep_nobody_out() {
         join_all(silent.into_iter().chain(stuck).map(closed)).await;
     };
     bystander.is_served_during(&stage, attack).await;
-    let crowded = stage.metric("clinch_tls_handshake_failures_total{reason=\"crowded_out\"}").await;
-    let late = stage.metric("clinch_tls_handshake_failures_total{reason=\"timeout\"}").await;
-    assert!(crowded > 0 && crowded + late >= 200, "{crowded} crowded out, {late} late");
+    let counted = async || {
+        let crowded = stage.metric("clinch_tls_handshake_failures_total{reason=\"crowded_out\"}").await;
+        let late = stage.metric("clinch_tls_handshake_failures_total{reason=\"timeout\"}").await;
+        (crowded > 0 && crowded + late >= 200).then_some(())
+    };
+    eventually("all to be counted as crowded out or late", counted).await;
     let under_way = async || (stage.metric("clinch_tls_handshakes_in_flight").await == 0).then_some(());
     eventually("no handshake to be under way", under_way).await;
 }
@@ -86,7 +89,7 @@ async fn slow_beginnings_have_an_end_and_keep_nobody_out() {
 /// DS-003: an address that has all connections, or a long queue of handshakes, keeps another one waiting for a moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_from_one_address_makes_room_for_another() {
-    let moment = Duration::from_secs(6);
+    let moment = Duration::from_secs(15);
     let stage = limited("header_timeout: 60s, connections: 60").await;
     let silent = join_all((0..300).map(|_| tcp(&stage, ATTACKER))).await;
     timeout(moment, Bystander::of(&stage).is_served(&stage)).await.expect("a place among the connections");
@@ -168,6 +171,7 @@ async fn without_descriptors_nothing_spins_and_nothing_is_lost() {
         let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
         assert!(status.expect("prlimit is part of util-linux").success());
     };
+    let since = Instant::now();
     limit(used + 10);
     let flood = join_all((0..50).map(|_| tcp(&stage, ATTACKER))).await;
     let told = |line: &str| line.contains("can't accept connections").then_some(());
@@ -178,7 +182,8 @@ async fn without_descriptors_nothing_spins_and_nothing_is_lost() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let lines = stage.clinch.program.output().matches("can't accept connections").count();
-    assert!(lines <= 40, "{lines} failures in some two seconds");
+    let took = since.elapsed();
+    assert!(lines as u64 <= 20 + 10 * took.as_secs(), "{lines} failures in {took:?}");
     let spent = cpu(&pid) - spent;
     assert!(spent < 100, "{spent} hundredths of a second of CPU in two seconds");
     limit(1024);

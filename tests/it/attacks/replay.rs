@@ -144,12 +144,24 @@ async fn a_proof_is_remembered_as_long_as_it_could_be_accepted() {
     }
     assert_eq!(edge, Ok(()), "CL-042");
     // Made two seconds ahead, first used now: acceptable for five seconds, two longer than the window.
-    let (early, late, began) = (issued(2), issued(-1), now());
-    stage.run(vec![first("RP-009", &early), first("RP-010", &late)]).await;
+    let mut attempts = 0;
+    let (early, late, began) = loop {
+        let (began, early, late) = (now(), issued(2), issued(-1));
+        let in_one_second = now() == began;
+        let used = [first("RP-009", &early), first("RP-010", &late)];
+        let used = (stage.attempt(&used[0]).await, stage.attempt(&used[1]).await);
+        if in_one_second && used == (Ok(()), Ok(())) {
+            break (early, late, began);
+        }
+        attempts += 1;
+        assert!(attempts < 5, "RP-009, RP-010: {used:?}");
+    };
     while now() < began + 5 {
-        stage.run(vec![again("RP-009", &early)]).await;
+        let told = stage.attempt(&again("RP-009", &early)).await;
+        assert!(told.is_ok() || now() > began + 5, "RP-009: {told:?}");
         if now() < began + 2 {
-            stage.run(vec![again("RP-010", &late)]).await;
+            let told = stage.attempt(&again("RP-010", &late)).await;
+            assert!(told.is_ok() || now() > began + 2, "RP-010: {told:?}");
         }
         let next = now() + 1;
         eventually("the next second", async || (now() >= next).then_some(())).await;
@@ -161,7 +173,7 @@ async fn a_proof_is_remembered_as_long_as_it_could_be_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_differ_within_the_skew_cost_nobody_anything() {
-    let change = |config: String| config.replace("dpop: {", "dpop: { max_age: 7s, max_future: 5s,");
+    let change = |config: String| config.replace("dpop: {", "dpop: { max_age: 30s, max_future: 5s,");
     let stage = Stage::with(change).await;
     stage.clinch.becomes_ready().await;
     let old_enough = now() + 5;

@@ -269,7 +269,7 @@ fn with(s: &Stage, change: impl Fn(Jwt) -> Jwt) -> Call {
 
 /// TK-019: a cached token is refused the moment it expires.
 async fn it_expires_in_the_cache_too(stage: &Stage) {
-    let expires = now() + 2;
+    let expires = now() + 6;
     let token = stage.issuer.sign(&stage.issuer.token_for(&stage.key).claim("exp", expires));
     let call = move |s: &Stage| Call::get(PATH).dpop(&token, &s.good_proof(&token).sign(&s.key));
     stage.run(vec![granted("TK-019", |_| true, call.clone())]).await;

@@ -71,6 +71,10 @@ async fn a_full_disk_lets_through_and_counts_where_the_operator_wants_that() {
     let heals = async || (audited.stage.metric("clinch_audit_failing").await == 0).then_some(());
     eventually("the log to be written again", heals).await;
     assert_eq!(ask(&audited, "/open/3").await.0, 200);
+    let last =
+        |record: &serde_json::Value| record["target"].as_str().is_some_and(|at| at.ends_with("/open/3"));
+    let there = async || audited.records().iter().any(last).then_some(());
+    eventually("the last decision to be in the file", there).await;
     audited.end().await;
     let records = audited.records();
     let told: u64 = of_kind(&records, "lost").iter().map(|lost| lost["records"].as_u64().unwrap()).sum();

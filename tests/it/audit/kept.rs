@@ -111,7 +111,7 @@ fn stage_file(audited: &Audited) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_besides_requests_is_there_too() {
-    let feed = "revocation: { feed: { kind: file, path: journal }, accept_plain: true, max_staleness: 2s }\n";
+    let feed = "revocation: { feed: { kind: file, path: journal }, accept_plain: true, max_staleness: 8s }\n";
     let mut audited = Audited::stage("sync: always", |text| text + feed).await;
     audited.stage.restart().await;
     let key = ProofKey::new();
@@ -122,11 +122,12 @@ async fn what_happens_besides_requests_is_there_too() {
     let answer = audited.stage.ask(&audited.stage.anonymous(), &request).await;
     assert_eq!(status(answer.as_deref()), Some(200));
 
-    // Another certificate, another time to drain, and then something that is no configuration.
+    // Another certificate and another time to drain at once, and then something that is no configuration.
     let other = Pki::new();
-    audited.stage.write("server.crt", &other.server.certificate);
-    audited.stage.write("server.key", &other.server.key);
+    audited.stage.write("other.crt", &other.server.certificate);
+    audited.stage.write("other.key", &other.server.key);
     let text = audited.stage.config().replace("drain: 20s", "drain: 21s");
+    let text = text.replace("server.crt", "other.crt").replace("server.key", "other.key");
     audited.stage.configure(&text);
     let configs = async |count: usize| {
         let of_now =
@@ -165,7 +166,7 @@ async fn a_decision_names_the_entry_of_the_stream_up_to_which_it_had_heard() {
     let redis = Redis::start().await;
     let feed = format!("{}?stream=revoked", redis.url());
     let section = format!(
-        "revocation: {{ feed: {{ kind: redis, url: '{}', stream: revoked }}, accept_plain: true, max_staleness: 2s }}\n",
+        "revocation: {{ feed: {{ kind: redis, url: '{}', stream: revoked }}, accept_plain: true, max_staleness: 8s }}\n",
         redis.url()
     );
     let mut audited = Audited::stage("sync: always", |text| text + &section).await;
@@ -206,7 +207,9 @@ async fn what_there_was_no_room_for_is_told_with_its_target() {
     let held = audited.stage.ask(&client, &held);
     let other = async {
         audited.stage.service.held().await;
-        audited.stage.ask(&client, &get("/open/7?q=secret", &[])).await
+        let other = audited.stage.ask(&client, &get("/open/7?q=secret", &[])).await;
+        audited.stage.service.release();
+        other
     };
     let (_, other) = tokio::join!(held, other);
     assert_eq!(status(other.as_deref()), Some(503));

@@ -1,6 +1,7 @@
 //! What the sidecar wrote, read by the command line: verified, shown and exported, also after a crash and over files.
 
-use super::Audited;
+use super::{Audited, of_kind};
+use crate::support::eventually;
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -32,7 +33,12 @@ async fn what_was_written_verifies_and_can_be_read() {
     let (code, told) = audited.verify(&["--closed"]);
     assert!(code == Some(0) && audited.files().len() > 1, "{told}");
     audited.stage.restart().await;
+    let decisions = |audited: &Audited| of_kind(&audited.records(), "decision").len();
+    let before = decisions(&audited);
     audited.flood(8).await;
+    // A refusal does not wait for the disk.
+    let there = async || (decisions(&audited) == before + 8).then_some(());
+    eventually("the refusals to be in the file", there).await;
     audited.stage.clinch.program.kill();
     let (code, told) = audited.verify(&[]);
     assert!(code == Some(0) && told.contains("not yet signed"), "a crash is no fault: {told}");

@@ -2,17 +2,17 @@
 
 use super::{Audited, kinds, of_kind};
 use crate::support::clinch::Clinch;
+use crate::support::free_port;
 use crate::support::load::{Plan, Traffic};
 use crate::support::proof::ProofKey;
 use serde_json::json;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What was answered is in the log, whenever the process was killed: a grant waits for its record.
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_under_load_cost_no_record_of_what_was_answered() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let listen = format!("address: {address}");
     let mut audited =
         Audited::stage("sync: always", |text| text.replacen("address: 127.0.0.1:0", &listen, 1)).await;

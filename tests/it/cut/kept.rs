@@ -55,7 +55,7 @@ async fn a_cut_is_in_the_audit_log_under_its_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_ends_with_its_token_is_there_too() {
     let scene = Scene::start().await;
-    let exp = crate::support::proof::now() + 2;
+    let exp = crate::support::proof::now() + 6;
     let mut stream = scene.open("/events", &scene.front.token(&json!({ "exp": exp }))).await;
     broken_off(&mut stream).await;
     let cut = eventually("the record", async || scene.records("cut").pop()).await;

@@ -72,7 +72,7 @@ async fn a_websocket_is_closed_when_its_token_is_revoked() {
         assert_eq!(fields["clinch-subject"], "alice");
         assert!(!fields.contains_key("authorization") && !fields.contains_key("dpop"), "{fields:?}");
     }
-    Times("a WebSocket, journal", times).within_100_ms();
+    Times("a WebSocket, journal", times).within_a_moment();
     spared.close(None).await.unwrap();
     eventually("the end to pass", async || (sockets.ends().len() == ROUNDS + 1).then_some(())).await;
     let left = async || (scene.metric("clinch_connections").await == 0).then_some(());
@@ -95,14 +95,14 @@ async fn a_websocket_under_load_is_closed_between_two_frames() {
         assert_eq!(closed(&mut socket).await, (1008, "token revoked".to_owned()));
         times.push(published.elapsed());
     }
-    Times("a WebSocket under load, journal", times).within_100_ms();
+    Times("a WebSocket under load, journal", times).within_a_moment();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_ends_with_its_token_unless_its_route_lets_it_live() {
     let sockets = Sockets::start().await;
     let scene = Scene::before(sockets.address, "").await;
-    let exp = now() + 3;
+    let exp = now() + 8;
     let token = |name: &str| scene.front.token(&json!({ "jti": name, "exp": exp }));
     let mut lasting = open(&scene, "/lasting/socket", &token("lasting")).await.unwrap();
     let mut socket = open(&scene, "/socket", &token("other")).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_websocket_ends_with_its_token_unless_its_route_lets_it_live() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_is_told_when_the_sidecar_goes_away() {
     let sockets = Sockets::start().await;
-    let mut scene = Scene::before(sockets.address, "\n  drain: 1s").await;
+    let mut scene = Scene::before(sockets.address, "\n  drain: 5s").await;
     let mut socket = open(&scene, "/socket", &scene.token()).await.unwrap();
     echoes(&mut socket, "hello").await;
     let began = Instant::now();

@@ -49,7 +49,7 @@ async fn two_hundred_reviews_a_second_are_answered_in_time() {
     let mut took = under_way.join_all().await;
     took.sort();
     let p99 = took[took.len() * 99 / 100];
-    assert!(p99 < Duration::from_secs(5), "p99 {p99:?}, at most {:?}", took.last());
+    assert!(p99 < Duration::from_secs(10), "p99 {p99:?}, at most {:?}", took.last());
 }
 
 const RATE: u32 = 200;

@@ -1,6 +1,7 @@
 //! Reviews of pods, asked as the API server asks.
 
 use crate::support::api_server::{ApiServer, MUTATING};
+use crate::support::eventually;
 use crate::support::injector::{Injector, write_with_files};
 use crate::support::pki::Pki;
 use crate::support::reviewer::{ask, connect, patched, pod, review, send};
@@ -127,7 +128,9 @@ async fn only_the_api_server_may_ask_where_it_has_a_certificate() {
         let stranger = Pki::new();
         assert!(asked(Some(super::client(&stranger.client)), http2).await.is_err(), "of another authority");
     }
-    assert_eq!(injector.metric("clinch_injector_handshakes_failed_total").await, 6);
+    let failed =
+        async || (injector.metric("clinch_injector_handshakes_failed_total").await == 6).then_some(());
+    eventually("all to be counted", failed).await;
 }
 
 /// Whoever reaches the port learns what the template says of the pod that it brings, and nothing of others.

@@ -1,6 +1,7 @@
 //! What curl asks of a service of node's, over HTTP/1.1 and HTTP/2: nothing is lost or changed on the way.
 
 use super::Scene;
+use crate::support::eventually;
 use crate::support::oauth_client::HOST;
 use crate::support::program::Program;
 use crate::support::proof::sha256;
@@ -113,6 +114,7 @@ async fn heads_and_ranges_are_the_services() {
         assert!(fields.contains(" 206") && fields.contains("content-range: bytes 100-149/5000"), "{fields}");
         assert_eq!(content, "every byte counts. ".repeat(10)[5..55], "{version}");
     }
+    eventually("all to be told", async || (desk.service.seen().len() >= 4).then_some(())).await;
     let methods: Vec<String> = desk.service.seen().into_iter().map(|seen| seen.method).collect();
     assert_eq!(methods, ["HEAD", "GET", "HEAD", "GET"]);
 }
@@ -168,6 +170,7 @@ async fn a_100_is_for_requests_that_pass() {
     let said = text(&output.stderr);
     assert!(said.contains("< http/1.1 401") && !said.contains("100 continue"), "{said}");
     assert!(!said.contains("upload completely sent off"), "the content stayed with the client: {said}");
+    eventually("the good one to be told", async || (!desk.service.seen().is_empty()).then_some(())).await;
     assert_eq!(desk.service.seen().len(), 1);
 }
 
@@ -186,7 +189,7 @@ async fn events_and_long_polls_pass_when_they_come() {
         let count = desk.service.seen().len();
         let mut client = Program::start(&mut desk.curl(version, "GET", "/x/poll", &[]));
         let arrived = async || (desk.service.seen().len() > count).then_some(());
-        crate::support::eventually("the poll to arrive", arrived).await;
+        eventually("the poll to arrive", arrived).await;
         assert!(!client.has_ended());
         desk.service.program.tell("go");
         client.hear("the news", is("news")).await;

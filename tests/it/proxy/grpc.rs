@@ -121,14 +121,14 @@ async fn a_deadline_ends_the_call_on_both_sides() {
     let scene = Scene::before_http2(service.address, ROUTES).await;
     let mut client = Channel::to(&scene.front).await.bare();
     let mut request = with_proof(&scene.front, NEVER, &scene.token(), question());
-    request.set_timeout(Duration::from_millis(300));
+    request.set_timeout(Duration::from_secs(3));
     let began = Instant::now();
     client.ready().await.unwrap();
     let status = client.unary(request, PathAndQuery::from_static(NEVER), codec()).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert!(status.message().starts_with("deadline_exceeded: "), "{status}");
-    assert!((300..5000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
-    assert_eq!(service.heads()[0]["grpc-timeout"], "300000u", "the service knows it, too");
+    assert!((3000..15_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert_eq!(service.heads()[0]["grpc-timeout"], "3000000u", "the service knows it, too");
     service.is_rid_of_all().await;
     assert!(scene.metrics().await.contains("{reason=\"deadline_exceeded\"} 1"));
 }

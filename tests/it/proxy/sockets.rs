@@ -242,7 +242,7 @@ async fn only_a_service_that_agrees_gets_a_tunnel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_streams_of_a_connection_are_told_when_the_sidecar_goes_away() {
     let sockets = Sockets::start().await;
-    let mut scene = Scene::before(sockets.address, ROUTES, "\n  drain: 1s").await;
+    let mut scene = Scene::before(sockets.address, ROUTES, "\n  drain: 5s").await;
     let mut client = connect(&scene).await;
     let token = scene.token();
     let mut one = open(&scene, &mut client, "/socket", &token).await;

@@ -109,7 +109,7 @@ async fn a_websocket_of_either_client_is_a_stream_of_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_told_when_the_sidecar_goes_away() {
     let sockets = Sockets::start_http2().await;
-    let mut scene = Scene::before_http2_within(sockets.address, ROUTES, "\n  drain: 1s").await;
+    let mut scene = Scene::before_http2_within(sockets.address, ROUTES, "\n  drain: 5s").await;
     let token = scene.token();
     let (mut socket, _) = upgrade(&scene, "/socket", &token, &[]).await.unwrap();
     let mut client = connect(&scene).await;

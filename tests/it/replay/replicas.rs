@@ -29,7 +29,7 @@ pub enum Store {
 impl Store {
     /// The keys of `dpop.replay`. A machine that stalls for a moment is no outage.
     pub fn keys(&self) -> String {
-        self.keys_with_timeout("3s")
+        self.keys_with_timeout("5s")
     }
 
     pub fn keys_with_timeout(&self, timeout: &str) -> String {

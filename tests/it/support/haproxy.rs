@@ -2,8 +2,8 @@
 
 use super::program::Program;
 use super::temporary::Folder;
-use super::{eventually, tool};
-use std::net::{SocketAddr, TcpListener};
+use super::{eventually, free_port, tool};
+use std::net::SocketAddr;
 use std::process::Command;
 use tokio::net::TcpStream;
 
@@ -18,8 +18,7 @@ pub struct Haproxy {
 impl Haproxy {
     /// In front of this address, with these words about the server, such as `send-proxy-v2`.
     pub async fn before(server: SocketAddr, words: &str) -> Haproxy {
-        // It can't choose a port by itself. Nobody else takes it in the moment between.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = Folder::new();
         let config = folder.write(
             "haproxy.cfg",

@@ -1,5 +1,6 @@
 //! The wire between clinch and a server on loopback: it can be cut, healed, and led to another server.
 
+use super::free_port;
 use std::net::Ipv4Addr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ pub struct Link {
 impl Link {
     /// To the server on this port.
     pub async fn to(server: u16) -> Link {
-        let mut link = Link { port: 0, server, open: None };
+        let mut link = Link { port: free_port(), server, open: None };
         link.heal().await;
         link
     }
@@ -28,7 +29,6 @@ impl Link {
     /// Takes connections again.
     pub async fn heal(&mut self) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.unwrap();
-        self.port = listener.local_addr().unwrap().port();
         let mut open = JoinSet::new();
         open.spawn(carry(listener, self.server));
         self.open = Some(open);

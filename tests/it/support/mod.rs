@@ -40,7 +40,9 @@ pub mod world;
 
 mod tests;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine before the test is lost.
@@ -56,6 +58,17 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A port on loopback for a program that can't choose one by itself, or must have the same one again. It is below those
+/// that the kernel chooses (`ip_local_port_range`), so that nobody takes it while nobody listens.
+pub fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    // Test binaries that run at the same time begin at different places.
+    let first = u16::try_from(std::process::id() % 60 * 100).unwrap();
+    let tried = std::iter::repeat_with(|| TRIED.fetch_add(1, Relaxed));
+    let mut ports = tried.take(6_000).map(|number| 20_000 + first + number);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a port is free")
 }
 
 /// A program or folder under `target/test-tools`. Missing means that the test fails: it is never skipped.

@@ -2,7 +2,7 @@
 
 use super::program::Program;
 use super::temporary::Folder;
-use super::tool;
+use super::{free_port, tool};
 use std::process::Command;
 
 /// A running server; killed on drop.
@@ -13,11 +13,9 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Starts one on a port of its own choosing, with the stream that revocations are published to.
+    /// Starts one, with the stream that revocations are published to.
     pub async fn start() -> Nats {
-        let store = Folder::new();
-        let (program, port) = run(&store, "-1").await;
-        let nats = Nats { port, store, program };
+        let nats = Nats::on_store(Folder::new()).await;
         nats.make_stream().await;
         nats
     }
@@ -26,8 +24,12 @@ impl Nats {
     pub async fn start_with(settings: &str) -> Nats {
         let store = Folder::new();
         store.write(SETTINGS, settings);
-        let (program, port) = run(&store, "-1").await;
-        Nats { port, store, program }
+        Nats::on_store(store).await
+    }
+
+    async fn on_store(store: Folder) -> Nats {
+        let port = free_port();
+        Nats { port, program: run(&store, port).await, store }
     }
 
     /// `127.0.0.1:port`
@@ -52,7 +54,7 @@ impl Nats {
 
     /// Starts it again after [`Nats::kill`], with the same port and store.
     pub async fn restart(&mut self) {
-        self.program = run(&self.store, &self.port.to_string()).await.0;
+        self.program = run(&self.store, self.port).await;
     }
 
     /// Deletes the stream and all it has.
@@ -80,18 +82,14 @@ pub const SUBJECT: &str = "clinch.revocations.>";
 
 const SETTINGS: &str = "nats.conf";
 
-async fn run(store: &Folder, port: &str) -> (Program, u16) {
+async fn run(store: &Folder, port: u16) -> Program {
     let mut command = Command::new(tool("bin/nats-server"));
-    command.args(["-a", "127.0.0.1", "-p", port, "-js", "-sd"]).arg(store.at("jetstream"));
+    command.args(["-a", "127.0.0.1", "-p", &port.to_string(), "-js", "-sd"]).arg(store.at("jetstream"));
     let settings = store.at(SETTINGS);
     if settings.exists() {
         command.arg("-c").arg(settings);
     }
     let mut program = Program::start(&mut command);
-    let port = program.hear("NATS to listen", |line| {
-        line.split_once("Listening for client connections on 127.0.0.1:")?.1.trim().parse().ok()
-    });
-    let port = port.await;
     program.hear("NATS to be ready", |line| line.contains("Server is ready").then_some(())).await;
-    (program, port)
+    program
 }

@@ -3,10 +3,10 @@
 use super::program::Program;
 use super::temporary::Folder;
 use super::wire::{Answer, plain_get};
-use super::{eventually, tool};
+use super::{eventually, free_port, tool};
 use serde_json::Value;
 use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -20,8 +20,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it, with the rules of this folder.
     pub async fn scraping(admin: SocketAddr, rules: &Path) -> Prometheus {
-        // It can't choose a port by itself. Nobody else takes it in the moment between.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let folder = Folder::new();
         let rules = rules.display();
         let config = folder.write(

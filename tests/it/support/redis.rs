@@ -3,9 +3,8 @@
 use super::pki::Pki;
 use super::program::Program;
 use super::temporary::Folder;
-use super::{eventually, tool};
+use super::{eventually, free_port, tool};
 use ::redis::FromRedisValue;
-use std::net::TcpListener;
 use std::process::Command;
 
 /// A running server; killed on drop.
@@ -119,9 +118,4 @@ async fn program(arguments: &[String]) -> Program {
         .hear("Redis to be ready", |line| line.contains("Ready to accept connections").then_some(()))
         .await;
     program
-}
-
-/// Redis can't choose one by itself. Nobody else takes it in the moment between.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -1,11 +1,11 @@
 //! Two services that are not ours, and read HTTP/1.1 in their own ways: node's and nginx.
 
 use super::authorization_server::node;
-use super::eventually;
 use super::program::Program;
 use super::temporary::Folder;
+use super::{eventually, free_port};
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::net::TcpStream;
@@ -46,9 +46,7 @@ impl Service {
     /// nginx, which answers everything with 200.
     pub async fn nginx() -> Service {
         let folder = Folder::new();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let at = folder.write("index.html", "").parent().unwrap().to_owned();
         let path = folder.write("nginx.conf", &nginx_config(address, &at));
         let program = super::tool("bin/nginx");

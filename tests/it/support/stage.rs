@@ -191,7 +191,7 @@ fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
     {tls}
   drain: 20s
   {listen}
-upstream: {{ url: 'http://{service}', response_timeout: 1s }}
+upstream: {{ url: 'http://{service}', response_timeout: 5s }}
 dpop:
   {dpop}
 issuers:

@@ -218,7 +218,7 @@ fn revocation(feed: &str) -> String {
         "revocation:
   feed: {{ {feed} }}
   accept_plain: true
-  max_staleness: 2s
+  max_staleness: 8s
   on_stale: deny
 "
     )

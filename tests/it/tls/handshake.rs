@@ -1,9 +1,9 @@
 //! What a client may propose: versions, suites, names; and what is no TLS at all. Asked by openssl, which has no scruples.
 
-use crate::support::PATIENCE;
 use crate::support::stage::{Setting, Stage, VERIFIED};
 use crate::support::temporary::Folder;
 use crate::support::wire::exchange;
+use crate::support::{PATIENCE, eventually};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,7 +93,8 @@ async fn plain_http_on_the_tls_port_and_tls_on_the_admin_port_go_nowhere() {
     let mut said = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut said)).await.expect("the connection ends");
     assert!(!said.starts_with(b"HTTP/"), "{said:?}");
-    assert_eq!(stage.metric("clinch_tls_handshake_failures_total{reason=\"not_tls\"}").await, 1);
+    let failures = "clinch_tls_handshake_failures_total{reason=\"not_tls\"}";
+    eventually("it to be counted", async || (stage.metric(failures).await == 1).then_some(())).await;
 
     let mut admin = stage.anonymous();
     admin.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -3,12 +3,11 @@
 use crate::support::authority::{Shown, valid};
 use crate::support::pki::Identity;
 use crate::support::proof::now;
-use crate::support::stage::{Setting, Stage, VERIFIED, status};
-use crate::support::wire::{Caller, get};
+use crate::support::stage::{Setting, Stage, VERIFIED};
+use crate::support::wire::{Caller, converse, get};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const NAMES: [&str; 7] = [
     "Client-Cert",
@@ -159,9 +158,7 @@ async fn each_request_of_a_connection_has_its_own_certificate() {
         let fields: Vec<(&str, &str)> = shown.iter().map(|cert| ("Client-Cert", cert.as_str())).collect();
         let request = request(&stage, "/certified/1", &owner.thumbprint(), &fields)
             .replace("Connection: close\r\n", "");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 64 * 1024];
-        let length = stream.read(&mut answer).await.unwrap();
-        assert_eq!(status(std::str::from_utf8(&answer[..length]).ok()), Some(expected), "{shown:?}");
+        let answer = converse(&mut stream, request.as_bytes(), false).await.expect("an answer");
+        assert_eq!(answer.status, expected, "{shown:?}");
     }
 }

@@ -62,7 +62,7 @@ async fn a_question_to_the_issuer_is_a_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_store_is_a_step_and_says_how_it_ended() {
     let mut redis = Redis::start().await;
-    let store = format!("replay: {{ store: redis, url: '{}', timeout: 1s }}", redis.url());
+    let store = format!("replay: {{ store: redis, url: '{}', timeout: 5s }}", redis.url());
     let world =
         Traced::with("sample: 1.0", |text| text.replace("\ndpop:\n", &format!("\ndpop:\n  {store}\n"))).await;
     let token = world.token();

@@ -56,7 +56,7 @@ impl Cluster {
 
     fn settings(&self) -> config::Revocation {
         let mut config = config(config::Feed::Kafka(self.target(TOPIC)));
-        config.max_staleness = Duration::from_secs(2);
+        config.max_staleness = Duration::from_secs(4);
         config.max_entries = 200_000;
         config
     }
@@ -111,7 +111,7 @@ async fn the_backlog_of_every_partition_counts_before_ready_and_a_live_event_soo
     cluster.publish("live").await;
     let delay = revoked(&revocations, "live").await;
     // The mock looks for records once more only when the fetch has waited its time.
-    assert!(delay < Duration::from_secs(1), "{delay:?}");
+    assert!(delay < Duration::from_secs(5), "{delay:?}");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn an_empty_topic_is_caught_up_and_stays_current() {
     let revocations = cluster.follow().await;
     assert_eq!((revocations.status(), revocations.entries()), (FeedStatus::Current, 0));
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
+    while begun.elapsed() < Duration::from_secs(6) {
         assert_eq!(revocations.status(), FeedStatus::Current, "every fetch that ends is a sign of life");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

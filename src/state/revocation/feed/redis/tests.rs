@@ -46,7 +46,7 @@ async fn a_stream_that_was_never_there_is_an_empty_one_until_it_is() {
     let id = server.publish("first").await;
     assert!(id.ends_with("-0") && id.len() > 14, "{id}");
     let delay = revoked(&revocations, "first").await;
-    assert!(delay < Duration::from_millis(500), "{delay:?}");
+    assert!(delay < Duration::from_secs(5), "{delay:?}");
 }
 
 /// RV-025
@@ -69,7 +69,7 @@ async fn a_backlog_of_100_000_counts_before_ready_and_a_live_event_within_millis
     assert_eq!(admits(&revocations, "99/999"), Err(Denial::TokenRevoked));
     server.publish("live").await;
     let delay = revoked(&revocations, "live").await;
-    assert!(delay < Duration::from_millis(500), "{delay:?}");
+    assert!(delay < Duration::from_secs(5), "{delay:?}");
 }
 
 /// RV-027
@@ -96,7 +96,7 @@ async fn silence_is_no_trouble() {
     server.publish("t").await;
     let revocations = server.follow().await;
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(2) {
+    while begun.elapsed() < Duration::from_secs(6) {
         assert_eq!(revocations.status(), FeedStatus::Current, "every read that ends is a sign of life");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::config;
 use crate::state::revocation::event::Fact;
-use crate::state::revocation::tests::{Directory, config, event, ready, start, until};
+use crate::state::revocation::tests::{Directory, config, event, free_port, ready, start, until};
 use crate::state::revocation::{FeedStatus, Revocations};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, FromRedisValue, cmd};
@@ -156,7 +156,7 @@ pub(super) fn target(url: &str) -> config::Redis {
 /// Of a feed that turns stale soon.
 pub(super) fn settings(url: &str) -> config::Revocation {
     let mut config = config(config::Feed::Redis(target(url)));
-    config.max_staleness = Duration::from_millis(800);
+    config.max_staleness = Duration::from_secs(4);
     config.max_entries = 200_000;
     config
 }
@@ -184,8 +184,4 @@ fn binary() -> PathBuf {
         directories.map(|directory| directory.join("redis-server")).find(|file| file.is_file())
     };
     named.or_else(installed).expect("redis-server is needed: `make test-tools` installs it")
-}
-
-pub(super) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

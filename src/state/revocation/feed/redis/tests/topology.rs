@@ -1,13 +1,13 @@
 //! The feed where there is more than one server, or one that is guarded.
 
-use super::server::{STREAM, Server, becomes, follow, free_port, publish, settings, target};
+use super::server::{STREAM, Server, becomes, follow, publish, settings, target};
 use super::{listen, revoked, until_async};
 use crate::config::{self, Feed};
 use crate::pop::Denial;
 use crate::state::revocation::FeedStatus;
 use crate::state::revocation::event::Fact;
 use crate::state::revocation::feed::redis;
-use crate::state::revocation::tests::{Directory, admits, config, event, ready, start, until};
+use crate::state::revocation::tests::{Directory, admits, config, event, free_port, ready, start, until};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 
