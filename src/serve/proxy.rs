@@ -25,6 +25,7 @@ use crate::pop::mtls::ClientCertificate;
 use crate::pop::target_uri::Origin;
 use crate::pop::{Denial, Request, Timestamp};
 use crate::state::shares::Shares;
+use crate::telemetry::RequestId;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
@@ -35,8 +36,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -91,12 +91,12 @@ pub(super) async fn serve(
     let browser = peer.proxy.browsers.of(request.headers());
     // A success in answer to CONNECT would be a tunnel.
     let grpc = method != Method::CONNECT && grpc::is_spoken(version, request.headers());
-    let decided = AtomicBool::new(false);
+    let decided = OnceLock::new();
     let answered = isolated(pin!(answer(&peer, request, &decided))).await;
     let panicked = answered.is_none();
     let mut response = match answered {
         Some(response) => response,
-        None => Box::pin(after_panic(&peer, &method, decided.load(Relaxed))).await,
+        None => Box::pin(after_panic(&peer, &method, decided.get().copied())).await,
     };
     if panicked {
         peer.close_after(version, &mut response);
@@ -126,18 +126,19 @@ fn isolated<T>(mut future: Pin<&mut impl Future<Output = T>>) -> impl Future<Out
     })
 }
 
-async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<ResponseBody> {
+/// `decided`: what the request is called, if its decision is told of already.
+async fn after_panic(peer: &Peer, method: &Method, decided: Option<RequestId>) -> Response<ResponseBody> {
     let denial = Denial::Internal;
     let mut response = response::refusal(denial, Vec::new(), None);
     let telemetry = &peer.proxy.gate.telemetry;
     let mut span = telemetry.begin(&HeaderMap::new());
-    if !decided {
+    if decided.is_none() {
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.method = method.clone();
         let share = peer.proxy.shares.begin(None);
         peer.proxy.gate.decide(&parts, Err(denial), None, (peer.address, &share), &mut span, now).await;
     }
-    response::tell_request_id(span.request_id(), &mut response);
+    response::tell_request_id(decided.unwrap_or(span.request_id()), &mut response);
     telemetry.answered(span, denial.status(), None);
     response
 }
@@ -147,7 +148,7 @@ async fn after_panic(peer: &Peer, method: &Method, decided: bool) -> Response<Re
 fn answer<'a>(
     peer: &'a Arc<Peer>,
     request: http::Request<Incoming>,
-    decided: &'a AtomicBool,
+    decided: &'a OnceLock<RequestId>,
 ) -> impl Future<Output = Response<ResponseBody>> + 'a {
     let proxy = &*peer.proxy;
     let (parts, body) = request.into_parts();
@@ -162,7 +163,7 @@ fn answer<'a>(
         let overloaded = (proxy.shares.total() > proxy.limits.in_flight).then_some(Denial::Overloaded);
         let whose = (peer.address, &share);
         let decision = proxy.gate.decide(&parts, judged, overloaded, whose, &mut span, now).await;
-        decided.store(true, Relaxed);
+        let _ = decided.set(span.request_id());
         span.received(&parts, peer.socket, || peer.activity.take_handshake());
         match decision.verdict {
             Ok(Verdict::Admit(admission)) => {

@@ -252,11 +252,12 @@ impl Telemetry {
     /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
     /// gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
+        // First of all: a refusal that is kept has its span from here on, and the metrics name its trace.
+        span.decided(record);
         self.metrics.decided(record.route, record.verdict, record.elapsed, span.recorded_trace());
         if let Some(mark) = record.revocation.filter(|_| record.verdict.is_ok()) {
             self.metrics.revocations.passed(mark);
         }
-        span.decided(record);
         self.log(span.trace_id().as_str(), record);
     }
 

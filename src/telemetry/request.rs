@@ -5,7 +5,7 @@
 //! noted, the span is made after the verdict, and nobody downstream is told, for nothing goes there.
 
 use super::ids::{self, RequestId, TraceId};
-use super::sampling::{Sampler, new_trace};
+use super::sampling::{Sampler, new_trace, without_share};
 use super::spans::{Called, Exporter, Kind, OpenSpan, Parent, SpanRef, Step, Steps, client, server};
 use super::trace_context::{RANDOM, SAMPLED, TraceContext};
 use super::{Handshake, Record, Remainder, baggage};
@@ -52,6 +52,8 @@ pub(super) struct Waiting {
     trace: [u8; 16],
     parent: Option<Parent>,
     link: Option<SpanRef>,
+    flags: u8,
+    state: Option<HeaderValue>,
 }
 
 impl RequestSpan {
@@ -83,16 +85,22 @@ impl RequestSpan {
         if exporter.is_some() && (sampled || context.sampled()) {
             context.parent_id = ids::random();
         }
+        let dropped = context.sampled() && !sampled;
         context.set_sampled(sampled);
-        if parent.is_some() && exporter.is_some() && sampled && !trusted {
-            context.correct_state(|state| sampler.share.corrected(state));
+        if parent.is_some() && exporter.is_some() && !trusted {
+            match (sampled, dropped) {
+                (true, _) => context.correct_state(|state| sampler.share.corrected(state)),
+                (false, true) => context.correct_state(without_share),
+                (false, false) => {}
+            }
         }
         let recorded = match exporter {
             Some(exporter) if sampled => Recorded::Yes(Box::new(open(exporter, &context, parent, link))),
             Some(exporter) if terms.refusals => {
                 let (exporter, trace) = (exporter.clone(), context.trace_id);
                 let began = SystemTime::now();
-                Recorded::Refusal(Box::new(Waiting { exporter, began, trace, parent, link }))
+                let (flags, state) = (context.flags, context.state.clone());
+                Recorded::Refusal(Box::new(Waiting { exporter, began, trace, parent, link, flags, state }))
             }
             Some(_) | None => Recorded::Not,
         };
@@ -231,6 +239,7 @@ impl Waiting {
     fn begin(&self) -> OpenSpan {
         let of = SpanRef { trace: self.trace, span: ids::random() };
         let mut open = OpenSpan::begun(&self.exporter, of, self.parent, SERVER, self.began);
+        open.carry(self.flags, self.state.clone());
         if let Some(link) = self.link {
             open.link(link, "caller");
         }

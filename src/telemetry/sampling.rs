@@ -41,19 +41,12 @@ impl Share {
     /// A caller's `tracestate` that says in which share (`th` of the member `ot`) its trace was recorded, corrected to
     /// ours if that is smaller: whoever counts by it would count too few. `None` if there is nothing to correct.
     pub(super) fn corrected(self, state: &str) -> Option<String> {
-        let members = || state.split(',').map(str::trim);
-        let theirs = members().find_map(|member| member.strip_prefix("ot="))?;
-        let threshold = theirs.split(';').find_map(|pair| pair.strip_prefix("th:")).and_then(threshold_of)?;
+        let threshold = pairs(state)?.find_map(|pair| pair.strip_prefix("th:")).and_then(threshold_of)?;
         if threshold >= self.threshold {
             return None;
         }
-        let others = theirs.split(';').filter(|pair| !pair.starts_with("th:"));
         let digits = format!("{:014x}", self.threshold);
-        let ours = format!("th:{}", digits.trim_end_matches('0'));
-        let ours = format!("ot={}", others.chain([ours.as_str()]).collect::<Vec<_>>().join(";"));
-        // What was changed goes to the left (W3C Trace Context section 3.3.1.5; TRACE-06).
-        let kept = members().filter(|member| !member.starts_with("ot="));
-        Some([ours.as_str()].into_iter().chain(kept).collect::<Vec<_>>().join(","))
+        with_share(state, Some(&format!("th:{}", digits.trim_end_matches('0'))))
     }
 
     fn takes(self, randomness: u64) -> bool {
@@ -89,6 +82,28 @@ impl Sampler {
     }
 }
 
+/// A caller's `tracestate` without the share that its trace was recorded in: here it was not. `None` if it says none.
+pub(super) fn without_share(state: &str) -> Option<String> {
+    let says = pairs(state)?.any(|pair| pair.starts_with("th:"));
+    says.then(|| with_share(state, None))?
+}
+
+/// The list with another `th`, or without.
+fn with_share(state: &str, share: Option<&str>) -> Option<String> {
+    let others = pairs(state)?.filter(|pair| !pair.starts_with("th:"));
+    let ours = others.chain(share).collect::<Vec<_>>().join(";");
+    let ours = (!ours.is_empty()).then(|| format!("ot={ours}"));
+    // What was changed goes to the left (W3C Trace Context section 3.3.1.5; TRACE-06).
+    let kept = state.split(',').map(str::trim).filter(|member| !member.starts_with("ot="));
+    Some(ours.as_deref().into_iter().chain(kept).collect::<Vec<_>>().join(","))
+}
+
+/// What OpenTelemetry's member of the list says.
+fn pairs(state: &str) -> Option<impl Iterator<Item = &str>> {
+    let ours = state.split(',').find_map(|member| member.trim().strip_prefix("ot="))?;
+    Some(ours.split(';'))
+}
+
 /// A trace id for a trace that begins here: random throughout.
 pub(super) fn new_trace() -> [u8; 16] {
     ids::random()
@@ -102,8 +117,7 @@ fn randomness(trace: &[u8; 16]) -> u64 {
 
 /// `rv` in the member `ot` of a valid `tracestate`: 14 hex digits.
 fn explicit_randomness(state: &str) -> Option<u64> {
-    let ours = state.split(',').find_map(|member| member.trim().strip_prefix("ot="))?;
-    let value = ours.split(';').find_map(|pair| pair.strip_prefix("rv:"))?;
+    let value = pairs(state)?.find_map(|pair| pair.strip_prefix("rv:"))?;
     let digits = value.len() == 14 && value.bytes().all(|b| b.is_ascii_hexdigit());
     digits.then(|| u64::from_str_radix(value, 16).ok())?
 }
@@ -182,6 +196,20 @@ mod tests {
             assert_eq!(told(right), None, "{right}");
         }
         assert_eq!(Share::of(1.0).corrected("ot=th:0"), None);
+    }
+
+    /// TRACE-06
+    #[test]
+    fn what_is_not_recorded_is_in_no_share() {
+        for (told, left) in [
+            ("a=1,ot=rv:80000000000000;th:8,b=2", Some("ot=rv:80000000000000,a=1,b=2")),
+            ("a=1,ot=th:8", Some("a=1")),
+            ("ot=th:0", Some("")),
+            ("ot=rv:80000000000000", None),
+            ("a=th:0", None),
+        ] {
+            assert_eq!(without_share(told).as_deref(), left, "{told}");
+        }
     }
 
     #[test]

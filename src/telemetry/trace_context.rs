@@ -49,11 +49,10 @@ impl TraceContext {
         self.state.as_ref().and_then(|state| state.to_str().ok())
     }
 
-    /// Puts another list in the place of this one, if there is one.
+    /// Puts another list in the place of this one, if there is one; none in the place of one that has become empty.
     pub(super) fn correct_state(&mut self, corrected: impl FnOnce(&str) -> Option<String>) {
-        if let Some(state) = self.state_text().and_then(corrected).and_then(|s| HeaderValue::try_from(s).ok())
-        {
-            self.state = Some(state);
+        if let Some(state) = self.state_text().and_then(corrected) {
+            self.state = HeaderValue::try_from(state).ok().filter(|state| !state.is_empty());
         }
     }
 

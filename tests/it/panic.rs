@@ -21,7 +21,7 @@ const PLACES: [&str; 3] = ["check", "grant", "forward"];
 const BODY: &str = "body";
 
 const LISTEN: &str = "  public_origins: ['https://api.example.com']";
-const ROUTES: &str = "  - { path: '/{*rest}', proof: [dpop] }\nruntime: { worker_threads: THREADS }";
+const ROUTES: &str = "  - { path: '/{*rest}', proof: [dpop] }\nruntime: { worker_threads: THREADS }\ntelemetry: { log: { level: debug } }";
 
 /// One thread, on which everybody lives, and two.
 async fn fronts() -> [Front; 2] {
@@ -112,7 +112,10 @@ async fn a_panic_over_http_1_ends_its_connection_only() {
             let answer: Answer = front.caller(None).send(&head("/orders", Some(place))).await;
             assert_eq!((answer.status, answer.one("connection")), (500, "close"), "{place}: {answer:?}");
             assert!(answer.body.contains(r#""reason":"internal""#), "{place}: {answer:?}");
-            answer.one("clinch-request-id");
+            let id = answer.one("clinch-request-id").to_owned();
+            let decision = |line: &str| line.contains("clinch::decision") && line.contains(&id);
+            let told = async || front.clinch.program.output().lines().any(decision).then_some(());
+            eventually("the decision in the log", told).await;
         }
         assert_eq!(front.service.count(), count, "none came to the service");
         assert_eq!(refused(&front).await, 2, "those that were not decided");

@@ -3,9 +3,8 @@
 //! Its id is the parent that the service sees, so that a trace reads caller, clinch, service.
 
 use super::server::{known, version};
-use super::{Kind, LONGEST_TEXT, OpenSpan, Parent, SpanRef, cut};
+use super::{Kind, LONGEST_TEXT, OpenSpan, SpanRef, cut};
 use http::{Method, StatusCode, Version};
-use std::time::SystemTime;
 
 /// A call that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +22,8 @@ pub struct Called<'a> {
 impl Called<'_> {
     /// Begins its span, within that of the request, under the id that the service has been told.
     pub(in crate::telemetry) fn begin(self, server: &OpenSpan, told: [u8; 8]) -> Option<OpenSpan> {
-        let of = server.of()?;
-        let parent = Parent { span: of.span, remote: false };
-        let of = SpanRef { trace: of.trace, span: told };
-        let what = (Kind::Client, "HTTP");
-        let mut open = OpenSpan::begun(server.exporter(), of, Some(parent), what, SystemTime::now());
+        let of = SpanRef { trace: server.of()?.trace, span: told };
+        let mut open = server.part(of, (Kind::Client, "HTTP"))?;
         let method = known(self.method.as_str());
         open.rename(method.unwrap_or("HTTP"));
         open.set("http.request.method", method.unwrap_or("_OTHER"));

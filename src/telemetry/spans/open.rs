@@ -55,9 +55,17 @@ impl OpenSpan {
 
     /// A part of it, which begins now.
     pub(in crate::telemetry) fn child(&self, kind: Kind, name: &'static str) -> Option<OpenSpan> {
-        let of = self.of()?;
-        let parent = Parent { span: of.span, remote: false };
-        Some(OpenSpan::begin(&self.exporter, of.trace, Some(parent), (kind, name)))
+        let trace = self.of()?.trace;
+        self.part(SpanRef { trace, span: ids::random() }, (kind, name))
+    }
+
+    /// The same under an id that is known already. All spans of a trace here have its flags and state.
+    pub(in crate::telemetry) fn part(&self, of: SpanRef, what: (Kind, &'static str)) -> Option<OpenSpan> {
+        let whole = self.span.as_ref()?;
+        let parent = Parent { span: whole.of.span, remote: false };
+        let mut part = OpenSpan::begun(&self.exporter, of, Some(parent), what, SystemTime::now());
+        part.carry(whole.flags, whole.state.clone());
+        Some(part)
     }
 
     pub(in crate::telemetry) fn of(&self) -> Option<SpanRef> {

@@ -194,8 +194,13 @@ async fn refusals_are_kept_where_they_are_wanted() {
     let asked = config::Telemetry { sample_refusals: true, ..told(&collector, 0.0) };
     let telemetry = Telemetry::start(&asked).unwrap();
     for verdict in [Ok(Passed::Request), Err(Denial::ProofReplayed)] {
-        let mut span = telemetry.begin(&headers(Some(PARENT)));
-        assert!(forwarded(&span).ends_with("-00"), "nobody is told");
+        let mut inbound = headers(Some(PARENT));
+        inbound.insert("tracestate", "a=1,ot=th:0".parse().unwrap());
+        let mut span = telemetry.begin(&inbound);
+        let mut outbound = HeaderMap::new();
+        span.write_context(&mut outbound);
+        assert!(outbound["traceparent"].to_str().unwrap().ends_with("-00"), "nobody is told");
+        assert_eq!(outbound["tracestate"], "a=1", "nor that it is in a share");
         telemetry.decided(&mut span, &record(verdict));
         telemetry.answered(span, StatusCode::UNAUTHORIZED, None);
     }
@@ -205,6 +210,30 @@ async fn refusals_are_kept_where_they_are_wanted() {
     assert_eq!(text(&spans[0], "clinch.reason").as_deref(), Some("proof_replayed"));
     assert_eq!(text(&spans[0], "clinch.kept").as_deref(), Some("refusal"));
     assert_eq!(hex(&spans[0].parent_span_id), PARENT[36..52]);
+    assert_eq!((spans[0].trace_state.as_str(), spans[0].flags), ("a=1", 0x301));
+    let exemplar = format!(" # {{trace_id=\"{}\"}} ", &PARENT[3..35]);
+    assert_eq!(telemetry.render().matches(&exemplar).count(), 1, "the refusal's");
+}
+
+/// Who counts spans by the share that `tracestate` tells needs it in each.
+#[tokio::test]
+async fn every_span_of_a_trace_has_its_flags_and_its_state() {
+    let mut collector = Collector::start().await;
+    let telemetry = Telemetry::start(&told(&collector, 1.0)).unwrap();
+    let mut inbound = headers(Some(&PARENT.replace("-01", "-03")));
+    inbound.insert("tracestate", "a=1".parse().unwrap());
+    let span = telemetry.begin(&inbound);
+    let (method, path, version) = (&http::Method::GET, "/", http::Version::HTTP_11);
+    let call = span.call(Called { method, base: "http://127.0.0.1:9", path, version });
+    let step = span.steps().begin("verify token");
+    step.steps().ask("introspection").done();
+    step.done();
+    call.answered(StatusCode::OK);
+    drop(span);
+    telemetry.shutdown(LIMIT).await;
+    let spans = collector.spans().await;
+    let told: Vec<_> = spans.iter().map(|span| (span.flags, span.trace_state.as_str())).collect();
+    assert_eq!(told, [(0x103, "a=1"), (0x103, "a=1"), (0x103, "a=1"), (0x303, "a=1")]);
 }
 
 #[tokio::test]
