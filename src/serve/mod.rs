@@ -31,6 +31,7 @@ mod health;
 mod held;
 mod hops;
 mod in_flight;
+mod kept;
 mod listener;
 mod peers;
 mod piece;

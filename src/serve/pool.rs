@@ -5,12 +5,14 @@
 //! last is used next, so that those of a busy hour become idle and are closed.
 
 use super::request_body::RequestBody;
+use super::upload::GRACE;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
 /// The idle connections.
 #[derive(Debug, Default)]
@@ -19,24 +21,32 @@ pub(super) struct Pool(Mutex<Idle>);
 #[derive(Debug, Default)]
 struct Idle {
     /// By the time since when they are idle.
-    connections: Vec<(SendRequest<RequestBody>, Instant)>,
+    connections: Vec<(Connection, Instant)>,
     swept: bool,
 }
 
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<RequestBody>,
+    /// What carries it, and whatever is on it.
+    pub(super) driver: AbortHandle,
+}
+
 /// A connection in use. It goes back to the pool when its response has been read to the end; if that never
-/// happens it is closed.
+/// happens it is closed. What is left of the upload then may take a moment.
 #[derive(Debug)]
 pub(super) struct Lease {
-    connection: Option<SendRequest<RequestBody>>,
+    connection: Option<Connection>,
     pool: Arc<Pool>,
 }
 
 impl Pool {
     /// A connection that takes a request at once, if there is one.
-    pub(super) fn take(&self) -> Option<SendRequest<RequestBody>> {
+    pub(super) fn take(&self) -> Option<Connection> {
         let mut idle = self.0.lock();
         while let Some((connection, since)) = idle.connections.pop() {
-            if connection.is_ready() && since.elapsed() < MAX_IDLE {
+            if connection.sender.is_ready() && since.elapsed() < MAX_IDLE {
                 return Some(connection);
             }
         }
@@ -44,11 +54,11 @@ impl Pool {
     }
 
     /// What a connection is held by while its response is under way.
-    pub(super) fn lease(self: &Arc<Pool>, connection: SendRequest<RequestBody>) -> Lease {
+    pub(super) fn lease(self: &Arc<Pool>, connection: Connection) -> Lease {
         Lease { connection: Some(connection), pool: Arc::clone(self) }
     }
 
-    fn put(self: &Arc<Pool>, connection: SendRequest<RequestBody>) {
+    fn put(self: &Arc<Pool>, connection: Connection) {
         let mut idle = self.0.lock();
         if idle.connections.len() >= MOST_IDLE {
             return;
@@ -66,23 +76,33 @@ impl Pool {
 impl Lease {
     /// Closes the connection: where its answer ends is in doubt, so where the next one begins is, too.
     pub(super) fn close(mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.driver.abort();
+        }
+    }
+    /// Leaves the connection to whom it has become something else for.
+    pub(super) fn let_go(mut self) {
         drop(self.connection.take());
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take().filter(|connection| !connection.is_closed()) else {
+        let Some(mut connection) = self.connection.take().filter(|connection| !connection.sender.is_closed())
+        else {
             return;
         };
-        if connection.is_ready() {
+        if connection.sender.is_ready() {
             self.pool.put(connection);
         } else if let Ok(runtime) = Handle::try_current() {
-            // Another thread is about to notice the end of the response, or that nobody reads it any more.
+            // Another thread is about to notice the end of the response, or that nobody reads it any more. Or the upload
+            // goes on, be it that the service reads nothing of it, so that nobody asks the client either.
             let pool = Arc::clone(&self.pool);
             runtime.spawn(async move {
-                if connection.ready().await.is_ok() {
-                    pool.put(connection);
+                match timeout(GRACE, connection.sender.ready()).await {
+                    Ok(Ok(())) => pool.put(connection),
+                    Ok(Err(_)) => {}
+                    Err(_) => connection.driver.abort(),
                 }
             });
         }

@@ -171,7 +171,7 @@ fn answer<'a>(
                     in_flight.drill = crate::gate::drill::is_asked_for("body", &parts.headers);
                 }
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
-                in_flight.share = Some(share);
+                in_flight.kept.share(share);
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {

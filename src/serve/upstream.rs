@@ -21,7 +21,7 @@ pub(super) use places::Place;
 pub(super) use probe::Health;
 pub(super) use socket::Socket;
 
-use super::pool::{self, Pool};
+use super::pool::{self, Connection, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response::Fault;
 use super::upgrade;
@@ -34,7 +34,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use links::{Links, Seat};
 use places::Places;
@@ -74,7 +74,7 @@ pub(super) enum Lease {
     /// All of it.
     Http1(pool::Lease),
     /// A stream.
-    Http2(Seat),
+    Http2(Arc<Seat>),
 }
 
 impl Lease {
@@ -87,10 +87,10 @@ impl Lease {
     }
 
     /// What a WebSocket keeps: a stream's place. A connection of HTTP/1.1 is of no use for another request.
-    pub(super) fn of_websocket(self) -> Option<Seat> {
+    pub(super) fn of_websocket(self) -> Option<Arc<Seat>> {
         match self {
             Lease::Http1(lease) => {
-                lease.close();
+                lease.let_go();
                 None
             }
             Lease::Http2(seat) => Some(seat),
@@ -154,7 +154,7 @@ impl Upstream {
     /// has been read.
     pub(super) async fn send(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         progress: Option<Progress>,
         asks_for_websocket: bool,
     ) -> Result<Answered, Fault> {
@@ -162,6 +162,7 @@ impl Upstream {
             Some(places) => Some(places.take().await?),
             None => None,
         };
+        request.body_mut().kept.place(place.clone());
         let mut answer = pin!(self.exchange(request));
         let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
@@ -200,7 +201,7 @@ impl Upstream {
                     Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?
                 }
             };
-            match connection.try_send_request(request).await {
+            match connection.sender.try_send_request(request).await {
                 Ok(response) => {
                     return Ok((response.map(Answer::Http1), Lease::Http1(self.pool.lease(connection))));
                 }
@@ -212,7 +213,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Option<SendRequest<RequestBody>> {
+    async fn connect(&self) -> Option<Connection> {
         match self.dialer.dial().await? {
             Dialed::Tcp(stream) => spoken_to(stream, self.dialer.opened()).await,
             Dialed::Unix(stream) => spoken_to(stream, self.dialer.opened()).await,
@@ -221,18 +222,18 @@ impl Upstream {
 }
 
 /// HTTP/1.1 over a new connection.
-async fn spoken_to<S>(stream: S, counted: Open) -> Option<SendRequest<RequestBody>>
+async fn spoken_to<S>(stream: S, counted: Open) -> Option<Connection>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_BUFFER);
     let (sender, connection) = builder.handshake(TokioIo::new(Sips::of(stream))).await.ok()?;
-    tokio::spawn(async move {
+    let driver = tokio::spawn(async move {
         let _counted = counted;
         let _ = connection.with_upgrades().await;
     });
-    Some(sender)
+    Some(Connection { sender, driver: driver.abort_handle() })
 }
 
 /// Content without a length is chunked, whatever the method: hyper would drop that of a GET, which few have but any may

@@ -20,9 +20,11 @@ pub(super) struct Places {
     patience: Duration,
 }
 
-/// A request's place, until this is dropped.
-#[derive(Debug)]
-pub(in crate::serve) struct Place(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+/// A request's place, until the last of these is dropped.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Place(
+    #[expect(dead_code, reason = "held for its end")] Arc<OwnedSemaphorePermit>,
+);
 
 impl Places {
     /// None if there is no limit.
@@ -40,7 +42,7 @@ impl Places {
     pub(super) async fn take(&self) -> Result<Place, Fault> {
         // While others wait there is nothing free: what is given back is theirs.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Ok(Place(permit));
+            return Ok(Place(Arc::new(permit)));
         }
         let queued = Queued::behind(&self.waiting);
         if queued.position > self.queue {
@@ -48,7 +50,7 @@ impl Places {
         }
         // Boxed: rare, and every request's future would be as large.
         let turn = Box::pin(timeout(self.patience, Arc::clone(&self.free).acquire_owned())).await;
-        turn.ok().and_then(Result::ok).map(Place).ok_or(Fault::UpstreamBusy)
+        turn.ok().and_then(Result::ok).map(|permit| Place(Arc::new(permit))).ok_or(Fault::UpstreamBusy)
     }
 
     /// How many wait.
