@@ -2,6 +2,7 @@
 //! and responses. [`supervise`](super::connection::supervise) compares it with the limits.
 
 use super::body::Passing;
+use super::given_up::GivenUp;
 use super::sections::Seen;
 use super::tunnels::Tunnels;
 use super::unreadable::Unreadable;
@@ -30,6 +31,7 @@ pub(super) struct Activity {
     section_since: AtomicU64,
     stalled_since: AtomicU64,
     passing: Mutex<Vec<Weak<Passing>>>,
+    pub(super) given_up: GivenUp,
     /// A response was ended before its end.
     pub(super) cut_short: AtomicBool,
     pub(super) supervisor: AtomicWaker,
@@ -54,6 +56,7 @@ impl Activity {
             section_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
             passing: Mutex::default(),
+            given_up: GivenUp::default(),
             cut_short: AtomicBool::new(false),
             supervisor: AtomicWaker::new(),
             tunnels: Arc::default(),

@@ -6,6 +6,7 @@
 //! timer fires.
 //! * until the first request, and from the beginning of a header section (HTTP/1.1: at the earliest when the response
 //!   before it has ended; HTTP/2: [`sections`](super::sections), whatever else is open): `header_timeout`
+//! * for a client of HTTP/2 that [gives up](super::given_up) most of its requests: no more requests, and a moment for the others
 //! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`
 //!
 //! When the sidecar stops, HTTP/2 clients are told at once. HTTP/1.1 clients are told with their next
@@ -57,6 +58,9 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
+            if http2 && stage == Stage::Open && activity.given_up.are_too_many() {
+                return Poll::Ready(Event::Drain);
+            }
             let due =
                 activity.due(limits, http2).filter(|due| stage == Stage::Open && *due < timer.deadline());
             if let Some(due) = due {
@@ -80,7 +84,8 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             stuck = activity.cut(limits.idle_timeout);
             activity.time_up(limits, http2);
         }
-        let over = stuck || activity.is_late(limits) || activity.is_stalled(limits);
+        let given_up = http2 && activity.given_up.are_too_many();
+        let over = stuck || given_up || activity.is_late(limits) || activity.is_stalled(limits);
         match (event, stage) {
             (Event::Ended, _) => return,
             (Event::Drain, Stage::Open) if !http2 => {

@@ -25,6 +25,7 @@ mod fields;
 mod forward;
 mod forwarded;
 mod generation;
+mod given_up;
 mod grpc;
 mod handshakes;
 mod health;

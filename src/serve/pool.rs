@@ -6,6 +6,7 @@
 
 use super::request_body::RequestBody;
 use super::upload::GRACE;
+use super::upstream::Unanswered;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
     /// What carries it, and whatever is on it.
     pub(super) driver: AbortHandle,
+    pub(super) unanswered: Unanswered,
 }
 
 /// A connection in use. It goes back to the pool when its response has been read to the end; if that never

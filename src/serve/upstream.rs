@@ -5,7 +5,7 @@
 //! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
 //! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
 //! `stream` is one request or becomes a `socket`; HTTP/1.1 is read in `sips`, `places` bounds how many there are at a time, and
-//! `probe` asks whether anybody is there.
+//! `probe` asks whether anybody is there, and what was given up before its answer is `unanswered`.
 
 mod answer;
 mod dial;
@@ -15,11 +15,13 @@ mod probe;
 mod sips;
 mod socket;
 mod stream;
+mod unanswered;
 
 pub(super) use answer::{Answer, BrokenOff};
 pub(super) use places::Place;
 pub(super) use probe::Health;
 pub(super) use socket::Socket;
+pub(super) use unanswered::Unanswered;
 
 use super::pool::{self, Connection, Pool};
 use super::request_body::{Progress, RequestBody};
@@ -43,8 +45,8 @@ use sips::Sips;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use unanswered::Duplex;
 
 /// The service, as a client sees it. What it does in the background ends when it is dropped.
 #[derive(Debug)]
@@ -163,7 +165,8 @@ impl Upstream {
             None => None,
         };
         request.body_mut().kept.place(place.clone());
-        let mut answer = pin!(self.exchange(request));
+        let until = Instant::now() + self.response_timeout;
+        let mut answer = pin!(self.exchange(request, until));
         let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
                 Ok(answered) => break answered?,
@@ -184,7 +187,12 @@ impl Upstream {
         Ok(Answered { response, lease, place })
     }
 
-    async fn exchange(&self, mut request: Request<RequestBody>) -> Result<(Response<Answer>, Lease), Fault> {
+    /// `until`: how long a request holds what it does, at most, if nobody waits for its answer.
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        until: Instant,
+    ) -> Result<(Response<Answer>, Lease), Fault> {
         if let Some(links) = &self.links {
             // Boxed, as is what follows where it is rare: every request's future would be as large.
             let asked = Box::pin(stream::exchange(Arc::clone(links), &self.dialer, request));
@@ -201,14 +209,21 @@ impl Upstream {
                     Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?
                 }
             };
+            connection.unanswered.asks(request.body().kept.clone(), until);
             match connection.sender.try_send_request(request).await {
                 Ok(response) => {
+                    connection.unanswered.is_over();
                     return Ok((response.map(Answer::Http1), Lease::Http1(self.pool.lease(connection))));
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(fault(&error.into_error())),
-                },
+                Err(mut error) => {
+                    if !error.error().is_user() {
+                        connection.unanswered.is_over();
+                    }
+                    match error.take_message() {
+                        Some(unsent) => request = unsent,
+                        None => return Err(fault(&error.into_error())),
+                    }
+                }
             }
         }
     }
@@ -224,16 +239,18 @@ impl Upstream {
 /// HTTP/1.1 over a new connection.
 async fn spoken_to<S>(stream: S, counted: Open) -> Option<Connection>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Duplex,
 {
     let mut builder = http1::Builder::new();
+    let unanswered = Unanswered::default();
     builder.max_buf_size(MAX_BUFFER);
-    let (sender, connection) = builder.handshake(TokioIo::new(Sips::of(stream))).await.ok()?;
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(Sips::of(stream, unanswered.clone()))).await.ok()?;
     let driver = tokio::spawn(async move {
         let _counted = counted;
         let _ = connection.with_upgrades().await;
     });
-    Some(Connection { sender, driver: driver.abort_handle() })
+    Some(Connection { sender, driver: driver.abort_handle(), unanswered })
 }
 
 /// Content without a length is chunked, whatever the method: hyper would drop that of a GET, which few have but any may

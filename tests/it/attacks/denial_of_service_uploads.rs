@@ -1,18 +1,23 @@
 //! Uploads whose response is over, and requests that are given up: what they keep a service busy with counts as theirs.
 
 use super::bystander::{ATTACKER, Bystander, handshake};
-use crate::support::eventually;
 use crate::support::frames::{AUTHORITY, Outcome, SCHEME, Wire, frame, literal};
 use crate::support::stage::{Setting, Stage, VERIFIED};
+use crate::support::streaming::Streaming;
+use crate::support::{PATIENCE, eventually};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 /// A service that answers before it reads, and leaves its connections open.
 struct Hasty {
@@ -83,6 +88,39 @@ async fn hasty_http2() -> SocketAddr {
     address
 }
 
+/// A service that works on each request until it may answer, and looks at nothing meanwhile.
+struct Busy {
+    address: SocketAddr,
+    /// At work now, and the most there ever were at a time.
+    working: Arc<[AtomicUsize; 2]>,
+    may_answer: Arc<Semaphore>,
+}
+
+impl Busy {
+    async fn start() -> Busy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, working) = (listener.local_addr().unwrap(), Arc::<[AtomicUsize; 2]>::default());
+        let may_answer = Arc::new(Semaphore::new(0));
+        let (count, may) = (Arc::clone(&working), Arc::clone(&may_answer));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (count, may) = (Arc::clone(&count), Arc::clone(&may));
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        stream.read_buf(&mut head).await.ok().filter(|read| *read > 0)?;
+                    }
+                    count[1].fetch_max(count[0].fetch_add(1, SeqCst) + 1, SeqCst);
+                    may.acquire().await.ok()?.forget();
+                    count[0].fetch_sub(1, SeqCst);
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.ok()
+                });
+            }
+        });
+        Busy { address, working, may_answer }
+    }
+}
+
 async fn stage(limits: &str, service: SocketAddr) -> Stage {
     let listen = format!("limits: {{ {limits} }}");
     Stage::set(Setting { tls: VERIFIED, listen, service: Some(service), ..Setting::default() }).await
@@ -94,11 +132,15 @@ async fn with_service(stage: &mut Stage, settings: &str) {
     stage.restart().await;
 }
 
+fn asks(method: &str, path: &str, flags: u8, id: u32) -> Vec<u8> {
+    let fields = [(":method", method), SCHEME, AUTHORITY, (":path", path)];
+    let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+    frame(HEADERS, END_HEADERS | flags, id, &block)
+}
+
 /// A POST without an end.
 fn post(id: u32) -> Vec<u8> {
-    let fields = [(":method", "POST"), SCHEME, AUTHORITY, (":path", "/open/upload")];
-    let block: Vec<u8> = fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
-    frame(HEADERS, END_HEADERS, id, &block)
+    asks("POST", "/open/upload", 0, id)
 }
 
 async fn nothing_in_flight(stage: &Stage) {
@@ -120,8 +162,7 @@ async fn an_upload_whose_response_is_over_is_in_flight_and_ends_soon() {
         let mut wire = Wire::to(&stage).await;
         for n in 0..40 {
             assert!(wire.send(&post(2 * n + 1)).await);
-            let outcome =
-                timeout(crate::support::PATIENCE, wire.outcome(2 * n + 1)).await.expect("an answer");
+            let outcome = timeout(PATIENCE, wire.outcome(2 * n + 1)).await.expect("an answer");
             assert!(matches!(outcome, Outcome::Status(404 | 429 | 503)), "{settings}: {outcome:?}");
         }
         assert!(service.most() <= 4, "{settings}: {} uploads at a time", service.most());
@@ -162,10 +203,72 @@ async fn streams_that_are_answered_and_open_stop_nobody() {
     let mut wire = Wire::to(&stage).await;
     for n in 0..12 {
         assert!(wire.send(&post(2 * n + 1)).await);
-        let outcome = timeout(crate::support::PATIENCE, wire.outcome(2 * n + 1)).await.expect("an answer");
+        let outcome = timeout(PATIENCE, wire.outcome(2 * n + 1)).await.expect("an answer");
         assert_eq!(outcome, Outcome::Status(200), "{n}");
         bystander.is_served(&stage).await;
     }
     nothing_in_flight(&stage).await;
     assert_eq!(stage.metric("clinch_upstream_failures_total{reason=\"upstream_timeout\"}").await, 0);
+}
+
+/// DS-006, DS-010: requests that are reset once the service has them are still at work there, if it does not look: the
+/// service gets no more at a time than it takes, and than the client has a share of, whoever waits for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_counts_while_the_service_works_on_it() {
+    for (limits, settings, refused) in [
+        ("in_flight_per_key: 4", "response_timeout: 300s", 429),
+        ("in_flight_per_key: 100", "response_timeout: 300s, in_flight: 4, queue: 0", 503),
+    ] {
+        let service = Busy::start().await;
+        let mut stage = stage(limits, service.address).await;
+        with_service(&mut stage, settings).await;
+        let mut wire = Wire::to(&stage).await;
+        for n in 0..20 {
+            let id = 2 * n + 1;
+            // Every other one has an upload, whose end is what tells of the reset.
+            let request = if n % 2 == 0 {
+                asks("GET", "/open/1", END_STREAM, id)
+            } else {
+                asks("POST", "/open/1", 0, id)
+            };
+            assert!(wire.send(&request).await);
+            if n >= 4 {
+                let outcome = timeout(PATIENCE, wire.outcome(id)).await.expect("an answer");
+                assert_eq!(outcome, Outcome::Status(refused), "{settings}: {n}");
+                continue;
+            }
+            let there = async || (service.working[0].load(SeqCst) > n as usize).then_some(());
+            eventually("the service to have it", there).await;
+            assert!(wire.send(&frame(RST_STREAM, 0, id, &CANCEL)).await);
+        }
+        assert_eq!(service.working[1].load(SeqCst), 4, "{settings}");
+        assert_eq!(stage.metric("clinch_in_flight").await, 4, "{settings}");
+        service.may_answer.add_permits(100);
+        nothing_in_flight(&stage).await;
+        assert!(wire.send(&asks("GET", "/open/1", END_STREAM, 101)).await);
+        let outcome = timeout(PATIENCE, wire.outcome(101)).await.expect("an answer");
+        assert_eq!(outcome, Outcome::Status(200), "{settings}");
+    }
+}
+
+/// DS-006: a connection on which most requests are given up, each after it was accepted, ends; until it has, nothing
+/// of it reaches the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_gives_up_what_it_asks_for_ends() {
+    let service = Streaming::start().await;
+    let mut stage = stage("idle_timeout: 300s", service.address).await;
+    with_service(&mut stage, "response_timeout: 300s").await;
+    let mut wire = Wire::to(&stage).await;
+    for n in 0..101 {
+        assert!(wire.send(&asks("GET", "/open/wait", END_STREAM, 2 * n + 1)).await, "{n}");
+        eventually("the service to have it", async || (service.open() == 1).then_some(())).await;
+        assert!(wire.send(&frame(RST_STREAM, 0, 2 * n + 1, &CANCEL)).await, "{n}");
+        eventually("the service to be rid of it", async || (service.open() == 0).then_some(())).await;
+    }
+    if wire.send(&asks("GET", "/open/wait", END_STREAM, 203)).await {
+        let outcome = timeout(PATIENCE, wire.outcome(203)).await.expect("an outcome");
+        assert!(matches!(outcome, Outcome::Status(503) | Outcome::Closed), "{outcome:?}");
+    }
+    assert_eq!(timeout(PATIENCE, wire.outcome(0)).await.expect("an end"), Outcome::Closed);
+    assert_eq!(service.open(), 0);
 }
