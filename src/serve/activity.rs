@@ -2,6 +2,7 @@
 //! and responses. [`supervise`](super::connection::supervise) compares it with the limits.
 
 use super::body::Passing;
+use super::given_up::GivenUp;
 use super::sections::Seen;
 use super::settled::Shown;
 use super::tunnels::Tunnels;
@@ -34,6 +35,7 @@ pub(super) struct Activity {
     section_since: AtomicU64,
     stalled_since: AtomicU64,
     passing: Mutex<Vec<Weak<Passing>>>,
+    pub(super) given_up: GivenUp,
     /// A response was ended before its end.
     pub(super) cut_short: AtomicBool,
     pub(super) supervisor: AtomicWaker,
@@ -60,6 +62,7 @@ impl Activity {
             section_since: AtomicU64::new(NEVER),
             stalled_since: AtomicU64::new(NEVER),
             passing: Mutex::default(),
+            given_up: GivenUp::default(),
             cut_short: AtomicBool::new(false),
             supervisor: AtomicWaker::new(),
             tunnels: Arc::default(),

@@ -6,12 +6,12 @@ use super::broken::Broken;
 use super::cut::Cuttable;
 use super::grpc;
 use super::in_flight::InFlight;
+use super::kept::Kept;
 use super::piece::{Piece, Unsent};
 use super::response::Fault;
 use super::trailers;
 use super::upstream::{Answer, Lease};
 use crate::state::revocation::Cut;
-use crate::state::shares::Share;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
@@ -52,7 +52,7 @@ pub(super) struct Passing {
     pub(super) asking: AtomicWaker,
     pub(super) unsent: Unsent,
     /// In flight it is until its last piece was sent: as long as anything of it is in memory.
-    _share: Option<Share>,
+    _share: Kept,
 }
 
 /// What is given back when the response has passed.
@@ -78,7 +78,7 @@ impl ResponseBody {
     /// client reads it, who is told in trailers if it is cut.
     pub(super) fn service(
         content: Answer,
-        mut in_flight: InFlight,
+        in_flight: InFlight,
         lease: Lease,
         cuttable: Option<Cuttable>,
         (is_stream, grpc): (bool, bool),
@@ -94,7 +94,7 @@ impl ResponseBody {
             told: AtomicBool::new(false),
             asking: AtomicWaker::new(),
             unsent: Unsent::default(),
-            _share: in_flight.take_share(),
+            _share: in_flight.kept.share_only(),
         });
         // Registered before anything can be taken, because whoever registers in the midst of a cut is woken at once.
         if let Some(cuttable) = &cuttable {

@@ -6,6 +6,7 @@
 //! timer fires.
 //! * until the first request, and from the beginning of a header section (HTTP/1.1: at the earliest when the response
 //!   before it has ended; HTTP/2: [`sections`](super::sections), whatever else is open): `header_timeout`
+//! * for a client of HTTP/2 that [gives up](super::given_up) most of its requests: no more requests, and a moment for the others
 //! * between requests, and for a peer that takes none of our bytes, be it on one stream: `idle_timeout`; between requests
 //!   less where others need its place ([`settled`](super::settled))
 //!
@@ -64,10 +65,11 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             if !http2 && activity.cut_short.load(Relaxed) {
                 return Poll::Ready(Event::Ended);
             }
-            if let Some(due) = activity.due(&current.proxy().limits, http2)
-                && stage == Stage::Open
-                && due < timer.deadline()
-            {
+            if http2 && stage == Stage::Open && activity.given_up.are_too_many() {
+                return Poll::Ready(Event::Drain);
+            }
+            let due = activity.due(&current.proxy().limits, http2);
+            if let Some(due) = due.filter(|due| stage == Stage::Open && *due < timer.deadline()) {
                 timer.as_mut().reset(due);
             }
             timer.as_mut().poll(cx).map(|()| Event::TimeUp)
@@ -89,7 +91,9 @@ pub(super) async fn supervise<C: Future<Output = hyper::Result<()>>>(
             stuck = activity.cut(limits.idle_timeout);
             activity.time_up(limits, http2);
         }
-        let over = activity.is_late(limits)
+        let given_up = http2 && activity.given_up.are_too_many();
+        let over = given_up
+            || activity.is_late(limits)
             || activity.is_stalled(limits)
             || stuck && (!activity.is_busy() || now >= *last.get_or_insert(now + proxy.drain()));
         match (event, stage) {

@@ -85,11 +85,12 @@ pub(super) fn forward<'a>(
         if let Some(wish) = &wish {
             wish.write(&mut parts);
         }
-        let patience = Patience::new(proxy.limits.body_timeout, grpc);
-        if unread {
+        let patience = unread.then(|| Patience::new(proxy.limits.body_timeout, grpc));
+        if let Some(patience) = &patience {
             in_flight.uploads(patience.answer());
         }
-        let (body, progress) = RequestBody::new(body, &proxy.trailers, patience, received);
+        let (body, progress) =
+            RequestBody::new(body, &proxy.trailers, patience, in_flight.kept.clone(), received);
         let request = http::Request::from_parts(parts, body);
         Way::Service(proxy.upstream.send(request, progress, wish.is_some()))
     };

@@ -1,13 +1,14 @@
 //! A request in flight: what it holds until its response has ended, and what is told then.
 //!
-//! Its share of all that are in flight it holds for longer, until the last of the response was sent ([`Share`]).
+//! Its share of all that are in flight it holds for longer, until the last of the response was sent, and what its upload
+//! has of it until that is over ([`Kept`]).
 
 use super::cut::Cuttable;
+use super::kept::Kept;
 use super::proxy::Peer;
 use super::upload::Answer;
 use super::upstream::Place;
 use crate::state::revocation::Cut;
-use crate::state::shares::Share;
 use crate::telemetry::Remainder;
 use std::sync::Arc;
 
@@ -15,10 +16,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct InFlight {
     peer: Arc<Peer>,
-    /// Its place among all, once it is admitted.
-    pub(super) share: Option<Share>,
-    /// Its place with the service.
-    place: Option<Place>,
+    /// Its place among all, once it is admitted, and with the service, once that has answered.
+    pub(super) kept: Kept,
     /// What its upload is told of the response.
     upload: Option<Answer>,
     /// Its span, from the response's head on.
@@ -34,17 +33,12 @@ impl InFlight {
         peer.activity.request_began(has_body);
         InFlight {
             peer: Arc::clone(peer),
-            share: None,
-            place: None,
+            kept: Kept::default(),
             upload: None,
             span: Remainder::default(),
             #[cfg(feature = "panic-drill")]
             drill: false,
         }
-    }
-    /// For the response, which may be on its way for longer than its body.
-    pub(super) fn take_share(&mut self) -> Option<Share> {
-        self.share.take()
     }
     /// It has a body, which is told how far the response is.
     pub(super) fn uploads(&mut self, upload: Answer) {
@@ -55,8 +49,8 @@ impl InFlight {
         self.upload.iter().for_each(Answer::began);
     }
     /// The service has answered: the request keeps its place there to its end.
-    pub(super) fn holds(&mut self, place: Option<Place>) {
-        self.place = place;
+    pub(super) fn holds(&mut self, place: Place) {
+        self.kept.place(place);
     }
     /// Its response ends before its end. An HTTP/1.1 connection has no other way to say so than to end, too; also
     /// when the client takes nothing, so that the body is not asked for.
@@ -70,7 +64,6 @@ impl InFlight {
 }
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.upload.iter().for_each(Answer::ended);
         self.peer.activity.request_ended();
     }
 }

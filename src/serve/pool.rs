@@ -9,12 +9,15 @@
 //! while nothing was asked ends it.
 
 use super::request_body::RequestBody;
+use super::upload::GRACE;
+use super::upstream::Unanswered;
 use hyper::client::conn::http1::SendRequest;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
 /// The idle connections.
 #[derive(Debug, Default)]
@@ -23,15 +26,24 @@ pub(super) struct Pool(Mutex<Idle>);
 #[derive(Debug, Default)]
 struct Idle {
     /// By the time since when they are idle.
-    connections: Vec<(SendRequest<RequestBody>, Instant)>,
+    connections: Vec<(Connection, Instant)>,
     swept: bool,
 }
 
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<RequestBody>,
+    /// What carries it, and whatever is on it.
+    pub(super) driver: AbortHandle,
+    pub(super) unanswered: Unanswered,
+}
+
 /// A connection in use. It goes back to the pool when its response has been read to the end; if that never
-/// happens it is closed.
+/// happens it is closed. What is left of the upload then may take a moment.
 #[derive(Debug)]
 pub(super) struct Lease {
-    connection: Option<SendRequest<RequestBody>>,
+    connection: Option<Connection>,
     pool: Arc<Pool>,
     /// Whether its answer has no content by itself.
     bodiless: bool,
@@ -39,10 +51,10 @@ pub(super) struct Lease {
 
 impl Pool {
     /// A connection that takes a request at once, if there is one.
-    pub(super) fn take(&self) -> Option<SendRequest<RequestBody>> {
+    pub(super) fn take(&self) -> Option<Connection> {
         let mut idle = self.0.lock();
         while let Some((connection, since)) = idle.connections.pop() {
-            if connection.is_ready() && since.elapsed() < MAX_IDLE {
+            if connection.sender.is_ready() && since.elapsed() < MAX_IDLE {
                 return Some(connection);
             }
         }
@@ -51,11 +63,11 @@ impl Pool {
 
     /// What a connection is held by while its response is under way. `bodiless`: one without content, by its request's
     /// method or its status.
-    pub(super) fn lease(self: &Arc<Pool>, connection: SendRequest<RequestBody>, bodiless: bool) -> Lease {
+    pub(super) fn lease(self: &Arc<Pool>, connection: Connection, bodiless: bool) -> Lease {
         Lease { connection: Some(connection), pool: Arc::clone(self), bodiless }
     }
 
-    fn put(self: &Arc<Pool>, connection: SendRequest<RequestBody>) {
+    fn put(self: &Arc<Pool>, connection: Connection) {
         let mut idle = self.0.lock();
         if idle.connections.len() >= MOST_IDLE {
             return;
@@ -73,26 +85,36 @@ impl Pool {
 impl Lease {
     /// Closes the connection: where its answer ends is in doubt, so where the next one begins is, too.
     pub(super) fn close(mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.driver.abort();
+        }
+    }
+    /// Leaves the connection to whom it has become something else for.
+    pub(super) fn let_go(mut self) {
         drop(self.connection.take());
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take().filter(|connection| !connection.is_closed()) else {
+        let Some(mut connection) = self.connection.take().filter(|connection| !connection.sender.is_closed())
+        else {
             return;
         };
-        if connection.is_ready() && !self.bodiless {
+        if connection.sender.is_ready() && !self.bodiless {
             self.pool.put(connection);
         } else if let Ok(runtime) = Handle::try_current() {
-            // Another thread is about to notice the end of the response, or that nobody reads it any more.
+            // Another thread is about to notice the end of the response, or that nobody reads it any more. Or the upload
+            // goes on, be it that the service reads nothing of it, so that nobody asks the client either.
             let (pool, bodiless) = (Arc::clone(&self.pool), self.bodiless);
             runtime.spawn(async move {
                 if bodiless {
                     sleep(SETTLES).await;
                 }
-                if connection.ready().await.is_ok() {
-                    pool.put(connection);
+                match timeout(GRACE, connection.sender.ready()).await {
+                    Ok(Ok(())) => pool.put(connection),
+                    Ok(Err(_)) => {}
+                    Err(_) => connection.driver.abort(),
                 }
             });
         }

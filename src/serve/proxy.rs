@@ -13,6 +13,7 @@ use super::cors::{self, BrowserOrigins};
 use super::forward::{self, Admitted};
 use super::forwarded::{Hop, Pseudonym, PublicHost};
 use super::generation::Made;
+use super::given_up::Asking;
 use super::in_flight::InFlight;
 use super::settled::Shown;
 use super::trailers::RequestTrailers;
@@ -87,6 +88,7 @@ pub(super) async fn serve(
     peer: Arc<Peer>,
     request: http::Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    let asking = Asking::on(&peer.activity);
     let (version, method) = (request.version(), request.method().clone());
     let browser = peer.proxy.browsers.of(request.headers());
     // A success in answer to CONNECT would be a tunnel.
@@ -115,6 +117,7 @@ pub(super) async fn serve(
     if method == Method::HEAD {
         response::withhold(&mut response);
     }
+    asking.answered();
     Ok(response)
 }
 
@@ -160,7 +163,8 @@ fn answer<'a>(
         let certificate = peer.caller.certificate(&parts.headers, now);
         let judged = neutral(peer, &parts, &body, &certificate);
         let judged = judged.inspect(|request| origin = request.target.origin());
-        let overloaded = (proxy.shares.total() > proxy.limits.in_flight).then_some(Denial::Overloaded);
+        let full = proxy.shares.total() > proxy.limits.in_flight || peer.activity.given_up.are_too_many();
+        let overloaded = full.then_some(Denial::Overloaded);
         let whose = (peer.address, &share);
         let decision = proxy.gate.decide(&parts, judged, overloaded, whose, &mut span, now).await;
         let _ = decided.set(span.request_id());
@@ -174,7 +178,7 @@ fn answer<'a>(
                     in_flight.drill = crate::gate::drill::is_asked_for("body", &parts.headers);
                 }
                 let admitted = Admitted { admission, route: decision.route, scheme: decision.scheme, origin };
-                in_flight.share = Some(share);
+                in_flight.kept.share(share);
                 forward::forward(peer, admitted, parts, body, in_flight, span).await
             }
             Ok(Verdict::Publish(document)) => {

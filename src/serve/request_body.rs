@@ -2,6 +2,7 @@
 //!
 //! Its trailers pass as trailers, without what only a header may say ([`RequestTrailers`]).
 
+use super::kept::Kept;
 use super::trailers::RequestTrailers;
 use super::upload::{Interrupted, Patience};
 use bytes::Bytes;
@@ -22,7 +23,10 @@ pub(super) struct RequestBody {
     /// None if it is empty.
     trailers: Option<Arc<RequestTrailers>>,
     progress: Option<Progress>,
-    patience: Patience,
+    /// None if it is empty.
+    patience: Option<Patience>,
+    /// As long as anything of it is to come, for it may outlive the response.
+    pub(super) kept: Kept,
 }
 
 /// Whether a request body has moved since this was last asked: the service's time to answer begins
@@ -35,13 +39,15 @@ impl RequestBody {
     pub(super) fn new(
         client: Incoming,
         trailers: &Arc<RequestTrailers>,
-        patience: Patience,
+        patience: Option<Patience>,
+        kept: Kept,
         version: Version,
     ) -> (RequestBody, Option<Progress>) {
         let progress = (!client.is_end_stream()).then(Progress::default);
         let trailers = progress.is_some().then(|| Arc::clone(trailers));
         let is_stream = version == Version::HTTP_2;
-        (RequestBody { client, is_stream, trailers, progress: progress.clone(), patience }, progress)
+        let body = RequestBody { client, is_stream, trailers, progress: progress.clone(), patience, kept };
+        (body, progress)
     }
 }
 
@@ -61,7 +67,11 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
-        let mut frame = ready!(this.patience.with(Pin::new(&mut this.client).poll_frame(cx), cx));
+        let polled = Pin::new(&mut this.client).poll_frame(cx);
+        let mut frame = ready!(match &mut this.patience {
+            Some(patience) => patience.with(polled, cx),
+            None => polled.map(|came| came.map(|came| came.map_err(Interrupted::Client))),
+        });
         // hyper takes a stream that was reset without an error for one that has ended.
         if frame.is_none() && this.is_stream && !this.client.is_end_stream() {
             return Poll::Ready(Some(Err(Interrupted::Incomplete)));

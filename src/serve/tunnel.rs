@@ -97,7 +97,7 @@ impl Tunnel {
                 joined.farewell(GOING_AWAY, "idle").await
             }
         };
-        Some(left.holding(in_flight.take_share()))
+        Some(left.holding(in_flight.kept.share_only()))
     }
 }
 

@@ -3,14 +3,15 @@
 //! While the service does not read, nobody asks for more, and the client is not blamed. A gRPC call whose response
 //! has begun is a conversation, in which the client may be silent for as long as it likes: what it holds then is no
 //! more than every open response holds. There is no least rate: whoever sends a byte in time keeps its place,
-//! and how many places there are is what `in_flight` says.
+//! and how many places there are is what `in_flight` says. An upload may outlive its response by [`GRACE`], whether or
+//! not anything comes or is asked for: who carries it sees to that, `pool` over HTTP/1.1, `upstream::stream` over HTTP/2.
 
 use super::response::Fault;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
@@ -26,15 +27,9 @@ pub(super) struct Patience {
     answer: Answer,
 }
 
-/// How far the response is that an upload belongs to.
+/// Whether the response has begun that an upload belongs to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answer(Arc<Stages>);
-
-#[derive(Debug, Default)]
-struct Stages {
-    begun: AtomicBool,
-    ended: OnceLock<Instant>,
-}
+pub(super) struct Answer(Arc<AtomicBool>);
 
 /// Why an upload ended before its end.
 #[derive(Debug)]
@@ -53,7 +48,7 @@ impl Patience {
         Patience { limit, timer: None, waiting: false, conversation: is_grpc, answer: Answer::default() }
     }
 
-    /// What is to be told how far the response is.
+    /// What is to be told that the response has begun.
     pub(super) fn answer(&self) -> Answer {
         self.answer.clone()
     }
@@ -64,9 +59,7 @@ impl Patience {
         polled: Poll<Option<Result<T, hyper::Error>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<T, Interrupted>>> {
-        let over = self.answer.0.ended.get().is_some_and(|ended| ended.elapsed() >= GRACE);
         match polled {
-            Poll::Ready(Some(_)) if over => Poll::Ready(Some(Err(Interrupted::Stalled))),
             Poll::Ready(came) => {
                 self.waiting = false;
                 Poll::Ready(came.map(|came| came.map_err(Interrupted::Client)))
@@ -83,8 +76,7 @@ impl Patience {
             self.waiting = true;
         }
         while timer.as_mut().poll(cx).is_ready() {
-            let silent = self.conversation && self.answer.0.begun.load(Relaxed);
-            if !silent || self.answer.0.ended.get().is_some() {
+            if !(self.conversation && self.answer.0.load(Relaxed)) {
                 return Poll::Ready(());
             }
             timer.as_mut().reset(Instant::now() + limit);
@@ -96,11 +88,7 @@ impl Patience {
 impl Answer {
     /// The response has begun.
     pub(super) fn began(&self) {
-        self.0.begun.store(true, Relaxed);
-    }
-    /// The response has ended, however it did.
-    pub(super) fn ended(&self) {
-        let _ = self.0.ended.set(Instant::now());
+        self.0.store(true, Relaxed);
     }
 }
 
@@ -138,4 +126,4 @@ impl Error for Interrupted {
 }
 
 /// How long an upload may outlive its response.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@
 //! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
 //! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
 //! `stream` is one request or becomes a `socket`; HTTP/1.1 is read in `sips`, `places` bounds how many there are at a time, and
-//! `probe` asks whether anybody is there.
+//! `probe` asks whether anybody is there, and what was given up before its answer is `unanswered`.
 
 mod answer;
 mod dial;
@@ -15,13 +15,15 @@ mod probe;
 mod sips;
 mod socket;
 mod stream;
+mod unanswered;
 
 pub(super) use answer::{Answer, BrokenOff};
 pub(super) use places::Place;
 pub(super) use probe::Health;
 pub(super) use socket::Socket;
+pub(super) use unanswered::Unanswered;
 
-use super::pool::{self, Pool};
+use super::pool::{self, Connection, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response::Fault;
 use super::upgrade;
@@ -34,7 +36,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use links::{Links, Seat};
 use places::{Places, Terms};
@@ -43,8 +45,8 @@ use sips::Sips;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use unanswered::Duplex;
 
 /// The service, as a client sees it. What it does in the background ends when it is dropped.
 #[derive(Debug)]
@@ -66,7 +68,7 @@ pub(super) struct Upstream {
 pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) lease: Lease,
-    pub(super) place: Option<Place>,
+    pub(super) place: Place,
 }
 
 /// What a request has of a connection.
@@ -75,7 +77,7 @@ pub(super) enum Lease {
     /// All of it.
     Http1(pool::Lease),
     /// A stream.
-    Http2(Seat),
+    Http2(Arc<Seat>),
 }
 
 impl Lease {
@@ -88,10 +90,10 @@ impl Lease {
     }
 
     /// What a WebSocket keeps: a stream's place. A connection of HTTP/1.1 is of no use for another request.
-    pub(super) fn of_websocket(self) -> Option<Seat> {
+    pub(super) fn of_websocket(self) -> Option<Arc<Seat>> {
         match self {
             Lease::Http1(lease) => {
-                lease.close();
+                lease.let_go();
                 None
             }
             Lease::Http2(seat) => Some(seat),
@@ -171,12 +173,14 @@ impl Upstream {
     /// has been read.
     pub(super) async fn send(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         progress: Option<Progress>,
         asks_for_websocket: bool,
     ) -> Result<Answered, Fault> {
         let place = self.places.take(&self.terms).await?;
-        let mut answer = pin!(self.exchange(request));
+        request.body_mut().kept.place(place.clone());
+        let until = Instant::now() + self.response_timeout;
+        let mut answer = pin!(self.exchange(request, until));
         let (response, lease) = loop {
             match timeout(self.response_timeout, answer.as_mut()).await {
                 Ok(answered) => break answered?,
@@ -194,10 +198,15 @@ impl Upstream {
             lease.close();
             return Err(Fault::UpstreamBroken);
         }
-        Ok(Answered { response, lease, place: Some(place) })
+        Ok(Answered { response, lease, place })
     }
 
-    async fn exchange(&self, mut request: Request<RequestBody>) -> Result<(Response<Answer>, Lease), Fault> {
+    /// `until`: how long a request holds what it does, at most, if nobody waits for its answer.
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        until: Instant,
+    ) -> Result<(Response<Answer>, Lease), Fault> {
         if let Some(links) = &self.links {
             // Boxed, as is what follows where it is rare: every request's future would be as large.
             let asked = Box::pin(stream::exchange(Arc::clone(links), &self.dialer, request));
@@ -215,21 +224,28 @@ impl Upstream {
                     Box::pin(self.connect()).await.ok_or(Fault::UpstreamUnreachable)?
                 }
             };
-            match connection.try_send_request(request).await {
+            connection.unanswered.asks(request.body().kept.clone(), until);
+            match connection.sender.try_send_request(request).await {
                 Ok(response) => {
+                    connection.unanswered.is_over();
                     let bodiless = is_head || BODILESS.contains(&response.status());
                     let lease = Lease::Http1(self.pool.lease(connection, bodiless));
                     return Ok((response.map(Answer::Http1), lease));
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(fault(&error.into_error())),
-                },
+                Err(mut error) => {
+                    if !error.error().is_user() {
+                        connection.unanswered.is_over();
+                    }
+                    match error.take_message() {
+                        Some(unsent) => request = unsent,
+                        None => return Err(fault(&error.into_error())),
+                    }
+                }
             }
         }
     }
 
-    async fn connect(&self) -> Option<SendRequest<RequestBody>> {
+    async fn connect(&self) -> Option<Connection> {
         match self.dialer.dial().await? {
             Dialed::Tcp(stream) => spoken_to(stream, self.dialer.opened()).await,
             Dialed::Unix(stream) => spoken_to(stream, self.dialer.opened()).await,
@@ -238,18 +254,20 @@ impl Upstream {
 }
 
 /// HTTP/1.1 over a new connection.
-async fn spoken_to<S>(stream: S, counted: Open) -> Option<SendRequest<RequestBody>>
+async fn spoken_to<S>(stream: S, counted: Open) -> Option<Connection>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Duplex,
 {
     let mut builder = http1::Builder::new();
+    let unanswered = Unanswered::default();
     builder.max_buf_size(MAX_BUFFER);
-    let (sender, connection) = builder.handshake(TokioIo::new(Sips::of(stream))).await.ok()?;
-    tokio::spawn(async move {
+    let (sender, connection) =
+        builder.handshake(TokioIo::new(Sips::of(stream, unanswered.clone()))).await.ok()?;
+    let driver = tokio::spawn(async move {
         let _counted = counted;
         let _ = connection.with_upgrades().await;
     });
-    Some(sender)
+    Some(Connection { sender, driver: driver.abort_handle(), unanswered })
 }
 
 /// Content without a length is chunked, whatever the method: hyper would drop that of a GET, which few have but any may

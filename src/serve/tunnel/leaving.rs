@@ -5,7 +5,7 @@
 //! (DS-010), and a client that does not take it in its time is told of to the connection.
 
 use super::Side;
-use crate::state::shares::Share;
+use crate::serve::kept::Kept;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -20,15 +20,15 @@ pub(in crate::serve) struct Leaving {
     /// What it is to be told before the end. Never much: it is what the stream may have queued when we hear of its end.
     last: Vec<u8>,
     told: usize,
-    share: Option<Share>,
+    share: Kept,
 }
 
 impl Leaving {
     pub(super) fn of(client: Side, last: Vec<u8>) -> Leaving {
-        Leaving { client, last, told: 0, share: None }
+        Leaving { client, last, told: 0, share: Kept::default() }
     }
 
-    pub(super) fn holding(mut self, share: Option<Share>) -> Leaving {
+    pub(super) fn holding(mut self, share: Kept) -> Leaving {
         self.share = share;
         self
     }

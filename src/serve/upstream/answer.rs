@@ -8,9 +8,11 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// The content of an answer.
@@ -34,7 +36,14 @@ pub(in crate::serve) struct Stream {
     data_done: bool,
     /// Whether there is any content: none follows the answer to a HEAD, nor a 204 or 304 (RFC 9110 section 6.4.1).
     any: bool,
-    upload: Option<AbortHandle>,
+    upload: Option<Carried>,
+}
+
+/// An upload that goes on beside the answer. Dropped, the answer has ended.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) task: AbortHandle,
+    pub(super) _answering: oneshot::Sender<Infallible>,
 }
 
 /// Why an answer ended before its end.
@@ -52,7 +61,7 @@ impl Answer {
         content: RecvStream,
         any: bool,
         length: Option<u64>,
-        upload: Option<AbortHandle>,
+        upload: Option<Carried>,
     ) -> Answer {
         Answer::Http2(Stream { content, left: length, data_done: false, any, upload })
     }
@@ -135,7 +144,7 @@ impl Body for Answer {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take().filter(|_| !self.content.is_end_stream()) {
-            upload.abort();
+            upload.task.abort();
         }
     }
 }

@@ -35,9 +35,12 @@ pub(super) struct Terms {
     patience: Duration,
 }
 
-/// A request's place, until this is dropped.
+/// A request's place, until the last of these is dropped.
+#[derive(Clone, Debug)]
+pub(in crate::serve) struct Place(#[expect(dead_code, reason = "held for its end")] Arc<Taken>);
+
 #[derive(Debug)]
-pub(in crate::serve) struct Place {
+struct Taken {
     permit: Option<OwnedSemaphorePermit>,
     places: Arc<Places>,
 }
@@ -74,7 +77,7 @@ impl Places {
 
     /// A place, at once or in turn.
     pub(super) async fn take(self: &Arc<Places>, terms: &Terms) -> Result<Place, Fault> {
-        let place = |permit| Place { permit: Some(permit), places: Arc::clone(self) };
+        let place = |permit| Place(Arc::new(Taken { permit: Some(permit), places: Arc::clone(self) }));
         // While others wait there is nothing free: what is given back is theirs.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(place(permit));
@@ -94,7 +97,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Taken {
     fn drop(&mut self) {
         let mut size = self.places.size.lock();
         if size.surplus > 0 {

@@ -2,8 +2,9 @@
 //!
 //! What is read at a time stays in memory until the client has taken all of it, and hyper reads as much as 128 KiB at a
 //! time where that is to be had: it lets its buffer grow with what a read gives, so it stays small if that does. The head of an answer
-//! may be longer than that all the same.
+//! may be longer than that all the same. When nobody reads on, its connection may have an end of its own ([`Unanswered`]).
 
+use super::unanswered::{Duplex, Unanswered};
 use crate::serve::piece::READ_BUFFER;
 use std::io;
 use std::pin::Pin;
@@ -12,45 +13,65 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 /// A stream of which little is read at a time.
 #[derive(Debug)]
-pub(super) struct Sips<S>(Take<S>);
+pub(super) struct Sips<S: Duplex> {
+    /// There until this is dropped.
+    stream: Option<Take<S>>,
+    unanswered: Unanswered,
+}
 
-impl<S: AsyncRead> Sips<S> {
-    pub(super) fn of(stream: S) -> Sips<S> {
-        Sips(stream.take(SIP))
+impl<S: Duplex> Sips<S> {
+    pub(super) fn of(stream: S, unanswered: Unanswered) -> Sips<S> {
+        Sips { stream: Some(stream.take(SIP)), unanswered }
+    }
+
+    fn stream(self: Pin<&mut Self>) -> io::Result<&mut Take<S>> {
+        self.get_mut().stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn whole(self: Pin<&mut Self>) -> io::Result<Pin<&mut S>> {
+        self.stream().map(|stream| Pin::new(stream.get_mut()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Sips<S> {
+impl<S: Duplex> Drop for Sips<S> {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.unanswered.closes(stream.into_inner());
+        }
+    }
+}
+
+impl<S: Duplex> AsyncRead for Sips<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = &mut self.get_mut().0;
+        let stream = self.stream()?;
         stream.set_limit(SIP);
         Pin::new(stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Sips<S> {
+impl<S: Duplex> AsyncWrite for Sips<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.get_mut().0.get_mut()).poll_write(cx, bytes)
+        self.whole()?.poll_write(cx, bytes)
     }
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.get_mut().0.get_mut()).poll_write_vectored(cx, slices)
+        self.whole()?.poll_write_vectored(cx, slices)
     }
     fn is_write_vectored(&self) -> bool {
-        self.0.get_ref().is_write_vectored()
+        self.stream.as_ref().is_some_and(|stream| stream.get_ref().is_write_vectored())
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.get_mut().0.get_mut()).poll_flush(cx)
+        self.whole()?.poll_flush(cx)
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.get_mut().0.get_mut()).poll_shutdown(cx)
+        self.whole()?.poll_shutdown(cx)
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -19,7 +20,7 @@ pub(in crate::serve) struct Socket {
     /// What has come and was not read.
     unread: Bytes,
     ended: bool,
-    _seat: Option<Seat>,
+    _seat: Option<Arc<Seat>>,
 }
 
 impl Socket {
@@ -28,7 +29,7 @@ impl Socket {
     }
 
     /// The same, holding its place to its end.
-    pub(in crate::serve) fn on(self, seat: Seat) -> Socket {
+    pub(in crate::serve) fn on(self, seat: Arc<Seat>) -> Socket {
         Socket { _seat: Some(seat), ..self }
     }
 }

@@ -1,27 +1,29 @@
 //! One request over HTTP/2 to the service (RFC 9113 section 8): its head, its upload, the head of the answer.
 //!
 //! The upload moves with the wait for the answer; what is left of it when the answer begins goes on beside that, as in
-//! gRPC. It goes out again only if the service says that it did nothing with the request (section 8.7) and nothing of its
+//! gRPC, and for a moment when the answer has ended. It goes out again only if the service says that it did nothing with the request (section 8.7) and nothing of its
 //! body was taken from the client. A CONNECT is always the extended one, which asks for a WebSocket (RFC 8441 section 4).
 
-use super::answer::Answer;
+use super::answer::{Answer, Carried};
 use super::dial::Dialer;
 use super::links::{Links, Seat};
 use super::socket::Socket;
 use crate::serve::request_body::RequestBody;
 use crate::serve::response::Fault;
-use crate::serve::upload::Interrupted;
+use crate::serve::upload::{GRACE, Interrupted};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, SendStream};
 use http::uri::{self, Authority, Scheme, Uri};
 use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// A request whose head is on its way.
@@ -42,7 +44,7 @@ pub(super) async fn exchange(
     links: Arc<Links>,
     dialer: &Dialer,
     request: Request<RequestBody>,
-) -> Result<(Response<Answer>, Seat), Fault> {
+) -> Result<(Response<Answer>, Arc<Seat>), Fault> {
     let (head, mut body) = head_of(request).ok_or(Fault::UpstreamBroken)?;
     let connects = head.method() == Method::CONNECT;
     let ends = !connects && body.is_end_stream();
@@ -61,9 +63,10 @@ pub(super) async fn exchange(
         let answer = upload.carried_until(exchange.answer).await;
         match answer {
             Ok(response) => {
+                let seat = Arc::new(seat);
                 let response = match socket {
                     Some(to) => connected(response, to)?,
-                    None => answered(head.method(), response, upload),
+                    None => answered(head.method(), response, upload, &seat),
                 };
                 return Ok((response, seat));
             }
@@ -80,8 +83,17 @@ pub(super) async fn exchange(
 }
 
 /// The answer, and beside it what is left of the upload.
-fn answered(method: &Method, response: Response<h2::RecvStream>, upload: Upload) -> Response<Answer> {
-    let carried = upload.stream.is_some().then(|| tokio::spawn(upload.carry()).abort_handle());
+fn answered(
+    method: &Method,
+    response: Response<h2::RecvStream>,
+    upload: Upload,
+    seat: &Arc<Seat>,
+) -> Response<Answer> {
+    let carried = upload.stream.is_some().then(|| {
+        let (_answering, answered) = oneshot::channel();
+        let task = tokio::spawn(upload.carry(Arc::clone(seat), answered)).abort_handle();
+        Carried { task, _answering }
+    });
     let bare = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&response.status());
     let (any, length) = (!bare && *method != Method::HEAD, announced(&response));
     response.map(|content| Answer::http2(content, any, length, carried))
@@ -157,9 +169,21 @@ impl Upload {
         .await
     }
 
-    /// The rest of the upload.
-    async fn carry(mut self) {
-        let _ = poll_fn(|cx| self.poll(cx)).await;
+    /// The rest of the upload. It outlives the answer for no longer than a moment, whatever it waits for, and its stream is
+    /// one of the connection's to its end.
+    async fn carry(mut self, seat: Arc<Seat>, answered: oneshot::Receiver<Infallible>) {
+        let over = async {
+            let _ = answered.await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            _ = poll_fn(|cx| self.poll(cx)) => {}
+            () = over => {}
+        }
+        if let Some(mut stream) = self.stream.take() {
+            stream.send_reset(Reason::CANCEL);
+        }
+        drop(seat);
     }
 
     /// Sends what there is; ready when nothing more will go out.

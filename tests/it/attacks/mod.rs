@@ -19,6 +19,7 @@ mod denial_of_service_connections;
 mod denial_of_service_frames;
 mod denial_of_service_sockets;
 mod denial_of_service_unread;
+mod denial_of_service_uploads;
 mod downgrade;
 mod forge;
 mod framing;
