@@ -61,13 +61,27 @@ impl Listener {
                 accepted = self.next(&socket) => self.welcome(accepted).await,
             }
         }
-        loop {
-            tokio::select! {
-                biased;
-                accepted = self.next(&socket) => self.welcome(accepted).await,
-                () = std::future::ready(()) => return,
-            }
+        if let Err(error) = self.take_the_last(socket).await {
+            tracing::warn!(%error, "can't accept the last connections");
         }
+    }
+
+    /// The kernel is asked and not the reactor, which may not have heard of the last ones yet: when the socket closes, they
+    /// are reset.
+    async fn take_the_last(self: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
+        let socket = socket.into_std()?;
+        while let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() {
+            let (stream, peer) = match socket.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            };
+            stream.set_nonblocking(true)?;
+            let stream = TcpStream::from_std(stream)?;
+            self.welcome(Ok((stream, plain(peer), permit))).await;
+        }
+        Ok(())
     }
 
     async fn welcome(
