@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 impl Writer {
     pub(super) fn fails(&mut self, error: &io::Error) {
-        // Each time costs a file where it is the sync that fails.
+        // A disk that can't be made to keep what it has is left alone for longer.
         self.retry = Some(Instant::now() + if self.must_leave() { LEAVE } else { SECOND });
         if self.shared.failing.swap(true, Relaxed) {
             return;
