@@ -50,6 +50,8 @@ pub(super) struct Opened {
     pub(super) vouched: Option<Vouched>,
     /// What should be there and is not.
     pub(super) touched: Option<Touched>,
+    /// Who wrote the record that it goes on after.
+    pub(super) replica: Option<String>,
 }
 
 impl LogFile {

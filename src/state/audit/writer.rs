@@ -71,10 +71,11 @@ impl Writer {
         shared: &Arc<Shared>,
     ) -> anyhow::Result<Writer> {
         let opened = LogFile::open(&config.file, config.key.as_deref()).context("audit.file")?;
-        let Opened { file, next, end, cut, vouched, touched } = opened;
+        let Opened { file, next, end, cut, vouched, touched, replica: before } = opened;
         let mut log = [0; 16];
         aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
         let replica = config.replica.clone().unwrap_or_else(host_name);
+        health::compare(before.as_deref(), &replica);
         let mut scribe = Scribe::new(end, replica, config.key.clone(), config.checkpoint);
         if let Some(bytes) = cut {
             tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");

@@ -24,6 +24,7 @@ pub(super) fn go_on(names: Names, file: File, key: Option<&Ed25519KeyPair>) -> a
         None => None,
     };
     let touched = touched::at_the_start(&names, head, length)?;
+    let replica = writer(&names, &file)?;
     let (first, begun) = (head.map_or(1, |head| head.sequence), begun(head));
     let file = LogFile { names, file, length, first, begun, aside: None };
     match (believed, tail.end) {
@@ -31,7 +32,19 @@ pub(super) fn go_on(names: Names, file: File, key: Option<&Ed25519KeyPair>) -> a
         (Some(Ok(vouched)), end) => continued(file, end, tail.cut, Some(vouched)),
         (None, end) => continued(file, end, tail.cut, None),
     }
-    .map(|opened| Opened { touched: touched.filter(|_| opened.end != NOTHING), ..opened })
+    .map(|opened| match opened.end {
+        NOTHING => opened,
+        _ => Opened { touched, replica, ..opened },
+    })
+}
+
+/// Who wrote the last record of the open file, or where it has none, of the one before.
+fn writer(names: &Names, open: &File) -> io::Result<Option<String>> {
+    let closed = || match names.newest_closed()? {
+        Some(newest) => tail::replica(&File::open(newest)?),
+        None => Ok(None),
+    };
+    tail::replica(open)?.map_or_else(closed, |replica| Ok(Some(replica)))
 }
 
 /// How far signatures vouch for the open file, or where it has none, for the one before.
@@ -93,7 +106,7 @@ fn set_aside(mut file: LogFile, doubt: Doubt) -> anyhow::Result<Opened> {
     );
     let vouched = Some(Vouched { set_aside: aside, ..Vouched::default() });
     let file = LogFile { first: 1, ..file };
-    Ok(Opened { file, next, end: NOTHING, cut: None, vouched, touched: None })
+    Ok(Opened { file, next, end: NOTHING, cut: None, vouched, touched: None, replica: None })
 }
 
 fn continued(
@@ -117,13 +130,21 @@ fn continued(
         }
         let next = file.next_if_aside()?;
         let cut = Some(cut.max(before)).filter(|cut| *cut > 0);
-        return Ok(Opened { file, next, end, cut, vouched, touched: None });
+        return Ok(Opened { file, next, end, cut, vouched, touched: None, replica: None });
     };
     if cut > 0 {
         file.aside = Some(file.names.closed(file.first));
     }
     let next = file.next_if_aside()?;
-    Ok(Opened { file, next, end, cut: Some(cut).filter(|cut| *cut > 0), vouched, touched: None })
+    Ok(Opened {
+        file,
+        next,
+        end,
+        cut: Some(cut).filter(|cut| *cut > 0),
+        vouched,
+        touched: None,
+        replica: None,
+    })
 }
 
 impl LogFile {

@@ -4,10 +4,10 @@ use super::super::chain::{End, Seal, unseal};
 use super::fault::{Fault, What};
 use super::heads::Head;
 use super::lines::{Line, Lines};
-use super::members::{Kind, is_object, members, time, time_and_kind};
+use super::members::{Kind, is_object, members, replica, time, time_and_kind};
 use super::stretch::Stretch;
 use super::suspect::{Suspect, broken};
-use super::{Beginning, Demands, Log};
+use super::{Beginning, Demands, Log, Replica};
 use std::io::{self, BufRead};
 use std::time::{Duration, SystemTime};
 
@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     moment: Option<SystemTime>,
     /// The first checkpoint without a signature since the last with one: file, line, number.
     bare: Option<(String, u64, u64)>,
+    /// Who wrote the last record, as it is written.
+    replica: Vec<u8>,
     /// What the last file has after its last record.
     rest: Option<Rest>,
     /// Whether it has nothing at all.
@@ -89,6 +91,7 @@ impl<'a> Walk<'a> {
             time: Vec::new(),
             moment: None,
             bare: None,
+            replica: Vec::new(),
             rest: None,
             empty: false,
             unsigned_since: Vec::new(),
@@ -196,6 +199,21 @@ impl<'a> Walk<'a> {
         part[..common] == begin.as_bytes()[..common]
     }
 
+    /// The key may be that of several replicas: it does not say whose log this is.
+    fn note_replica(&mut self, line: &[u8]) {
+        let written = replica(line).unwrap_or_default();
+        if self.log.replica_count > 0 && self.replica == written {
+            return;
+        }
+        self.replica.clear();
+        self.replica.extend_from_slice(written);
+        self.log.replica_count += 1;
+        if self.log.replicas.len() < MOST_NOTED {
+            let name = members(line).replica.unwrap_or_default();
+            self.log.replicas.push(Replica { name, from: self.end.sequence });
+        }
+    }
+
     /// What the record says that the end of the log will be told by.
     fn note(&mut self, entry: &Entry<'_>) {
         let Entry { kind, written, line, .. } = *entry;
@@ -204,6 +222,7 @@ impl<'a> Walk<'a> {
         self.log.records += 1;
         self.kinds = [self.kinds[1], kind];
         self.over = kind != Kind::Start && (self.over || self.kinds == STOPPED);
+        self.note_replica(line);
         self.time.clear();
         self.time.extend_from_slice(written);
         let back = self.moment.replace(entry.time).and_then(|last| last.duration_since(entry.time).ok());
@@ -237,6 +256,8 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// How many replicas are told one by one.
+const MOST_NOTED: usize = 16;
 /// How a process ends that ends in order.
 const STOPPED: [Kind; 2] = [Kind::Stop, Kind::Checkpoint];
 /// How a file ends that made way for the next.

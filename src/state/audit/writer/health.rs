@@ -74,6 +74,17 @@ pub(super) fn judge(vouched: &Vouched, last: u64, checkpoint: Duration) {
     }
 }
 
+/// Warns of a log that another replica wrote. Where they share a key, nothing else tells the log of one from another's.
+pub(super) fn compare(before: Option<&str>, replica: &str) {
+    if let Some(before) = before.filter(|before| *before != replica) {
+        tracing::warn!(
+            before,
+            replica,
+            "the audit log was written by another replica: it is gone on with, and nothing tells whether it was put in place of ours"
+        );
+    }
+}
+
 /// Tells what others did to the log, or that something of it is not there.
 pub(super) fn accuse(touched: &Touched, metrics: &AuditMetrics) {
     metrics.touched.inc();
