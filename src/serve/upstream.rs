@@ -5,10 +5,12 @@
 //! time to answer counts from the last movement of the request body, so that slow uploads are not mistaken for a slow
 //! service. `dial` connects, [`pool`](super::pool) keeps connections of HTTP/1.1 and `links` those of HTTP/2, on which a
 //! `stream` is one request or becomes a `socket`; HTTP/1.1 is read in `sips`, `places` bounds how many there are at a time, and
-//! `probe` asks whether anybody is there, and what was given up before its answer is `unanswered`.
+//! `probe` asks whether anybody is there, and what was given up before its answer is `unanswered`. A request has its `lease` of a
+//! connection until its answer has been read.
 
 mod answer;
 mod dial;
+mod lease;
 mod links;
 mod places;
 mod probe;
@@ -18,12 +20,13 @@ mod stream;
 mod unanswered;
 
 pub(super) use answer::{Answer, BrokenOff};
+pub(super) use lease::Lease;
 pub(super) use places::Place;
 pub(super) use probe::Health;
 pub(super) use socket::Socket;
 pub(super) use unanswered::Unanswered;
 
-use super::pool::{self, Connection, Pool};
+use super::pool::{Connection, Pool};
 use super::request_body::{Progress, RequestBody};
 use super::response::Fault;
 use super::upgrade;
@@ -38,7 +41,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use links::{Links, Seat};
+use links::Links;
 use places::{Places, Terms};
 use probe::Probe;
 use sips::Sips;
@@ -69,36 +72,6 @@ pub(super) struct Answered {
     pub(super) response: Response<Answer>,
     pub(super) lease: Lease,
     pub(super) place: Place,
-}
-
-/// What a request has of a connection.
-#[derive(Debug)]
-pub(super) enum Lease {
-    /// All of it.
-    Http1(pool::Lease),
-    /// A stream.
-    Http2(Arc<Seat>),
-}
-
-impl Lease {
-    /// Where the answer ends is in doubt: nothing else may come on its connection. A stream is reset with its answer.
-    pub(super) fn close(self) {
-        match self {
-            Lease::Http1(lease) => lease.close(),
-            Lease::Http2(_) => {}
-        }
-    }
-
-    /// What a WebSocket keeps: a stream's place. A connection of HTTP/1.1 is of no use for another request.
-    pub(super) fn of_websocket(self) -> Option<Arc<Seat>> {
-        match self {
-            Lease::Http1(lease) => {
-                lease.let_go();
-                None
-            }
-            Lease::Http2(seat) => Some(seat),
-        }
-    }
 }
 
 impl Answered {

@@ -249,8 +249,7 @@ impl Telemetry {
         RequestSpan::begin(headers, &self.sampler, exporter, self.terms)
     }
 
-    /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the
-    /// gate only.
+    /// The decision, recorded exactly once per request: log line, metrics, span attributes. Called by the gate only.
     pub fn decided(&self, span: &mut RequestSpan, record: &Record<'_>) {
         // First of all: a refusal that is kept has its span from here on, and the metrics name its trace.
         span.decided(record);

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 mod collectors;
 mod exported;
+mod sampled;
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const LIMIT: Duration = Duration::from_secs(10);

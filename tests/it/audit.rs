@@ -51,12 +51,16 @@ impl Audited {
     /// A sidecar whose files may have so many blocks: as if the disk were full.
     async fn start_on_a_small_disk(more: &str, blocks: usize) -> Audited {
         let mut audited = Audited::stage(more, |text| text).await;
+        audited.restart_on_a_small_disk(blocks).await;
+        audited
+    }
+
+    async fn restart_on_a_small_disk(&mut self, blocks: usize) {
         let mut shell = std::process::Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -S -f {blocks} && exec \"$0\" run --config \"$1\"");
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_clinch")]).arg(audited.stage.config_file());
-        shell.env("STATE_DIRECTORY", audited.stage.folder()).env("NO_COLOR", "1");
-        audited.stage.clinch = Clinch::of(Program::start(&mut shell)).await;
-        audited
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_clinch")]).arg(self.stage.config_file());
+        shell.env("STATE_DIRECTORY", self.stage.folder()).env("NO_COLOR", "1");
+        self.stage.clinch = Clinch::of(Program::start(&mut shell)).await;
     }
 
     /// There is room on the disk again.

@@ -57,14 +57,15 @@ impl Log {
     }
 
     fn record(&mut self, kind: &str, members: &str) -> Vec<u8> {
+        let time = format!("09:00:{:02}", self.end.sequence);
+        self.record_of("r1", &time, kind, members)
+    }
+
+    fn record_of(&mut self, replica: &str, time: &str, kind: &str, members: &str) -> Vec<u8> {
         let mut line = Vec::new();
-        let second = self.end.sequence;
         self.end.begin(&mut line);
-        write!(
-            line,
-            r#","time":"2026-11-21T09:00:{second:02}.000000Z","kind":"{kind}","replica":"r1"{members}"#
-        )
-        .expect("memory");
+        let time = format!("2026-11-21T{time}.000000Z");
+        write!(line, r#","time":"{time}","kind":"{kind}","replica":"{replica}"{members}"#).expect("memory");
         let signer = self.signer.as_ref().filter(|_| kind == "checkpoint");
         let sign = |text: &[u8]| signer.expect("a key").sign(text).as_ref().try_into().expect("64 bytes");
         self.end.seal(&mut line, 0, if signer.is_some() { Some(&sign) } else { None });
@@ -133,6 +134,7 @@ fn a_log_in_order_verifies_with_either_half_of_the_key() {
                 "log L1: 2 files",
                 "  records 1 to 13, 2026-11-21T09:00:00.000000Z to 2026-11-21T09:00:12.000000Z",
                 "  signed up to record 13",
+                "  written by r1",
                 "  closed: it ends with a stop and a checkpoint; whether more came after them can't be told from it",
                 &format!("  last in order: {anchor}"),
                 "in order",

@@ -8,7 +8,7 @@ use super::{complain, files};
 use crate::pop::jose::base64url_decode;
 use crate::state::audit::chain::{End, LAST};
 use crate::state::audit::verify::{
-    Beginning, Demands, Ending, Fault, Log, Outcome, Unread, UnsignedStart, verify,
+    Beginning, Demands, Ending, Fault, Log, Outcome, Replica, Unread, UnsignedStart, verify,
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -133,6 +133,7 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
             shown(&log.last_time)
         ));
         lines.push(signed(log, demands));
+        lines.extend(replicas(log));
     }
     if log.beginning == Beginning::Unknown {
         lines.push(format!("begins at record {}; what was before can't be checked", log.first));
@@ -171,6 +172,21 @@ fn told(log: &Log, demands: &Demands) -> Vec<String> {
     }
     lines.push(format!("last in order: {}", named(log.last)));
     lines
+}
+
+/// Whose log it says to be: with one key for several replicas, a signature does not tell.
+fn replicas(log: &Log) -> impl Iterator<Item = String> {
+    let one = |(at, replica): (usize, &Replica)| {
+        let name = safe::word(&replica.name);
+        if at == 0 {
+            format!("written by {name}")
+        } else {
+            format!("from record {} on written by {name}", replica.from)
+        }
+    };
+    let more = log.replica_count - log.replicas.len() as u64;
+    let more = (more > 0).then(|| format!("by others after that, {} in all", counted(more, "change")));
+    log.replicas.iter().enumerate().map(one).chain(more)
 }
 
 /// What processes found that nobody had signed, and signed for since: small after crashes, or somebody put it there.
@@ -235,6 +251,7 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
         })
     };
     let start = |start: &UnsignedStart| json!({ "record": start.record, "unsigned": start.unsigned });
+    let replica = |replica: &Replica| json!({ "name": replica.name, "from": replica.from });
     let log = |log: &Log| {
         let (ending, bytes) = match log.ending {
             Ending::Closed => ("closed", None),
@@ -247,6 +264,7 @@ fn as_json(outcome: &Outcome, demands: &Demands) -> Value {
             "first_time": log.first_time, "last": log.last.sequence, "last_time": log.last_time,
             "anchor": named(log.last), "beginning_known": log.beginning != Beginning::Unknown,
             "signed": log.signed, "unsigned": log.unsigned, "keys": log.keys, "lost": log.lost,
+            "replicas": log.replicas.iter().map(replica).collect::<Vec<_>>(), "replica_count": log.replica_count,
             "crashes": log.crashes, "unsigned_starts": log.unsigned_starts.iter().map(start).collect::<Vec<_>>(),
             "unsigned_start_count": log.unsigned_start_count, "recovered": log.recovered, "touched": log.touched, "unknown_kinds": log.unknown,
             "times_back": log.back, "first_time_back": log.first_back, "ending": ending,

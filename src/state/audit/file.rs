@@ -1,8 +1,9 @@
 //! The file that is open for records: found, continued, and replaced by the next one.
 //!
 //! Whoever writes it has its lock, and only one has. At each moment the name of the configuration leads to a locked file:
-//! the next one takes its name in one step, after the one before got a second name. Nothing here removes or cuts
-//! what was written: a file that a crash left with half a record at its end is closed as it is.
+//! the next one takes its name in one step, after the one before got a second name, and when its first records are on the
+//! disk: whoever finds it empty knows that it was not left so. Nothing here removes or cuts what was written: a file
+//! that a crash left with half a record at its end is closed as it is.
 
 mod found;
 mod touched;
@@ -30,12 +31,17 @@ pub(super) struct LogFile {
     first: u64,
     /// When that was written.
     begun: Instant,
+    /// What it will be called when it has made way, if not by its first record.
+    aside: Option<String>,
 }
 
 /// A log that goes on.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: LogFile,
+    /// The file that the log goes on in, which has to get its first records and then its name: the one that was found
+    /// must not get another.
+    pub(super) next: Option<File>,
     /// What the next record is bound to.
     pub(super) end: End,
     /// Bytes of half a record that the file before ends with.
@@ -44,6 +50,8 @@ pub(super) struct Opened {
     pub(super) vouched: Option<Vouched>,
     /// What should be there and is not.
     pub(super) touched: Option<Touched>,
+    /// Who wrote the record that it goes on after.
+    pub(super) replica: Option<String>,
 }
 
 impl LogFile {
@@ -88,9 +96,20 @@ impl LogFile {
     /// It may not be, and will never be known to be: Linux tells a page that it could not write once, and the next call
     /// succeeds without it.
     pub(super) fn sync(&self) -> io::Result<()> {
+        sync_data(&self.file)
+    }
+
+    /// Writes the first records of the file to come, to the disk. Whatever fails: another one has to be made.
+    pub(super) fn begin(mut next: &File, records: &[u8]) -> io::Result<()> {
         #[cfg(test)]
-        tests::sync()?;
-        self.file.sync_data()
+        tests::begin()?;
+        next.write_all(records)?;
+        sync_data(next)
+    }
+
+    /// Whether the file to come has its name, or the one that it has until then, as far as that can be seen.
+    pub(super) fn is_to_come(&self, next: &File) -> bool {
+        [self.names.open(), self.names.next()].iter().any(|path| is_at(next, path).unwrap_or(true))
     }
 
     /// Makes the file that will be next: locked, and under another name yet.
@@ -107,17 +126,15 @@ impl LogFile {
         }
     }
 
+    /// The next file, which begins with this record and has so many bytes, is the open one now.
+    pub(super) fn go_on_in(&mut self, next: File, first: u64, length: u64) {
+        (self.file, self.length, self.first, self.begun) = (next, length, first, Instant::now());
+        self.aside = None;
+    }
+
     /// Closes this file and gives its name to the next one. To do it again after it failed halfway does no harm.
     pub(super) fn make_way_for(&self, next: &File) -> io::Result<()> {
-        self.make_way(next, &self.names.closed(self.first))
-    }
-
-    /// The next file, which begins with this record, is the open one now.
-    pub(super) fn go_on_in(&mut self, next: File, first: u64) {
-        (self.file, self.length, self.first, self.begun) = (next, 0, first, Instant::now());
-    }
-
-    fn make_way(&self, next: &File, closed: &str) -> io::Result<()> {
+        let closed = self.aside.clone().unwrap_or_else(|| self.names.closed(self.first));
         let (open, closed) = (self.names.open(), self.names.folder().join(closed));
         if !is_at(next, &open)? {
             if is_at(&self.file, &open)? {
@@ -171,8 +188,16 @@ fn locked(names: &Names) -> io::Result<Option<File>> {
     Ok(None)
 }
 
+fn sync_data(file: &File) -> io::Result<()> {
+    #[cfg(test)]
+    tests::sync()?;
+    file.sync_data()
+}
+
 /// The names are on the disk. Some file systems know no such thing of a folder, and say so.
 fn sync_folder(names: &Names) -> io::Result<()> {
+    #[cfg(test)]
+    tests::sync_folder()?;
     unless_unsupported(File::open(names.folder())?.sync_all())
 }
 

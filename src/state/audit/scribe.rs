@@ -31,8 +31,8 @@ pub(super) struct Scribe {
     interval: Duration,
     /// Records since the last checkpoint, or since this process began.
     unvouched: u64,
-    /// The time of the first of them.
-    since: Option<SystemTime>,
+    /// The earliest and the latest time of them.
+    span: Option<(SystemTime, SystemTime)>,
     /// The checkpoint in the buffer.
     checkpoint: Option<Checkpoint>,
 }
@@ -49,6 +49,15 @@ pub(super) struct Checkpoint {
 pub(super) struct Brought {
     pub(super) records: u64,
     pub(super) checkpoint: Option<Checkpoint>,
+}
+
+/// What a file begins with, sealed before it has its name.
+#[derive(Debug)]
+pub(super) struct Head {
+    /// The number of the first record.
+    pub(super) first: u64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) brought: Brought,
 }
 
 impl Scribe {
@@ -73,7 +82,7 @@ impl Scribe {
             records: 0,
             interval,
             unvouched: 0,
-            since: None,
+            span: None,
             checkpoint: None,
         }
     }
@@ -96,7 +105,6 @@ impl Scribe {
     }
 
     pub(super) fn entry(&mut self, entry: &Entry) {
-        self.keep_close(entry.time);
         match &entry.what {
             What::Decision(decision) => {
                 self.record(entry.time, "decision", |members| members.decision(decision));
@@ -108,7 +116,7 @@ impl Scribe {
     /// This process has begun; `log` is a random number of 128 bits. What comes before is told, for the next signature
     /// vouches for it to whoever does not look.
     pub(super) fn start(&mut self, generation: u64, log: &[u8; 16], vouched: Option<&Vouched>) {
-        (self.unvouched, self.since) = (0, None);
+        (self.unvouched, self.span) = (0, None);
         let after = vouched.map(|vouched| (self.end.sequence, vouched));
         self.record(SystemTime::now(), "start", |members| members.start(generation, log, after));
     }
@@ -124,7 +132,6 @@ impl Scribe {
     }
 
     pub(super) fn stop(&mut self) {
-        self.keep_close(SystemTime::now());
         self.record(SystemTime::now(), "stop", |_| {});
     }
 
@@ -133,25 +140,27 @@ impl Scribe {
         self.record(SystemTime::now(), "recovered", |mut members| members.number("bytes", bytes));
     }
 
-    /// The next file will be called this once it is closed, too.
-    pub(super) fn rotated(&mut self, next: &str) {
-        self.record(SystemTime::now(), "rotated", |mut members| members.text("next", next));
+    /// The next file, whose first record comes after the checkpoint that is due now, will be called this once it is closed,
+    /// too.
+    pub(super) fn rotated(&mut self, next: impl FnOnce(u64) -> String) {
+        let now = SystemTime::now();
+        // Else the checkpoint before this record would move those after it.
+        self.keep_close(now);
+        let next = next(self.end.sequence + 3);
+        self.record(now, "rotated", |mut members| members.text("next", &next));
     }
 
     pub(super) fn lost(&mut self, lost: &Lost) {
-        self.keep_close(SystemTime::now());
         self.record(SystemTime::now(), "lost", |members| members.lost(lost));
     }
 
-    /// To be asked before a record of this time: what waited while the log could not be written, or comes after the clock
-    /// was set, is not put under one signature with what was before. Whoever verifies the log takes no records for ours
-    /// that lie further apart.
-    pub(super) fn keep_close(&mut self, time: SystemTime) {
-        let apart = |since: SystemTime| match time.duration_since(since) {
-            Ok(later) => later,
-            Err(earlier) => earlier.duration(),
-        };
-        if self.since.is_some_and(|since| apart(since) > self.interval) {
+    /// Before each record: what waited while the log could not be written, or comes after the clock was set, is not put
+    /// under one signature with what was before. Whoever verifies the log measures from the earliest to the latest, and
+    /// takes no records for ours that lie further apart.
+    fn keep_close(&mut self, time: SystemTime) {
+        let Some((earliest, latest)) = self.span else { return };
+        let span = latest.max(time).duration_since(earliest.min(time)).unwrap_or_default();
+        if span > self.interval {
             self.checkpoint();
         }
     }
@@ -167,7 +176,7 @@ impl Scribe {
         let sign = sign.as_ref().map(|sign| sign as &dyn Fn(&[u8]) -> [u8; 64]);
         self.end.seal(&mut self.buffer, from, sign);
         self.records += 1;
-        (self.unvouched, self.since) = (0, None);
+        (self.unvouched, self.span) = (0, None);
         self.checkpoint = Some(Checkpoint { end: self.end, records });
     }
 
@@ -187,16 +196,29 @@ impl Scribe {
         self.buffer.clear();
         self.buffer.shrink_to(2 * LONG);
         self.written = 0;
-        Ok(Brought { records: std::mem::take(&mut self.records), checkpoint: self.checkpoint.take() })
+        Ok(self.brought())
+    }
+
+    /// Takes what is in the buffer, of which nothing may be written yet, for another file to begin with.
+    pub(super) fn take(&mut self) -> Head {
+        debug_assert!(self.written == 0, "a record goes on where it was begun");
+        let first = self.end.sequence + 1 - self.records;
+        Head { first, bytes: std::mem::take(&mut self.buffer), brought: self.brought() }
+    }
+
+    fn brought(&mut self) -> Brought {
+        Brought { records: std::mem::take(&mut self.records), checkpoint: self.checkpoint.take() }
     }
 
     fn record(&mut self, time: SystemTime, kind: &str, members: impl FnOnce(Members<'_>)) {
+        self.keep_close(time);
         let from = self.begin(time, kind);
         members(Members(&mut self.buffer));
         self.end.seal(&mut self.buffer, from, None);
         self.records += 1;
         self.unvouched += 1;
-        self.since.get_or_insert(time);
+        let (earliest, latest) = self.span.unwrap_or((time, time));
+        self.span = Some((earliest.min(time), latest.max(time)));
     }
 
     /// What every record begins with, and where it begins.

@@ -5,7 +5,7 @@
 
 use super::back::Back;
 use super::chain::{self, End, Hash};
-use super::verify::{time, time_and_kind};
+use super::verify::{members, time, time_and_kind};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -50,6 +50,17 @@ pub(super) fn tail(file: &File) -> io::Result<Tail> {
         }
     }
     Ok(Tail { end: None, cut: length })
+}
+
+/// Who wrote the last complete record.
+pub(super) fn replica(file: &File) -> io::Result<Option<String>> {
+    let mut lines = Back::new(file.try_clone()?)?;
+    while let Some((_, line)) = lines.previous()? {
+        if chain::unseal(&line).is_ok() {
+            return Ok(members(&line).replica);
+        }
+    }
+    Ok(None)
 }
 
 /// More than twice the longest record.

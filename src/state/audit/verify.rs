@@ -88,6 +88,10 @@ pub struct Log {
     pub unsigned_since: String,
     /// The names of the keys that signed.
     pub keys: Vec<String>,
+    /// Who wrote it, as its records say: the first ones.
+    pub replicas: Vec<Replica>,
+    /// How often that changed, and one.
+    pub replica_count: u64,
     /// How many records could not be written, as the log itself says.
     pub lost: u64,
     /// How often a file ended within a line, and the next said so.
@@ -123,6 +127,15 @@ pub struct UnsignedStart {
     pub record: u64,
     /// How many there were.
     pub unsigned: u64,
+}
+
+/// Who wrote records: from this one on, up to where that changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// As the records say.
+    pub name: String,
+    /// The first of them.
+    pub from: u64,
 }
 
 /// Why a log may begin where it does.
@@ -247,6 +260,8 @@ impl Log {
             unsigned: 0,
             unsigned_since: String::new(),
             keys: Vec::new(),
+            replicas: Vec::new(),
+            replica_count: 0,
             lost: 0,
             recovered: 0,
             touched: 0,

@@ -19,12 +19,11 @@ use super::scribe::{Checkpoint, Scribe};
 use crate::config::{self, AuditSync, OnFull};
 use crate::telemetry::ANCHORS;
 use anyhow::Context;
+use rotation::Next;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use suspect::Suspect;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -39,8 +38,9 @@ pub(super) struct Writer {
     /// When something was written that may not be on the disk yet, and that no checkpoint vouches for.
     unsynced: Option<Instant>,
     unvouched: Option<Instant>,
-    /// The file to come, while the one before makes way, and what others did to that.
-    next: Option<File>,
+    /// The file to come, while the one before makes way, and what others did to that, which was told and is to be
+    /// recorded.
+    next: Option<Next>,
     touched: Option<Touched>,
     /// How long the file is before anything is in it but that it was begun.
     bare: u64,
@@ -48,7 +48,8 @@ pub(super) struct Writer {
     looked: Instant,
     /// The last record that is known to be on the disk.
     synced: u64,
-    suspect: Option<Suspect>,
+    /// The first record that is not, since that could not be done.
+    suspect: Option<u64>,
     /// When it is tried again, while the log can't be written.
     retry: Option<Instant>,
 }
@@ -70,10 +71,11 @@ impl Writer {
         shared: &Arc<Shared>,
     ) -> anyhow::Result<Writer> {
         let opened = LogFile::open(&config.file, config.key.as_deref()).context("audit.file")?;
-        let Opened { file, end, cut, vouched, touched } = opened;
+        let Opened { file, next, end, cut, vouched, touched, replica: before } = opened;
         let mut log = [0; 16];
         aws_lc_rs::rand::fill(&mut log).map_err(|_| anyhow::anyhow!("no randomness"))?;
         let replica = config.replica.clone().unwrap_or_else(host_name);
+        health::compare(before.as_deref(), &replica);
         let mut scribe = Scribe::new(end, replica, config.key.clone(), config.checkpoint);
         if let Some(bytes) = cut {
             tracing::warn!(bytes, sequence = end.sequence, "the audit log ended in the middle of a record");
@@ -89,6 +91,7 @@ impl Writer {
         }
         // From here on there is a signature to go on from, however soon this process ends.
         scribe.checkpoint();
+        let next = next.map(|next| Next::of(next, Some(scribe.take())));
         let plan = Plan {
             sync: config.sync,
             on_full: config.on_full,
@@ -108,7 +111,7 @@ impl Writer {
             ending: None,
             unsynced: None,
             unvouched: None,
-            next: None,
+            next,
             touched: None,
             bare: 0,
             rotate_not_before: now,
@@ -163,8 +166,7 @@ impl Writer {
     /// Everything that is to be done now.
     fn work(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.leave_suspect()?;
-        self.finish_rotation()?;
+        self.leave()?;
         self.look_after_file()?;
         while let Some(entry) = self.batch.pop_front() {
             self.scribe.entry(&entry);
@@ -205,12 +207,8 @@ impl Writer {
         if brought.records == 0 {
             return Ok(());
         }
-        let now = Instant::now();
-        self.unsynced.get_or_insert(now);
-        self.unvouched = self.scribe.is_unvouched().then(|| self.unvouched.unwrap_or(now));
-        let metrics = &self.shared.metrics;
-        metrics.records.inc_by(brought.records);
-        metrics.sequence.set(i64::try_from(self.scribe.sequence()).unwrap_or(i64::MAX));
+        self.unsynced.get_or_insert_with(Instant::now);
+        self.counts(brought.records);
         if let Some(checkpoint) = brought.checkpoint {
             // An anchor for what a power failure can take back would accuse the log of having been cut.
             if self.plan.sync != AuditSync::Never {
@@ -219,6 +217,15 @@ impl Writer {
             tell(&checkpoint);
         }
         Ok(())
+    }
+
+    /// So many records more are in the file.
+    fn counts(&mut self, records: u64) {
+        let unvouched = || self.unvouched.unwrap_or_else(Instant::now);
+        self.unvouched = self.scribe.is_unvouched().then(unvouched);
+        let metrics = &self.shared.metrics;
+        metrics.records.inc_by(records);
+        metrics.sequence.set(i64::try_from(self.scribe.sequence()).unwrap_or(i64::MAX));
     }
 
     fn sync_if_due(&mut self) -> io::Result<()> {
@@ -236,16 +243,21 @@ impl Writer {
             (Some(_), _) => Err(io::Error::other("nor could what came before")),
             (None, Ending::Abandoned) => self.sync(),
             (None, Ending::Orderly) => {
-                let looked = self.look_at_file();
+                let mut looked = self.look_at_file();
+                if looked.is_err() && self.must_leave() {
+                    looked = self.leave();
+                }
                 self.scribe.stop();
                 self.scribe.checkpoint();
                 let closed = looked.and_then(|()| self.flush()).and_then(|()| self.sync());
                 // That which is not on the disk is told at least.
-                if closed.is_err() && self.must_leave() { self.leave_suspect() } else { closed }
+                let left = closed.is_err() && self.must_leave();
+                if left { self.leave().and_then(|()| self.flush()) } else { closed }
             }
         };
         if let Err(error) = written {
-            let unwritten = self.scribe.unwritten() + self.batch.len() as u64;
+            let to_come = self.next.as_ref().map_or(0, Next::unwritten);
+            let unwritten = self.scribe.unwritten() + to_come + self.batch.len() as u64;
             self.shared.metrics.lost.inc_by(unwritten);
             let records = unwritten + self.lost.map_or(0, |lost| lost.count);
             tracing::error!(%error, records, "the end of the audit log can't be written: these records are lost");

@@ -83,3 +83,24 @@ async fn a_full_disk_lets_through_and_counts_where_the_operator_wants_that() {
         of_kind(&records, "decision").iter().filter_map(|one| one["target"].as_str()).collect();
     assert!(targets.last().unwrap().ends_with("/open/3"));
 }
+
+/// Half a record is closed only once another file has its first ones: an empty one would look as if it had been emptied.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_are_killed_on_a_full_disk_leave_a_log_that_is_in_order() {
+    let mut audited = Audited::start_on_a_small_disk("on_full: drop-and-count", 256).await;
+    fills_up(&audited).await;
+    audited.stage.clinch.program.kill();
+    let open = audited.stage.folder().join("audit.jsonl");
+    let half = std::fs::read(&open).unwrap();
+    assert!(!half.ends_with(b"\n"), "it ends within a record");
+    audited.restart_on_a_small_disk(0).await;
+    let failing = async || (audited.stage.metric("clinch_audit_failing").await == 1).then_some(());
+    eventually("the log to fail", failing).await;
+    audited.stage.clinch.program.kill();
+    assert!(std::fs::read(&open).unwrap() == half, "nothing is in its place yet");
+    audited.stage.restart().await;
+    assert_eq!(audited.stage.metric("clinch_audit_touched_total").await, 0);
+    audited.end().await;
+    let records = audited.records();
+    assert_eq!((of_kind(&records, "recovered").len(), of_kind(&records, "touched").len()), (1, 0));
+}

@@ -64,3 +64,21 @@ async fn a_file_that_is_removed_while_nothing_runs_is_missed() {
     let records = audited.records();
     assert_eq!(of_kind(&records, "touched")[0]["what"], "no_open_file");
 }
+
+/// With one key for all, a log that was brought from another replica is in order: only its records say whose it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_another_replica_is_remarked_on_when_it_is_gone_on_with() {
+    let mut audited = Audited::start("sync: always").await;
+    audited.end().await;
+    audited.stage.restart().await;
+    let warning = "the audit log was written by another replica";
+    assert!(!audited.stage.clinch.program.output().contains(warning));
+    audited.end().await;
+    audited.stage.configure(&audited.stage.config().replace("replica: one", "replica: two"));
+    audited.stage.restart().await;
+    let log = audited.stage.clinch.program.output();
+    assert!(log.contains(warning), "{log}");
+    audited.end().await;
+    let (_, told) = audited.verified().await;
+    assert!(told.contains("written by one") && told.contains("on written by two"), "{told}");
+}

@@ -148,7 +148,8 @@ fn older(path: &Path, open: &File) -> io::Result<Vec<Source>> {
     Ok(found)
 }
 
-/// Where to begin, so that as many records are shown as are wanted: which file, and at which byte.
+/// Where to begin, so that as many records are shown as are wanted: which file, and at which byte. Times are no order, for
+/// clocks are set: it is looked back until a rotated file has nothing young enough.
 fn beginning(arguments: &Arguments, sources: &[Source]) -> io::Result<(usize, u64)> {
     let unbounded = if arguments.filter.looks_back() { usize::MAX } else { USUAL };
     let wanted = arguments.lines.unwrap_or(unbounded);
@@ -157,17 +158,18 @@ fn beginning(arguments: &Arguments, sources: &[Source]) -> io::Result<(usize, u6
         if found >= wanted {
             break;
         }
-        let mut back = Back::new(source.open()?)?;
+        let (mut back, mut is_young) = (Back::new(source.open()?)?, at == 0);
         while found < wanted
             && let Some((offset, line)) = back.previous()?
         {
-            if arguments.filter.is_before(&line) {
-                return Ok(begin);
-            }
+            is_young |= !arguments.filter.is_before(&line);
             if arguments.filter.shows(&line) {
                 found += 1;
                 begin = (at, offset);
             }
+        }
+        if !is_young {
+            break;
         }
     }
     Ok(begin)

@@ -24,14 +24,27 @@ pub(super) fn go_on(names: Names, file: File, key: Option<&Ed25519KeyPair>) -> a
         None => None,
     };
     let touched = touched::at_the_start(&names, head, length)?;
+    let replica = writer(&names, &file)?;
     let (first, begun) = (head.map_or(1, |head| head.sequence), begun(head));
-    let file = LogFile { names, file, length, first, begun };
+    let file = LogFile { names, file, length, first, begun, aside: None };
     match (believed, tail.end) {
         (Some(Err(doubt)), _) => set_aside(file, doubt),
         (Some(Ok(vouched)), end) => continued(file, end, tail.cut, Some(vouched)),
         (None, end) => continued(file, end, tail.cut, None),
     }
-    .map(|opened| Opened { touched: touched.filter(|_| opened.end != NOTHING), ..opened })
+    .map(|opened| match opened.end {
+        NOTHING => opened,
+        _ => Opened { touched, replica, ..opened },
+    })
+}
+
+/// Who wrote the last record of the open file, or where it has none, of the one before.
+fn writer(names: &Names, open: &File) -> io::Result<Option<String>> {
+    let closed = || match names.newest_closed()? {
+        Some(newest) => tail::replica(&File::open(newest)?),
+        None => Ok(None),
+    };
+    tail::replica(open)?.map_or_else(closed, |replica| Ok(Some(replica)))
 }
 
 /// How far signatures vouch for the open file, or where it has none, for the one before.
@@ -81,17 +94,19 @@ fn set_aside(mut file: LogFile, doubt: Doubt) -> anyhow::Result<Opened> {
     }
     if file.length > 0 {
         let name = free(&names, &file.file, |again| names.unverified(file.first, again))?;
-        file.replace(&name, 1)?;
+        file.aside = Some(name.clone());
         aside = Some(name);
     }
     sync_folder(&names)?;
+    let next = file.next_if_aside()?;
     tracing::error!(
         why = doubt.text(),
         set_aside = aside.as_deref(),
         "the audit log that was found can't be believed to be ours: it is left under another name, and a new one begins"
     );
     let vouched = Some(Vouched { set_aside: aside, ..Vouched::default() });
-    Ok(Opened { file: LogFile { first: 1, ..file }, end: NOTHING, cut: None, vouched, touched: None })
+    let file = LogFile { first: 1, ..file };
+    Ok(Opened { file, next, end: NOTHING, cut: None, vouched, touched: None, replica: None })
 }
 
 fn continued(
@@ -111,25 +126,32 @@ fn continued(
         file.first = end.sequence + 1;
         if file.length > 0 {
             let aside = free(&file.names, &file.file, |again| file.names.aside(end.sequence + 1, again))?;
-            file.replace(&aside, end.sequence + 1)?;
+            file.aside = Some(aside);
         }
+        let next = file.next_if_aside()?;
         let cut = Some(cut.max(before)).filter(|cut| *cut > 0);
-        return Ok(Opened { file, end, cut, vouched, touched: None });
+        return Ok(Opened { file, next, end, cut, vouched, touched: None, replica: None });
     };
     if cut > 0 {
-        let closed = file.names.closed(file.first);
-        file.replace(&closed, end.sequence + 1)?;
+        file.aside = Some(file.names.closed(file.first));
     }
-    Ok(Opened { file, end, cut: Some(cut).filter(|cut| *cut > 0), vouched, touched: None })
+    let next = file.next_if_aside()?;
+    Ok(Opened {
+        file,
+        next,
+        end,
+        cut: Some(cut).filter(|cut| *cut > 0),
+        vouched,
+        touched: None,
+        replica: None,
+    })
 }
 
 impl LogFile {
-    /// Leaves the file as it is, under another name, and begins the next one.
-    fn replace(&mut self, closed: &str, first: u64) -> anyhow::Result<()> {
-        let next = self.prepare().and_then(|next| self.make_way(&next, closed).map(|()| next));
-        let next = next.with_context(|| format!("{} can't be closed", self.names.open().display()))?;
-        self.go_on_in(next, first);
-        Ok(())
+    /// Where this file is left as it is, under another name: the one that the log goes on in.
+    fn next_if_aside(&self) -> anyhow::Result<Option<File>> {
+        let next = self.aside.as_ref().map(|_| self.prepare()).transpose();
+        next.with_context(|| format!("{} can't be closed", self.names.open().display()))
     }
 }
 

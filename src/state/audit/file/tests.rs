@@ -5,17 +5,41 @@ use crate::state::audit::tests::{Folder, follow};
 use std::cell::Cell;
 
 thread_local! {
-    static BROKEN: Cell<u32> = const { Cell::new(0) };
+    static SYNCS: Cell<u32> = const { Cell::new(0) };
+    static WRITES: Cell<u32> = const { Cell::new(0) };
+    static FOLDERS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// On this thread the next so many syncs fail, as Linux has it: each is told once, and what it was about is gone.
 pub(in crate::state::audit) fn break_syncs(count: u32) {
-    BROKEN.set(count);
+    SYNCS.set(count);
+}
+
+/// On this thread the next so many files can't get their first records.
+pub(in crate::state::audit) fn break_writes(count: u32) {
+    WRITES.set(count);
+}
+
+/// On this thread the next so many syncs of the folder fail.
+pub(in crate::state::audit) fn break_folders(count: u32) {
+    FOLDERS.set(count);
 }
 
 pub(super) fn sync() -> io::Result<()> {
-    let left = BROKEN.get();
-    BROKEN.set(left.saturating_sub(1));
+    fails(&SYNCS)
+}
+
+pub(super) fn begin() -> io::Result<()> {
+    fails(&WRITES)
+}
+
+pub(super) fn sync_folder() -> io::Result<()> {
+    fails(&FOLDERS)
+}
+
+fn fails(count: &'static std::thread::LocalKey<Cell<u32>>) -> io::Result<()> {
+    let left = count.get();
+    count.set(left.saturating_sub(1));
     if left > 0 { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
 }
 
@@ -24,8 +48,19 @@ fn write(path: &Path, records: usize) -> (Opened, Scribe) {
     let mut opened = LogFile::open(path, None).unwrap();
     let mut scribe = Scribe::new(opened.end, "a".to_owned(), None, std::time::Duration::MAX);
     (0..records).for_each(|_| scribe.stop());
+    if let Some(next) = opened.next.take() {
+        makes_way(&mut opened.file, next, &mut scribe);
+    }
     scribe.write(|bytes| opened.file.write(bytes)).unwrap();
     (opened, scribe)
+}
+
+fn makes_way(file: &mut LogFile, next: File, scribe: &mut Scribe) {
+    let head = scribe.take();
+    LogFile::begin(&next, &head.bytes).unwrap();
+    file.make_way_for(&next).unwrap();
+    file.make_way_for(&next).unwrap();
+    file.go_on_in(next, head.first, head.bytes.len() as u64);
 }
 
 fn read(folder: &Folder, names: &[&str]) -> usize {
@@ -53,11 +88,9 @@ fn a_second_process_has_a_log_of_its_own_and_takes_it_up_again() {
 fn a_log_goes_on_after_its_newest_closed_file() {
     let folder = Folder::new();
     let path = folder.at("audit.jsonl");
-    let (mut opened, scribe) = write(&path, 3);
+    let (mut opened, mut scribe) = write(&path, 3);
     let next = opened.file.prepare().unwrap();
-    opened.file.make_way_for(&next).unwrap();
-    opened.file.make_way_for(&next).unwrap();
-    opened.file.go_on_in(next, scribe.sequence() + 1);
+    makes_way(&mut opened.file, next, &mut scribe);
     assert_eq!(opened.file.touched().unwrap(), None);
     assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
     drop(opened);
@@ -75,11 +108,10 @@ fn a_crash_between_two_names_is_no_end_of_the_log() {
     drop(write(&path, 3));
     fs::hard_link(&path, folder.at("audit.000000000001.jsonl")).unwrap();
     fs::write(folder.at("audit.jsonl.next"), "").unwrap();
-    let (mut opened, scribe) = write(&path, 1);
+    let (mut opened, mut scribe) = write(&path, 1);
     assert_eq!((opened.end.sequence, opened.cut), (3, None));
     let next = opened.file.prepare().unwrap();
-    opened.file.make_way_for(&next).unwrap();
-    opened.file.go_on_in(next, scribe.sequence() + 1);
+    makes_way(&mut opened.file, next, &mut scribe);
     assert_eq!(folder.names(), ["audit.000000000001.jsonl", "audit.jsonl"]);
     assert_eq!(read(&folder, &["audit.000000000001.jsonl", "audit.jsonl"]), 4);
 }

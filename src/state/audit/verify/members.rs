@@ -32,11 +32,30 @@ pub(in crate::state::audit) enum Kind {
 
 /// The time of a record as it is written, and its kind. Both stand right after the number, in this order.
 pub(in crate::state::audit) fn time_and_kind(line: &[u8]) -> Option<(&[u8], Kind)> {
+    let (time, name, _) = frame(line)?;
+    Some((time, kind(name)))
+}
+
+/// Who wrote a record, as it is written: what is escaped is left so. It stands right after the kind.
+pub(super) fn replica(line: &[u8]) -> Option<&[u8]> {
+    let (_, _, rest) = frame(line)?;
+    let rest = rest.strip_prefix(br#","replica":""#)?;
+    let mut escaped = false;
+    let end = rest.iter().position(|byte| {
+        let ends = *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    })?;
+    Some(&rest[..end])
+}
+
+/// Time and kind, and what comes after them.
+fn frame(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let rest = line.strip_prefix(br#"{"seq":"#)?;
     let comma = rest.iter().position(|byte| *byte == b',')?;
     let (time, rest) = text(rest[comma..].strip_prefix(br#","time":""#)?)?;
-    let (name, _) = text(rest.strip_prefix(br#","kind":""#)?)?;
-    Some((time, kind(name)))
+    let (name, rest) = text(rest.strip_prefix(br#","kind":""#)?)?;
+    Some((time, name, rest))
 }
 
 /// The time of a record; nothing if it is none.
@@ -48,6 +67,8 @@ pub(in crate::state::audit) fn time(written: &[u8]) -> Option<SystemTime> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::state::audit) struct Members {
+    /// Of all: who wrote it.
+    pub(in crate::state::audit) replica: Option<String>,
     /// Of `start`: what the log is called that the process writes.
     pub(super) log: Option<String>,
     /// Of `start`: the last record that a signature vouched for when the file was opened, `SEQ:HASH`.

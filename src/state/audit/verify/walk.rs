@@ -4,13 +4,14 @@ use super::super::chain::{End, Seal, unseal};
 use super::fault::{Fault, What};
 use super::heads::Head;
 use super::lines::{Line, Lines};
-use super::members::{Kind, is_object, members, time, time_and_kind};
+use super::members::{Kind, is_object, members, replica, time, time_and_kind};
 use super::stretch::Stretch;
 use super::suspect::{Suspect, broken};
-use super::{Beginning, Demands, Ending, Log};
+use super::{Beginning, Demands, Log, Replica};
 use std::io::{self, BufRead};
 use std::time::{Duration, SystemTime};
 
+mod ends;
 mod vouch;
 
 /// One chain as far as it has been read.
@@ -23,11 +24,15 @@ pub(super) struct Walk<'a> {
     anchor: u64,
     /// The kinds of the last two records.
     kinds: [Kind; 2],
+    /// Whether the last process ended in order, and none began since.
+    over: bool,
     /// The time of the last record, as it is written and as it is read.
     time: Vec<u8>,
     moment: Option<SystemTime>,
     /// The first checkpoint without a signature since the last with one: file, line, number.
     bare: Option<(String, u64, u64)>,
+    /// Who wrote the last record, as it is written.
+    replica: Vec<u8>,
     /// What the last file has after its last record.
     rest: Option<Rest>,
     /// Whether it has nothing at all.
@@ -82,9 +87,11 @@ impl<'a> Walk<'a> {
             vouched: end.sequence,
             anchor: 0,
             kinds: [Kind::Plain; 2],
+            over: false,
             time: Vec::new(),
             moment: None,
             bare: None,
+            replica: Vec::new(),
             rest: None,
             empty: false,
             unsigned_since: Vec::new(),
@@ -172,7 +179,7 @@ impl<'a> Walk<'a> {
                 return Err(rest.fault.map_or(clear(What::CutShort), |fault| clear(fault.what)));
             }
         }
-        if self.kinds == STOPPED && !matches!(kind, Kind::Start | Kind::Recovered | Kind::Unsynced) {
+        if self.over && !self.can_follow_the_end(kind) {
             return Err(clear(What::AfterStop));
         }
         if kind == Kind::Start && self.log.id.is_none() {
@@ -192,6 +199,21 @@ impl<'a> Walk<'a> {
         part[..common] == begin.as_bytes()[..common]
     }
 
+    /// The key may be that of several replicas: it does not say whose log this is.
+    fn note_replica(&mut self, line: &[u8]) {
+        let written = replica(line).unwrap_or_default();
+        if self.log.replica_count > 0 && self.replica == written {
+            return;
+        }
+        self.replica.clear();
+        self.replica.extend_from_slice(written);
+        self.log.replica_count += 1;
+        if self.log.replicas.len() < MOST_NOTED {
+            let name = members(line).replica.unwrap_or_default();
+            self.log.replicas.push(Replica { name, from: self.end.sequence });
+        }
+    }
+
     /// What the record says that the end of the log will be told by.
     fn note(&mut self, entry: &Entry<'_>) {
         let Entry { kind, written, line, .. } = *entry;
@@ -199,6 +221,8 @@ impl<'a> Walk<'a> {
         self.log.crashes += u64::from(kind == Kind::Start && self.log.records > 0 && !after_an_end);
         self.log.records += 1;
         self.kinds = [self.kinds[1], kind];
+        self.over = kind != Kind::Start && (self.over || self.kinds == STOPPED);
+        self.note_replica(line);
         self.time.clear();
         self.time.extend_from_slice(written);
         let back = self.moment.replace(entry.time).and_then(|last| last.duration_since(entry.time).ok());
@@ -230,60 +254,10 @@ impl<'a> Walk<'a> {
             | Kind::Plain => {}
         }
     }
-
-    /// What is told at the end.
-    pub(super) fn finish(mut self) -> Log {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.log.last = self.end;
-        self.log.last_time = text(&self.time);
-        let first = self.log.first.saturating_sub(1);
-        self.log.unsigned = self.end.sequence - self.log.signed.unwrap_or(first);
-        self.log.unsigned_since = text(&self.unsigned_since);
-        self.log.ending = match (&self.rest, self.kinds) {
-            (Some(rest), _) => Ending::Incomplete { bytes: rest.bytes },
-            (None, STOPPED) => Ending::Closed,
-            (None, ROTATED | [_, Kind::Rotated]) => Ending::Rotated,
-            (None, _) => Ending::Open,
-        };
-        if let Some(doubt) = self.doubt.take() {
-            // As if it ended where it was last beyond doubt: nobody should take anything later for an anchor.
-            let (end, time) = self.sound;
-            self.log.records = end.sequence + 1 - self.log.first;
-            self.log.signed = (end.sequence >= self.log.first).then_some(end.sequence);
-            (self.log.last, self.log.last_time, self.log.unsigned) = (end, time, 0);
-            self.log.fault = Some(doubt);
-        } else if self.log.fault.is_none() {
-            self.log.fault = self.at_the_end();
-        }
-        self.log
-    }
-
-    /// What is wrong although every record follows the one before.
-    fn at_the_end(&self) -> Option<Fault> {
-        let next = self.end.sequence + 1;
-        let file = self.log.files.last().cloned().unwrap_or_default();
-        if let Some(Rest { fault: Some(fault), .. }) = &self.rest {
-            return Some(fault.clone());
-        }
-        if let Some(fault) = self.unsigned_at_the_end() {
-            return Some(fault);
-        }
-        // What an anchor names may be the end, as far as anybody wants to know.
-        let rotated = self.log.ending == Ending::Rotated && self.kinds == ROTATED;
-        let goes_on = rotated && !self.log.anchors.contains(&self.end);
-        if goes_on && !self.demands.partial {
-            return Some(Fault { file, line: 0, record: next, what: What::GoesOn { empty: self.empty } });
-        }
-        let closed = self.log.ending == Ending::Closed;
-        (self.demands.closed && !closed).then_some(Fault {
-            file,
-            line: 0,
-            record: next,
-            what: What::NotClosed,
-        })
-    }
 }
 
+/// How many replicas are told one by one.
+const MOST_NOTED: usize = 16;
 /// How a process ends that ends in order.
 const STOPPED: [Kind; 2] = [Kind::Stop, Kind::Checkpoint];
 /// How a file ends that made way for the next.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 impl Writer {
     pub(super) fn fails(&mut self, error: &io::Error) {
-        // Each time costs a file where it is the sync that fails.
+        // A disk that can't be made to keep what it has is left alone for longer.
         self.retry = Some(Instant::now() + if self.must_leave() { LEAVE } else { SECOND });
         if self.shared.failing.swap(true, Relaxed) {
             return;
@@ -71,6 +71,17 @@ pub(super) fn judge(vouched: &Vouched, last: u64, checkpoint: Duration) {
         tracing::warn!(records, %since, "the audit log ends in more records without a signature than a crash explains");
     } else {
         tracing::info!(records, "the audit log ends in records without a signature, as after a crash");
+    }
+}
+
+/// Warns of a log that another replica wrote. Where they share a key, nothing else tells the log of one from another's.
+pub(super) fn compare(before: Option<&str>, replica: &str) {
+    if let Some(before) = before.filter(|before| *before != replica) {
+        tracing::warn!(
+            before,
+            replica,
+            "the audit log was written by another replica: it is gone on with, and nothing tells whether it was put in place of ours"
+        );
     }
 }
 

@@ -227,3 +227,22 @@ fn numbers_at_their_end_and_sums_do_not_overflow() {
         }
     }
 }
+
+/// What only has to be said again after an orderly stop opens no door to anything else.
+#[test]
+fn after_an_orderly_stop_nothing_is_decided_before_a_start() {
+    let stopped = || Told::new().start(0, None).stop(1);
+    let unsynced = |told: Told| told.tell(2, "unsynced", r#","from":1,"to":4"#);
+    let end = stopped().end();
+    let put = unsynced(stopped().forged()).decision(2).genuine();
+    assert_eq!(put.start(3, Some(end)).fault(), Some((6, What::AfterStop)));
+    let put = stopped().forged().tell(2, "recovered", r#","bytes":7"#).decision(2).genuine();
+    assert_eq!(put.start(3, Some(end)).fault(), Some((6, What::AfterStop)));
+    let told = || unsynced(stopped()).checkpoint(2);
+    let end = told().end();
+    assert_eq!(told().decision(2).fault(), Some((7, What::AfterStop)));
+    assert_eq!(unsynced(told()).fault(), Some((7, What::AfterStop)));
+    assert_eq!(told().start(9, Some(end)).decision(9).stop(10).fault(), None);
+    let end = stopped().end();
+    assert_eq!(unsynced(stopped()).start(9, Some(end)).fault(), None, "it crashed before it could sign that");
+}
