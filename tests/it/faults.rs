@@ -99,7 +99,7 @@ async fn begin(client: &H2, path: &str) -> Response<Incoming> {
 async fn before(service: &Service) -> (Stage, Clients) {
     let behind = Some(service.address);
     let mut stage = Stage::set(Setting { tls: VERIFIED, service: behind, ..Setting::default() }).await;
-    stage.configure(&stage.config().replace("response_timeout: 5s", "response_timeout: 8s"));
+    stage.configure(&stage.config_with_service("response_timeout: 8s"));
     stage.restart().await;
     let one = Caller::new(stage.clinch.address, &stage.pki, None);
     let two = one.connect_h2().await;

@@ -219,8 +219,8 @@ fn plan(stage: &Stage, key: &ProofKey) -> Plan {
 async fn a_reload_gives_out_no_place_a_second_time() {
     let listen = "limits: { in_flight_per_key: 50 }".to_owned();
     let mut stage = Stage::set(Setting { tls: VERIFIED, listen, ..Setting::default() }).await;
-    let first = stage.config();
-    let of = |more: &str| first.replace("response_timeout: 5s", more);
+    let text = stage.config_with_service("SERVICE");
+    let of = |settings: &str| text.replace("SERVICE", settings);
     let (two, later, three) = (
         "response_timeout: 30s, in_flight: 2, queue: 0",
         "response_timeout: 31s, in_flight: 2, queue: 0",

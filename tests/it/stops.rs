@@ -22,7 +22,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A busy machine may take its time.
-const QUICK: &str = "response_timeout: 1s";
 const PATIENT: &str = "response_timeout: 20s";
 
 /// Longer than a connection that closes has for its last words.
@@ -121,7 +120,7 @@ async fn an_answer_that_is_taken_late_is_whole() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let socket = socket.listen(64).unwrap().into_std().unwrap();
     let address = socket.local_addr().unwrap();
-    let text = stage.config().replace("drain: 20s", "drain: 60s").replace(QUICK, PATIENT);
+    let text = stage.config_with_service(PATIENT).replace("drain: 20s", "drain: 60s");
     stage.configure(&text.replacen("address: 127.0.0.1:0", &format!("address: {address}"), 1));
     stage.clinch = handed_over(&stage, socket).await;
 

@@ -167,7 +167,7 @@ async fn a_stream_that_is_read_goes_on_beside_those_that_are_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_not_read_cuts_no_other_off() {
     let mut stage = stage("idle_timeout: 2s").await;
-    let text = stage.config().replace("response_timeout: 1s", "response_timeout: 20s");
+    let text = stage.config_with_service("response_timeout: 20s");
     for (drain, leaves) in [("60s", true), ("2s", false)] {
         stage.clinch.program.kill();
         stage.configure(&text.replace("drain: 20s", &format!("drain: {drain}")));

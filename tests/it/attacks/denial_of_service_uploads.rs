@@ -128,7 +128,7 @@ async fn stage(limits: &str, service: SocketAddr) -> Stage {
 
 /// Has this of the service, and starts anew with it.
 async fn with_service(stage: &mut Stage, settings: &str) {
-    stage.configure(&stage.config().replace("response_timeout: 1s", settings));
+    stage.configure(&stage.config_with_service(settings));
     stage.restart().await;
 }
 

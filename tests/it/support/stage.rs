@@ -81,6 +81,13 @@ impl Stage {
         std::fs::read_to_string(&self.config).unwrap()
     }
 
+    /// The configuration with these settings of the service in the place of its time to answer.
+    pub fn config_with_service(&self, settings: &str) -> String {
+        let text = self.config();
+        assert!(text.contains(TIME_TO_ANSWER), "something else is said of the service already: {text}");
+        text.replace(TIME_TO_ANSWER, settings)
+    }
+
     /// Where it stands.
     pub fn config_file(&self) -> PathBuf {
         self.config.clone()
@@ -191,7 +198,7 @@ fn config(setting: &Setting, issuer: &str, service: SocketAddr) -> String {
     {tls}
   drain: 20s
   {listen}
-upstream: {{ url: 'http://{service}', response_timeout: 5s }}
+upstream: {{ url: 'http://{service}', {TIME_TO_ANSWER} }}
 dpop:
   {dpop}
 issuers:
@@ -204,3 +211,5 @@ admin: {{ address: '127.0.0.1:0' }}
 "
     )
 }
+
+const TIME_TO_ANSWER: &str = "response_timeout: 5s";
