@@ -148,9 +148,15 @@ async fn requests_in_flight_have_a_bound_and_give_their_place_back() {
 async fn connections_have_a_bound_and_the_next_one_waits_for_room() {
     let service = Service::start().await;
     let sidecar = Sidecar::with(&service, |config| config.listen.limits.connections = 1).await;
-    let first = sidecar.tls(b"http/1.1").await;
-    assert!(timeout(SHORT, sidecar.tls(b"http/1.1")).await.is_err());
-    drop(first);
+    let first = sidecar.ask(Version::HTTP_11, get(Version::HTTP_11, "/open/wait").body(empty()).unwrap());
+    let second = async {
+        service.arrived().await;
+        let next = timeout(SHORT, sidecar.tls(b"http/1.1")).await;
+        assert!(next.is_err(), "who has a request in flight makes no room");
+        service.release();
+    };
+    let (response, ()) = tokio::join!(first, second);
+    text(response).await;
     let request = get(Version::HTTP_11, "/open/a").body(empty()).unwrap();
     assert_eq!(sidecar.ask(Version::HTTP_11, request).await.status(), 200);
 }
